@@ -1,0 +1,84 @@
+# Each target does its own set-up in .venv; Python 3.11 or newer is all it needs.
+#   make test PYTHON=python3.12      another interpreter (with a new .venv)
+#   make test ARGS="-k moments -x"   arguments for pytest
+
+PYTHON ?= $(shell for p in python3.13 python3.12 python3.11 python3 python; do \
+  $$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
+WORKERS ?= 2
+ARGS ?=
+BIN := .venv/bin
+RUN := $(BIN)/python -m
+
+# pip reads both: the first for installs, the second for build environments.
+export PIP_CONSTRAINT := constraints.txt
+export PIP_BUILD_CONSTRAINT := constraints.txt
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+
+.PHONY: help demo test slow lint format docs wheel-check bench clean
+.DEFAULT_GOAL := help
+
+help:  ## list the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' Makefile
+
+.venv/.pip:
+	@$(or $(PYTHON),false) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	  { echo "No Python >= 3.11 found. Install one, or name it: make PYTHON=/path/to/python3.11 ..." >&2; exit 1; }
+	$(PYTHON) -m venv .venv
+	$(RUN) pip install --quiet --upgrade pip
+	@touch $@
+
+.venv/.core: .venv/.pip pyproject.toml constraints.txt
+	$(RUN) pip install --quiet --editable .
+	@touch $@
+
+.venv/.dev: .venv/.pip pyproject.toml constraints.txt
+	$(RUN) pip install --quiet --editable '.[models]' --group dev
+	@touch $@ .venv/.core
+
+demo: .venv/.core  ## score real MNIST encodings: a table and a picture (no torch)
+	@mkdir -p demo-output
+	@$(BIN)/dindic score examples/data/mnist_vae.npz --plot demo-output/mnist_vae.png
+	@echo && echo "Picture: $(CURDIR)/demo-output/mnist_vae.png"
+
+test: .venv/.dev  ## the whole test suite, but for the slow tests
+	HYPOTHESIS_PROFILE=ci OMP_NUM_THREADS=1 $(RUN) pytest -n $(WORKERS) $(ARGS)
+
+slow: .venv/.dev  ## the slow tests
+	HYPOTHESIS_PROFILE=ci OMP_NUM_THREADS=1 $(RUN) pytest -n $(WORKERS) -m slow $(ARGS) || [ $$? -eq 5 ]
+
+lint: .venv/.dev  ## style, types, import direction, generated docs
+	$(RUN) ruff check
+	$(RUN) ruff format --check
+	$(RUN) mypy
+	$(BIN)/lint-imports --no-logo
+	$(RUN) cogapp --check docs/cli.md
+
+format: .venv/.dev  ## fix what can be fixed by a program
+	$(RUN) ruff check --fix
+	$(RUN) ruff format
+	$(RUN) cogapp -r docs/cli.md
+
+docs: .venv/.dev  ## the pages, in docs/_build/html
+	@rm -rf docs/generated
+	$(RUN) sphinx -W --keep-going --fresh-env --quiet docs docs/_build/html
+
+wheel-check: .venv/.dev  ## build, then try the wheel in an environment without torch
+	rm -rf dist build
+	$(RUN) build --outdir dist .
+	$(RUN) zipfile -l dist/*.whl | awk 'NR > 1 { sub("/.*", "", $$1); print $$1 }' | sort -u > dist/top-level.txt
+	sed 's/-[0-9].*[.]dist-info$$/.dist-info/' dist/top-level.txt | tr '\n' ' ' | \
+	  grep -x 'dindic dindic_models disentangle_indicators disentangle_indicators.dist-info '
+	$(RUN) venv build/venv
+	build/venv/bin/python -m pip install --quiet dist/*.whl
+	cd build && ! venv/bin/python -c 'import torch' 2>/dev/null
+	cd build && venv/bin/dindic --version
+	cd build && venv/bin/dindic --help > help.txt
+	cd build && venv/bin/dindic score ../examples/data/mnist_vae.npz --quiet --json - > score.json
+	cd build && venv/bin/python -m json.tool score.json > /dev/null
+	cd build && venv/bin/python -c 'from disentangle_indicators import estimate_q_star, score'
+
+bench: .venv/.dev  ## the benchmarks, on one thread
+	@for script in benchmarks/[!_]*.py; do echo "== $$script"; OMP_NUM_THREADS=1 $(BIN)/python $$script || exit 1; done
+
+clean:  ## remove everything the targets made, .venv included
+	rm -rf .venv build dist demo-output docs/_build docs/generated .pytest_cache .hypothesis .mypy_cache .ruff_cache .import_linter_cache

@@ -1,0 +1,23 @@
+"""The command line: each module one command, parse, call, print."""
+
+from importlib.metadata import version
+
+import click
+
+from dindic.convert import convert
+from dindic.score import score
+
+__all__ = ["main"]
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.version_option(version("disentangle-indicators"), prog_name="dindic")
+def main() -> None:
+    """Say what the latents of a VAE learned, and whether the number can be trusted.
+
+    Start with: dindic score encodings.npz
+    """
+
+
+main.add_command(convert)
+main.add_command(score)

@@ -1,0 +1,5 @@
+"""Run the command line with ``python -m dindic``."""
+
+from dindic import main
+
+main()

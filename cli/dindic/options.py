@@ -1,0 +1,165 @@
+"""Options and error handling that commands share."""
+
+import math
+import re
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+SCALES = ("var", "std", "logvar", "logstd")
+
+
+class BadInput(click.ClickException):
+    """Input that is wrong or ambiguous: exit code 2."""
+
+    exit_code = 2
+
+
+class GateFailed(click.ClickException):
+    """A --fail-if condition held: exit code 3."""
+
+    exit_code = 3
+
+    def show(self, file: Any = None) -> None:
+        """Print the message without the word Error, because nothing went wrong."""
+        click.echo(self.message, err=True)
+
+
+@contextmanager
+def bad_input() -> Iterator[None]:
+    """Turn what the library refuses into exit code 2, and failing files into exit code 1."""
+    try:
+        yield
+    except ValueError as error:
+        raise BadInput(str(error)) from error
+    except FileNotFoundError as error:
+        raise BadInput(f"no such file: {error.filename or error}") from error
+    except OSError as error:
+        raise click.ClickException(str(error)) from error
+
+
+def encoding_options(command: F) -> F:
+    """Add the options that say how a file is to be read."""
+    path = click.Path(dir_okay=False)
+    options = [
+        click.option("--mean", type=path, help=".npy file of posterior means, in place of FILE."),
+        *(
+            click.option(
+                f"--{scale}", type=path, help=f".npy file that goes with --mean: {words}."
+            )
+            for scale, words in zip(
+                SCALES,
+                ("variances", "standard deviations", "log variances", "log standard deviations"),
+                strict=True,
+            )
+        ),
+        click.option("--mean-key", metavar="KEY", help="Name of the means in the file."),
+        click.option("--scale-key", metavar="KEY", help="Name of the scales in the file."),
+        click.option("--scale", type=click.Choice(SCALES), help="What the scales are."),
+        click.option(
+            "--layout",
+            type=click.Choice(["channels", "flatten"]),
+            help="For more than two axes: sites as samples, or sites as latents.",
+        ),
+        click.option("--factors", metavar="KEY|FILE", help="Ground-truth factors, n rows."),
+        click.option("--factor-names", metavar="A,B,...", help="Names of the factors."),
+        click.option("--labels", metavar="KEY|FILE", help="Class labels, n entries."),
+    ]
+    for option in reversed(options):
+        command = option(command)
+    return command
+
+
+READ = (
+    "mean",
+    *SCALES,
+    "mean_key",
+    "scale_key",
+    "scale",
+    "layout",
+    "factors",
+    "factor_names",
+    "labels",
+)
+
+
+def reading(options: dict[str, Any]) -> dict[str, Any]:
+    """Take the arguments of read_encodings out of the options of a command."""
+    arguments = {name: options.pop(name) for name in READ}
+    if arguments["factor_names"]:
+        arguments["factor_names"] = tuple(arguments["factor_names"].split(","))
+    return arguments
+
+
+def vector(ctx: Any, param: Any, value: str) -> Any:
+    """Read one number, numbers between commas, or a .npy file of them."""
+    import numpy as np
+
+    if value.endswith(".npy"):
+        if not Path(value).is_file():
+            raise click.BadParameter(f"no such file: {value}", ctx, param)
+        return np.load(value, allow_pickle=False)
+    try:
+        numbers = [float(part) for part in value.split(",")]
+    except ValueError:
+        message = f"{value!r} is not a number, numbers between commas, or a .npy file"
+        raise click.BadParameter(message, ctx, param) from None
+    return numbers[0] if len(numbers) == 1 else np.array(numbers)
+
+
+GATE = re.compile(r"\s*([A-Za-z_][\w.\-]*)\s*(<=|>=|==|!=|<|>)\s*(\S+)\s*")
+
+
+def gates(ctx: Any, param: Any, values: tuple[str, ...]) -> tuple[tuple[str, str, float], ...]:
+    """Read conditions NAME OP NUMBER over the scalars of the JSON."""
+    parsed = []
+    for value in values:
+        match = GATE.fullmatch(value)
+        try:
+            number = float(match[3]) if match else math.nan
+        except ValueError:
+            number = math.nan
+        if match is None or math.isnan(number):
+            message = f"{value!r} is not NAME OP NUMBER with OP one of < <= == != >= >"
+            raise click.BadParameter(message, ctx, param)
+        parsed.append((match[1], match[2], number))
+    return tuple(parsed)
+
+
+OPERATORS: dict[str, Callable[[float, float], bool]] = {
+    "<": float.__lt__,
+    "<=": float.__le__,
+    "==": float.__eq__,
+    "!=": float.__ne__,
+    ">=": float.__ge__,
+    ">": float.__gt__,
+}
+
+
+def check_gates(content: dict[str, Any], conditions: tuple[tuple[str, str, float], ...]) -> None:
+    """Raise GateFailed when a condition holds, and BadInput when it has no number to look at."""
+    scalars = dict(_scalars(content))
+    failed = []
+    for name, operator, number in conditions:
+        if name not in scalars:
+            known = ", ".join(sorted(scalars))
+            raise BadInput(f"--fail-if: no scalar is called {name!r}; there are {known}")
+        if OPERATORS[operator](scalars[name], number):
+            failed.append(
+                f"gate failed: {name} {operator} {number:g} ({name} = {scalars[name]:g})"
+            )
+    if failed:
+        raise GateFailed("\n".join(failed))
+
+
+def _scalars(content: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, float]]:
+    for name, value in content.items():
+        if isinstance(value, dict):
+            yield from _scalars(value, f"{prefix}{name}.")
+        elif isinstance(value, (int, float)):
+            yield f"{prefix}{name}", float(value)

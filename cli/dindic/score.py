@@ -1,0 +1,192 @@
+"""dindic score: the verdict, the latents and the definitions of one or more encodings files."""
+
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from dindic.options import (
+    BadInput,
+    bad_input,
+    check_gates,
+    encoding_options,
+    gates,
+    reading,
+    vector,
+)
+
+if TYPE_CHECKING:
+    from disentangle_indicators import Scorecard
+    from disentangle_indicators._result import Result
+    from disentangle_indicators.encodings import Encodings
+
+_LONG = 30_000_000
+"""Numbers in a file above which a progress bar is shown."""
+
+
+@click.command()
+@click.argument("files", nargs=-1, metavar="FILE...", type=click.Path())
+@encoding_options
+@click.option("--cluster", metavar="KEY|FILE", help="Cluster of each row, for standard errors.")
+@click.option("--threshold", default=0.5, show_default=True, help="Nats of a used latent.")
+@click.option(
+    "--prior-mean",
+    callback=vector,
+    default="0",
+    metavar="NUMBERS",
+    help="Mean of the prior: one number, a comma list, .npy.",
+)
+@click.option(
+    "--prior-var",
+    callback=vector,
+    default="1",
+    metavar="NUMBERS",
+    help="Variance of the prior, likewise.",
+)
+@click.option("--paired", is_flag=True, help="Several files: the rows are the same inputs.")
+@click.option("--threads", default=1, show_default=True, help="Threads over blocks of rows.")
+@click.option("--json", type=click.Path(), metavar="PATH", help="Write JSON; - for stdout.")
+@click.option("--csv", type=click.Path(), metavar="PATH", help="Write CSV, a row per latent.")
+@click.option("--markdown", type=click.Path(), metavar="PATH", help="Write Markdown.")
+@click.option(
+    "--plot", type=click.Path(), metavar="PATH", help="Draw the pulse plot (.png, .svg)."
+)
+@click.option(
+    "--fail-if",
+    callback=gates,
+    multiple=True,
+    metavar="NAME OP NUMBER",
+    help="Exit 3 when it holds, over the scalars of the JSON; repeatable.",
+)
+@click.option("--quiet", is_flag=True, help="No messages and no table; files are still written.")
+def score(files: tuple[str, ...], quiet: bool, **options: Any) -> None:
+    """Score encodings: which latents are used, and which numbers can be trusted.
+
+    FILE holds posterior means and variances (.npz, .safetensors, .pt, .csv, or .npy pairs with
+    --mean and one of --var, --std, --logvar, --logstd). Several files are compared.
+
+    \b
+    Examples:
+      dindic score encodings.npz --plot latents.png
+      dindic score a.npz b.npz --paired
+      dindic score encodings.npz --json - --fail-if 'unused > 4'
+    """
+    from disentangle_indicators.comparison import compare
+
+    read = reading(options)
+    if not files and read["mean"] is None:
+        raise click.UsageError("give a FILE, or --mean A.npy with one of --var --std --logvar ...")
+    if files and read["mean"] is not None:
+        raise click.UsageError("give either FILE or --mean, not both")
+    cards, encodings = [], []
+    with bad_input():
+        for path in files or (None,):
+            card, encoded = _score_one(path, read, options, quiet)
+            cards.append(card)
+            encodings.append(encoded)
+        result: Result = cards[0]
+        if len(cards) > 1:
+            same = options["paired"] or _same_rows(encodings)
+            result = compare(cards, paired=same)
+        _emit(result, cards, options, quiet)
+    for card in cards:
+        check_gates(card.to_dict(), options["fail_if"])
+
+
+def _score_one(
+    path: str | None, read: dict[str, Any], options: dict[str, Any], quiet: bool
+) -> tuple["Scorecard", "Encodings"]:
+    from disentangle_indicators import read_encodings
+    from disentangle_indicators import score as score_encodings
+
+    encoded = read_encodings(path, cluster=options["cluster"], **read)
+    card = score_encodings(
+        batches=_with_progress(encoded, quiet),
+        factors=encoded.factors,
+        factor_names=encoded.factor_names or None,
+        labels=encoded.labels,
+        clusters=encoded.cluster,
+        threshold=options["threshold"],
+        prior_mean=options["prior_mean"],
+        prior_var=options["prior_var"],
+        threads=options["threads"],
+        name=str(encoded.path),
+        source=encoded.describe(),
+        notes=encoded.notes,
+    )
+    if not quiet:
+        for note in encoded.notes:
+            click.secho(f"note: {note}", fg="yellow", err=True)
+    return card, encoded
+
+
+def _with_progress(encoded: "Encodings", quiet: bool) -> Callable[[], Iterable[Any]]:
+    """Show a bar on stderr while the batches of a large file go by."""
+    if quiet or encoded.n * encoded.d < _LONG:
+        return encoded.batches
+
+    def batches() -> Iterator[Any]:
+        from rich.console import Console
+        from rich.progress import Progress
+
+        with Progress(console=Console(stderr=True), transient=True) as progress:
+            bar = progress.add_task(Path(encoded.path).name, total=encoded.n)
+            for mean, var in encoded.batches():
+                yield mean, var
+                progress.advance(bar, len(mean))
+
+    return batches
+
+
+def _same_rows(encodings: list["Encodings"]) -> bool:
+    """Whether every file carries the same labels or the same factors: then the rows are the same."""
+    import numpy as np
+
+    first = encodings[0]
+
+    def same(a: Any, b: Any) -> bool:
+        return a is not None and b is not None and len(a) > 1 and np.array_equal(a, b)
+
+    return all(
+        e.n == first.n and (same(e.labels, first.labels) or same(e.factors, first.factors))
+        for e in encodings[1:]
+    )
+
+
+def _emit(
+    result: "Result", cards: list["Scorecard"], options: dict[str, Any], quiet: bool
+) -> None:
+    from disentangle_indicators.report import WRITERS, write
+
+    on_stdout = [form for form in WRITERS if options[form] == "-"]
+    if len(on_stdout) > 1:
+        raise BadInput(f"only one of {', '.join(WRITERS)} can go to stdout")
+    if on_stdout:
+        click.echo(WRITERS[on_stdout[0]](result), nl=False)
+    elif not quiet:
+        _print(result)
+    for form in WRITERS:
+        if options[form] and options[form] != "-":
+            _say(write(result, options[form], form), quiet)
+    if options["plot"]:
+        from disentangle_indicators.plots import save
+
+        _say(save(cards, options["plot"]), quiet)
+
+
+def _print(result: "Result") -> None:
+    from rich.console import Console
+
+    from disentangle_indicators._result import WIDTH, renderables
+
+    console = Console(highlight=False)
+    if not console.is_terminal:
+        console = Console(highlight=False, width=WIDTH)
+    for block in renderables(result.blocks()):
+        console.print(block)
+
+
+def _say(path: Path, quiet: bool) -> None:
+    if not quiet:
+        click.echo(f"written: {path}", err=True)

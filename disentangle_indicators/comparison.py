@@ -1,0 +1,189 @@
+"""Several encoders side by side, with paired differences where they encoded the same rows."""
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import zip_longest
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import numpy as np
+
+from disentangle_indicators._array import Float
+from disentangle_indicators._result import Block, Result, Table, plain
+from disentangle_indicators._tables import with_error
+from disentangle_indicators.evaluate import Indicators
+from disentangle_indicators.scorecard import Scorecard
+from disentangle_indicators.standard_errors import TOTALS, Batches, Influence
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+__all__ = ["Comparison", "compare"]
+
+COUNTS = ("n", "d", "used", "weak", "unused", "active_units")
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Comparison(Result):
+    """Scorecards side by side.
+
+    `differences` holds, for each scorecard after the first, the totals less those of the first
+    with their standard errors: paired, from the differences of each row, when `paired`, and else
+    as of two independent samples.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from disentangle_indicators import score
+    >>> mean, var = np.array([[1.0], [-1.0], [2.0]]), np.full((3, 1), 0.5)
+    >>> both = compare([score(mean, var=var), score(mean, var=var / 2)], paired=True)
+    >>> round(both.differences[0]["mutual_information"], 3)
+    0.294
+    """
+
+    schema: ClassVar[str] = "dindic.comparison/1"
+
+    cards: tuple[Scorecard, ...]
+    paired: bool
+    differences: tuple[dict[str, float], ...]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain Python values; each scorecard as its own dict under `files`."""
+        return {
+            "schema": self.schema,
+            "paired": self.paired,
+            "files": [card.to_dict() for card in self.cards],
+            "differences": plain(self.differences),
+        }
+
+    def to_frame(self) -> "pd.DataFrame":
+        """Return a data frame with one row per file."""
+        import pandas as pd
+
+        names = (*COUNTS, *TOTALS, "gaussian_total_correlation")
+        rows = []
+        for card in self.cards:
+            row = {"name": card.name} | {x: getattr(card.result, x, None) for x in names}
+            errors = getattr(card.result, "standard_errors", {})
+            rows.append(row | {f"{x}_se": errors.get(x) for x in names if x in errors})
+        return pd.DataFrame(rows)
+
+    def blocks(self) -> list[Block]:
+        """Return what is used in each, the totals side by side, and the differences."""
+        names = _short_names([card.name for card in self.cards])
+        used = {name: card.verdict["USED"] for name, card in zip(names, self.cards, strict=True)}
+        rows = []
+        for x in (*COUNTS, *TOTALS, "gaussian_total_correlation"):
+            rows.append((x, *(_cell(card, x) for card in self.cards)))
+        table = Table(("", *names), tuple(rows), title="Side by side (nats)")
+        return [used, table, *self._difference_table(names)]
+
+    def _difference_table(self, names: list[str]) -> list[Block]:
+        if not self.differences:
+            return []
+        rows = [
+            (x, *(with_error(diff[x], diff[f"{x}_se"], 4) for diff in self.differences))
+            for x in TOTALS
+        ]
+        how = "paired over rows" if self.paired else "as of independent samples"
+        hint = (
+            "" if self.paired else "; if the rows are the same inputs in the same order: --paired"
+        )
+        columns = ("", *(f"{name} - {names[0]}" for name in names[1:]))
+        note = f"± one standard error, {how}{hint}"
+        return [Table(columns, tuple(rows), title="Differences (nats)", note=note)]
+
+
+def compare(cards: Sequence[Scorecard], *, paired: bool = False) -> Comparison:
+    """Compare scorecards, the first being the reference.
+
+    Parameters
+    ----------
+    cards : sequence of Scorecard
+        At least two.
+    paired : bool
+        Whether all encoded the same inputs in the same order; then differences are taken row by
+        row, and their errors are those of the differences.
+
+    Returns
+    -------
+    Comparison
+
+    Raises
+    ------
+    ValueError
+        On fewer than two scorecards, and on paired ones with different numbers of rows.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from disentangle_indicators import score
+    >>> card = score(np.eye(2), var=np.ones((2, 2)))
+    >>> compare([card, card], paired=True).differences[0]["kl_posterior_prior_se"]
+    0.0
+    """
+    if len(cards) < 2:
+        raise ValueError(f"a comparison needs at least two scorecards; got {len(cards)}")
+    if not all(isinstance(card.result, Indicators) for card in cards):
+        return Comparison(tuple(cards), paired=False, differences=())
+    first = cards[0]
+    if paired and len({card.result.n for card in cards}) > 1:
+        counts = ", ".join(str(card.result.n) for card in cards)
+        raise ValueError(f"paired encodings must have the same rows; they have {counts}")
+    difference = _paired if paired else _independent
+    return Comparison(tuple(cards), paired, tuple(difference(first, card) for card in cards[1:]))
+
+
+def _independent(first: Scorecard, other: Scorecard) -> dict[str, float]:
+    out = {}
+    for x in TOTALS:
+        out[x] = getattr(other, x) - getattr(first, x)
+        out[f"{x}_se"] = math.hypot(first.standard_errors[x], other.standard_errors[x])
+    return out
+
+
+def _paired(first: Scorecard, other: Scorecard) -> dict[str, float]:
+    out = _independent(first, other)
+    n = first.n
+    total, squares = np.zeros(len(TOTALS)), np.zeros(len(TOTALS))
+    for a, b in zip_longest(_influences(first), _influences(other)):
+        difference = b - a
+        total += difference.sum(axis=0)
+        squares += (difference**2).sum(axis=0)
+    for i, x in enumerate(TOTALS):
+        spread = max(squares[i] - total[i] ** 2 / n, 0.0)
+        out[f"{x}_se"] = math.sqrt(spread / (n * (n - 1))) if n > 1 else math.inf
+    return out
+
+
+def _influences(card: Scorecard, rows: int = 4096) -> Iterator[Float]:
+    """Influences on the totals, re-cut into runs of `rows` so that two encoders line up."""
+    influence = Influence(card.moments)
+    batches: Batches | None = card.batches
+    assert batches is not None
+    kept: Float | None = None
+    for mean, var in batches():
+        for start in range(0, mean.shape[0], rows):
+            part = influence(mean[start : start + rows, :], var[start : start + rows, :])
+            part = part[:, : len(TOTALS)]
+            kept = part if kept is None else np.concatenate([kept, part])
+            while len(kept) >= rows:
+                yield kept[:rows]
+                kept = kept[rows:]
+    if kept is not None and len(kept):
+        yield kept
+
+
+def _cell(card: Scorecard, name: str) -> str:
+    value = getattr(card, name, None)
+    if value is None:
+        return "-"
+    if isinstance(value, int):
+        return str(value)
+    return with_error(value, card.standard_errors.get(name))
+
+
+def _short_names(names: list[str]) -> list[str]:
+    """Leave out the folders when the file names alone tell the files apart."""
+    short = [name.replace("\\", "/").rsplit("/", 1)[-1] for name in names]
+    return short if len(set(short)) == len(short) else names

@@ -1,0 +1,9 @@
+"""Files in, batches of posterior means and variances out."""
+
+from disentangle_indicators.encodings._encodings import Encodings
+from disentangle_indicators.encodings._formats import FORMATS
+from disentangle_indicators.encodings._read import read_encodings
+from disentangle_indicators.encodings._stored import AmbiguousEncodings
+from disentangle_indicators.encodings._write import write_encodings
+
+__all__ = ["FORMATS", "AmbiguousEncodings", "Encodings", "read_encodings", "write_encodings"]

@@ -1,0 +1,153 @@
+"""What a format hands over: the named arrays of a file, each readable a block of rows at a time."""
+
+import os
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from math import prod
+from pathlib import Path
+from typing import IO, Any
+
+import numpy as np
+from numpy.lib import format as npy_format
+from numpy.typing import NDArray
+
+RESAVE = "re-save it as float arrays, for instance np.savez(path, mean=mean, logvar=logvar)"
+
+
+class AmbiguousEncodings(ValueError):
+    """The file can be read in more than one way; the message ends with the flag that decides."""
+
+
+@dataclass(frozen=True)
+class Stored:
+    """One array of a file, not read yet.
+
+    Attributes
+    ----------
+    name : str
+    shape : tuple of int
+    dtype : str
+        A numpy name, or "bfloat16".
+    blocks : callable
+        ``blocks(rows)`` yields the array in consecutive slices of `rows` along its first axis, in
+        native byte order. Every call starts again.
+    """
+
+    name: str
+    shape: tuple[int, ...]
+    dtype: str
+    blocks: Callable[[int], Iterator[NDArray[Any]]] = field(repr=False)
+
+    def read(self) -> NDArray[Any]:
+        """Return the whole array."""
+        parts = list(self.blocks(max(1, *self.shape[:1]) if self.shape else 1))
+        return parts[0] if parts else np.empty(self.shape)
+
+    def __str__(self) -> str:
+        """Return the name, the shape and the dtype, for messages."""
+        return f"{self.name!r} {self.shape} {self.dtype}"
+
+
+@dataclass(frozen=True)
+class Contents:
+    """The arrays and the metadata of one file, and what must be said about how they were read."""
+
+    arrays: Mapping[str, Stored]
+    metadata: Mapping[str, str] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
+
+    def listing(self) -> str:
+        """Return the keys with their shapes and dtypes, for messages."""
+        words = [str(array) for array in self.arrays.values()]
+        more = [f"and {len(words) - 20} more"] if len(words) > 20 else []
+        return ", ".join(words[:20] + more) or "none"
+
+
+@contextmanager
+def reading(path: Path) -> Iterator[None]:
+    """Turn whatever a damaged file raises into a ValueError that names the file."""
+    try:
+        yield
+    except ValueError as error:
+        if str(error).startswith(str(path)):
+            raise
+        kind = AmbiguousEncodings if isinstance(error, AmbiguousEncodings) else ValueError
+        raise kind(f"{path}: {error}") from error
+    except Exception as error:
+        if isinstance(error, OSError) and error.filename:
+            raise
+        said = str(error).partition("\n")[0]
+        raise ValueError(f"{path}: the file is damaged or not of this format ({said})") from error
+
+
+def npy_header(stream: IO[bytes]) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:
+    """Read the header of an .npy stream: shape, whether it is Fortran-ordered, dtype."""
+    version = npy_format.read_magic(stream)
+    if version not in ((1, 0), (2, 0)):
+        raise ValueError(f"version {version} of the .npy format holds records; {RESAVE}")
+    one = version == (1, 0)
+    read = npy_format.read_array_header_1_0 if one else npy_format.read_array_header_2_0
+    shape, fortran, dtype = read(stream)
+    if any(size < 0 for size in shape):
+        raise ValueError(f"the shape {shape} is impossible")
+    return shape, fortran, dtype
+
+
+def native(values: NDArray[Any]) -> NDArray[Any]:
+    """Return the values in the byte order of this machine."""
+    return values if values.dtype.isnative else values.astype(values.dtype.newbyteorder("="))
+
+
+def bfloat16_to_float32(bits: NDArray[np.uint16]) -> NDArray[np.float32]:
+    """Widen bfloat16, which is the upper half of a float32 and which numpy does not know."""
+    return (bits.astype(np.uint32) << 16).view(np.float32)
+
+
+def mapped(
+    path: Path,
+    name: str,
+    shape: tuple[int, ...],
+    dtype: np.dtype[Any],
+    offset: int,
+    *,
+    fortran: bool = False,
+    bfloat16: bool = False,
+) -> Stored:
+    """Return an array that lies uncompressed in a file, memory-mapped a block at a time.
+
+    A map that lives as long as its block keeps the resident memory at the size of a block; one map
+    over the whole file would let it grow to the size of the file.
+    """
+    size = os.path.getsize(path)
+    need = offset + prod(shape) * dtype.itemsize
+    if need > size:
+        raise ValueError(f"the file is truncated: {name!r} ends at byte {need} of {size}")
+
+    def view(start: int, part: tuple[int, ...]) -> NDArray[Any]:
+        if prod(part) == 0:
+            return np.empty(part, dtype)
+        begin = offset + start * prod(shape[1:]) * dtype.itemsize
+        order = "F" if fortran else "C"
+        return np.asarray(np.memmap(path, dtype, "r", begin, part, order=order))  # type: ignore[call-overload]
+
+    def blocks(rows: int) -> Iterator[NDArray[Any]]:
+        with reading(path):
+            whole = view(0, shape) if fortran or not shape else None
+            for start in range(0, shape[0] if shape else 1, rows):
+                if whole is None:
+                    block = view(start, (min(rows, shape[0] - start), *shape[1:]))
+                else:
+                    block = whole[start : start + rows] if shape else whole
+                yield bfloat16_to_float32(block) if bfloat16 else native(block)
+
+    return Stored(name, shape, "bfloat16" if bfloat16 else dtype.name, blocks)
+
+
+def refused(name: str, shape: tuple[int, ...], dtype: str, path: Path, rule: str) -> Stored:
+    """Return an array that is listed but says on reading why it cannot be read."""
+
+    def blocks(rows: int) -> Iterator[NDArray[Any]]:
+        raise ValueError(f"{path}: {name!r} {rule}")
+
+    return Stored(name, shape, dtype, blocks)

@@ -1,0 +1,259 @@
+"""Which array of a file is the mean, which is the scale, and what the scale means.
+
+Names decide, values never do: in a model with exact posteriors the aggregated variance is within
+a few per cent of 1 under the right convention and often under a wrong one, and unused latents have
+var = std = 1 in any case. The literal tables below are the whole knowledge.
+"""
+
+import re
+from typing import NamedTuple
+
+import numpy as np
+
+from disentangle_indicators._array import SCALES, as_array, variance
+from disentangle_indicators.encodings._stored import AmbiguousEncodings, Contents, Stored
+
+NATIVE = "dindic.encodings/1"
+"""The `format` entry of the metadata of the files that write_encodings makes."""
+
+ALIASES = {
+    "mean": (
+        *("mean", "mu", "mus", "loc", "z_mean", "z_loc", "qzm", "qz_m", "latent_qzm", "embedding"),
+        *("ic_mean", "co_means", "post_mean", "m_q"),
+    ),
+    "var": ("var", "variance", "qzv", "qz_v", "latent_qzv"),
+    "std": ("std", "stddev", "z_std", "ic_std", "co_stds"),
+    "logvar": (
+        *("logvar", "log_var", "z_log_var", "z_logvar", "log_covariance", "log_sigma_x2"),
+        "post_logvar",
+    ),
+    "logstd": ("logstd", "log_std", "z_log_std"),
+}
+"""Names whose meaning all their known users agree on."""
+
+AMBIGUOUS = {
+    "scale": (
+        *("scale", "z_scale", "sigma", "log_sigma", "z_log_sigma", "logs", "logs_q", "cov"),
+        *("tree_var", "mol_var", "latents_std"),
+    ),
+    "mean": ("latents_mean",),
+}
+"""Names under which different projects store different things.
+
+z_scale is a standard deviation in Pyro and comes before a softplus in Oobleck; tree_var and
+mol_var are negative log-variances in JT-VAE; latents_mean and latents_std often describe the
+whole data set.
+"""
+
+SCHEMAS = {
+    ("qzm", "qzv"): ("scvi-tools", "var"),
+    ("qz_m", "qz_v"): ("scvi-tools", "var"),
+    ("latent_qzm", "latent_qzv"): ("scvi-tools", "var"),
+    ("embedding", "log_covariance"): ("pythae", "logvar"),
+    ("ic_mean", "ic_std"): ("LFADS", "std"),
+    ("co_means", "co_stds"): ("LFADS", "std"),
+    ("z_mean", "z_log_var"): ("Keras", "logvar"),
+    ("mu", "log_sigma_x2"): ("lerobot", "logvar"),
+}
+"""Pairs of names that one library writes together: (mean, scale) -> (library, convention)."""
+
+_PREFIX = re.compile(r"^(x_)?_?(scvi_|scanvi_|totalvi_|multivi_|ldvae_)?")
+_ROLES = {name: kind for kind, names in ALIASES.items() for name in names} | {
+    name: f"ambiguous {kind}" for kind, names in AMBIGUOUS.items() for name in names
+}
+_SCALE_FLAG = f"add --scale {'|'.join(SCALES)}"
+
+
+class Choice(NamedTuple):
+    """The resolved keys: `scale_key` and `scale` are "" when the file holds means only."""
+
+    mean_key: str
+    scale_key: str
+    scale: str
+    schema: str
+    notes: tuple[str, ...] = ()
+
+
+def role(key: str) -> str | None:
+    """Return what a key names, whatever its case and prefixes.
+
+    Returns
+    -------
+    str or None
+        "mean", one of the four scales, "ambiguous mean", "ambiguous scale", or None.
+
+    Examples
+    --------
+    >>> role("X_latent_qzm"), role("_scvi_latent_qzv"), role("Sigma"), role("weights")
+    ('mean', 'var', 'ambiguous scale', None)
+    """
+    key = key.lower()
+    return _ROLES.get(key) or _ROLES.get(_PREFIX.sub("", key))
+
+
+def choose(
+    contents: Contents,
+    mean_key: str | None = None,
+    scale_key: str | None = None,
+    scale: str | None = None,
+) -> Choice:
+    """Decide by flag, else by our own metadata, else by schema, else by alias.
+
+    Raises
+    ------
+    AmbiguousEncodings
+        When two keys could play one role, or the convention of the scale is not known.
+    ValueError
+        When there is no mean, or a flag names a key that is not there.
+    """
+    if scale is not None and scale not in SCALES:
+        raise ValueError(f"scale must be one of {', '.join(SCALES)}; got {scale!r}")
+    for flag, key in (("mean-key", mean_key), ("scale-key", scale_key)):
+        if key is not None and key not in contents.arrays:
+            raise ValueError(f"--{flag} {key!r} is not in the file; it has {contents.listing()}")
+    if contents.metadata.get("format") == NATIVE and not (mean_key or scale_key or scale):
+        return _native(contents)
+    mean = mean_key or _mean(contents)
+    partner, library, convention = _schema(contents, mean)
+    if scale_key is not None:
+        key = scale_key
+    elif partner and scale in (None, convention):
+        key = partner
+    else:
+        key = _scale(contents, mean, scale)
+    if not key:
+        return Choice(mean, "", "", "flag" if mean_key else "name", _means_only(contents, mean))
+    if contents.arrays[key].shape != contents.arrays[mean].shape:
+        raise ValueError(
+            f"the scale must have the shape of the mean; {contents.arrays[mean]}, "
+            f"{contents.arrays[key]}"
+        )
+    named = role(key)
+    if scale is not None:
+        note = f"{key!r} is read as {scale}, as the flag says, though its name means {named}"
+        odd = named in SCALES and named != scale
+        return Choice(mean, key, scale, "flag", (note,) if odd else ())
+    if key == partner:
+        return Choice(mean, key, convention, library)
+    if named in SCALES:
+        return Choice(mean, key, named, "name")
+    hint = _hint(contents.arrays[mean], contents.arrays[key])
+    raise AmbiguousEncodings(
+        f"the name {key!r} does not say whether it holds variances, standard deviations or their "
+        f"logarithms{hint}; {_SCALE_FLAG}"
+    )
+
+
+def _native(contents: Contents) -> Choice:
+    scale = contents.metadata.get("scale", "")
+    missing = {"mean", *([scale] if scale else [])} - set(contents.arrays)
+    if missing or (scale and scale not in SCALES):
+        raise ValueError(
+            f"the metadata say {NATIVE} with the scale {scale!r}, but the keys are "
+            f"{contents.listing()}"
+        )
+    notes = () if scale else _means_only(contents, "mean")
+    return Choice("mean", scale, scale, "native", notes)
+
+
+def _keys(contents: Contents, *roles: str) -> list[str]:
+    """Return the keys with one of these roles, leaving out scalars and text."""
+    return [
+        key
+        for key, array in contents.arrays.items()
+        if array.shape and not array.dtype.startswith(("str", "bytes")) and role(key) in roles
+    ]
+
+
+def _mean(contents: Contents) -> str:
+    found = _keys(contents, "mean")
+    if len(found) > 1:
+        found = [key for key in found if len(contents.arrays[key].shape) > 1] or found
+    if len(found) > 1:
+        raise AmbiguousEncodings(
+            f"{' and '.join(map(repr, found))} could each be the mean; "
+            f"add --mean-key {'|'.join(found)}"
+        )
+    if found:
+        return found[0]
+    if vague := _keys(contents, "ambiguous mean"):
+        raise AmbiguousEncodings(
+            f"{vague[0]!r} often is one vector for the whole data set; if it holds the posterior "
+            f"mean of every sample, add --mean-key {vague[0]}"
+        )
+    for pair in (("0", "1"), ("arr_0", "arr_1")):
+        if tuple(contents.arrays) == pair:
+            raise AmbiguousEncodings(
+                f"two arrays without names could be anything; if the mean comes first, add "
+                f"--mean-key {pair[0]} --scale-key {pair[1]} --scale {'|'.join(SCALES)}"
+            )
+    raise ValueError(
+        f"no key names a mean ({', '.join(ALIASES['mean'])}); the file has {contents.listing()}; "
+        "add --mean-key KEY"
+    )
+
+
+def _schema(contents: Contents, mean: str) -> tuple[str, str, str]:
+    """Return the key that one library writes beside this mean, the library and its convention."""
+    lower = {key.lower(): key for key in contents.arrays}
+    for (mean_name, scale_name), (library, convention) in SCHEMAS.items():
+        prefix = mean.lower().removesuffix(mean_name)
+        if prefix == mean.lower() or (prefix and prefix[-1] not in "_./"):
+            continue
+        if prefix + scale_name in lower:
+            return lower[prefix + scale_name], library, convention
+    return "", "", ""
+
+
+def _scale(contents: Contents, mean: str, scale: str | None) -> str:
+    arrays = contents.arrays
+    clear = [key for key in _keys(contents, *SCALES) if key != mean]
+    vague = [key for key in _keys(contents, "ambiguous scale") if key != mean]
+    said = [key for key in clear if role(key) == scale]
+    if len(said) == 1:
+        return said[0]
+    if clear:
+        vague = [key for key in vague if arrays[key].shape == arrays[mean].shape]
+    found = clear + vague
+    if len(found) > 1:
+        raise AmbiguousEncodings(
+            f"{' and '.join(map(repr, found))} could each be the scale; "
+            f"add --scale-key {'|'.join(found)}"
+        )
+    if not found and scale is not None:
+        raise AmbiguousEncodings(
+            f"no key names a scale; the file has {contents.listing()}; add --scale-key KEY"
+        )
+    return found[0] if found else ""
+
+
+def _means_only(contents: Contents, mean: str) -> tuple[str, ...]:
+    shape = contents.arrays[mean].shape
+    alike = [key for key, array in contents.arrays.items() if array.shape == shape and key != mean]
+    if not alike:
+        return ("the file holds no scale: means only",)
+    note = f"no key names a scale: means only; if it is one of {', '.join(map(repr, alike[:8]))}"
+    return (f"{note}, add --scale-key {alike[0]} --scale {'|'.join(SCALES)}",)
+
+
+def _hint(mean: Stored, scale: Stored) -> str:
+    """Say which convention would put the aggregated variance of the first rows nearest to 1."""
+    rows = max(1, 2**20 // max(1, int(np.prod(mean.shape[1:]))))
+    try:
+        z, values = next(mean.blocks(rows)), next(scale.blocks(rows))
+    except (ValueError, OSError, StopIteration):
+        return ""
+    totals = {}
+    for name in SCALES:
+        try:
+            var = variance(values, name)
+            totals[name] = float(np.mean(np.square(as_array(z, "mean"), dtype=np.float64) + var))
+        except ValueError:
+            continue
+    totals = {name: total for name, total in totals.items() if np.isfinite(total) and total > 0}
+    if not totals:
+        return ""
+    best = min(totals, key=lambda name: abs(np.log(totals[name])))
+    return (
+        f" (a hint, no proof: read as {best}, the aggregated variance would be {totals[best]:.3g})"
+    )

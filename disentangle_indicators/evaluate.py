@@ -1,0 +1,338 @@
+"""All indicators of one encoder at once: values, standard errors, and the states of the latents."""
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, fields
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import numpy as np
+
+from disentangle_indicators import definitions as define
+from disentangle_indicators import standard_errors
+from disentangle_indicators._array import Array, Float, as_pair, to_numpy
+from disentangle_indicators._result import Block, Result, plain
+from disentangle_indicators._tables import definition_table, latent_table
+from disentangle_indicators.moments import Moments
+from disentangle_indicators.q_star import QStar, estimate_q_star
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+__all__ = ["STATES", "Indicators", "in_prior_units", "indicators"]
+
+USED = 0.5
+"""Least information of a used latent, in nats: the paper's threshold."""
+
+WEAK = 0.01
+"""Least information of a weak latent, in nats; below it the latent is unused."""
+
+NEAR_DETERMINISTIC = 1e-6
+"""Greatest share of a near-deterministic latent's posterior variance in its aggregated one."""
+
+ACTIVE_UNIT = 0.01
+"""Least Var(mean) of an active unit (Burda, Grosse and Salakhutdinov, 2016)."""
+
+NORMAL_VARIANCE = 0.1
+"""Greatest |S - 1| of a normal-variance latent."""
+
+STATES = ("near-deterministic", "used", "weak", "unused")
+"""From the most to the least informative; the first two count as used."""
+
+Batches = Callable[[], Iterable[tuple[Array, Array]]]
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Indicators(Result):
+    """Definitions 1-7 of one encoder, with standard errors, counts and states.
+
+    All values are in nats and in units of the prior. `standard_errors` holds, under the name of
+    the field, how far a value would move with another sample of rows (or of clusters);
+    `upper_bounds` and `gaussian_total_correlation` are there when the covariance was asked for.
+    `used_range` is the range of thresholds over which the count `used` stays what it is.
+    `solver_difference` is the largest difference between Definitions 4/5, 2/6 and 3/7.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> result = indicators(np.array([[1.0, 0.0], [-1.0, 0.0]]), np.full((2, 2), 0.5))
+    >>> result.used, result.states
+    (1, ('used', 'unused'))
+    """
+
+    schema: ClassVar[str] = "dindic.indicators/1"
+
+    n: int
+    d: int
+    n_clusters: int | None
+    kl_posterior_prior: float
+    mutual_information: float
+    kl_aggregate_prior: float
+    kl_q_star_prior: float
+    mutual_information_via_q_star: float
+    gaussian_total_correlation: float | None
+    threshold: float
+    used: int
+    used_range: tuple[float, float]
+    near_deterministic: int
+    weak: int
+    unused: int
+    active_units: int
+    normal_variance: int
+    solver_difference: float
+    states: tuple[str, ...]
+    kl_posterior_prior_per_latent: Float
+    mutual_information_per_latent: Float
+    kl_aggregate_prior_per_latent: Float
+    mutual_information_per_latent_via_q_star: Float
+    second_moment: Float
+    mean: Float
+    mean_variance: Float
+    posterior_variance: Float
+    upper_bounds: dict[str, float]
+    standard_errors: dict[str, Any]
+    q_star: QStar
+    moments: Moments
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain Python values, without the moments."""
+        left_out = ("moments", "q_star")
+        content = {
+            f.name: plain(getattr(self, f.name)) for f in fields(self) if f.name not in left_out
+        }
+        q_star = {
+            name: plain(getattr(self.q_star, name))
+            for name in ("family", "method", "converged", "n_iterations", "residual")
+        }
+        return {"schema": self.schema, **content, "q_star": q_star}
+
+    def to_frame(self) -> "pd.DataFrame":
+        """Return a data frame with one row per latent, the standard errors included."""
+        frame = super().to_frame()
+        for name, error in self.standard_errors.items():
+            if name.endswith("_per_latent"):
+                frame[f"{name}_se"] = to_numpy(error)
+        frame.insert(0, "state", list(self.states))
+        return frame
+
+    def blocks(self) -> list[Block]:
+        """Return the table of latents and the table of definitions."""
+        return [latent_table(self), definition_table(self)]
+
+
+def indicators(
+    mean: Array = None,
+    var: Array = None,
+    *,
+    batches: Batches | None = None,
+    covariance: bool = False,
+    errors: bool = True,
+    clusters: Any = None,
+    threshold: float = USED,
+    prior_mean: Any = 0.0,
+    prior_var: Any = 1.0,
+    threads: int = 1,
+) -> Indicators:
+    """Compute Definitions 1-7, their standard errors, and the states of the latents.
+
+    Parameters
+    ----------
+    mean, var : array, shape (n, d)
+        Posterior means and variances.
+    batches : callable, optional
+        In place of the arrays: gives a fresh iterator over (mean, var) batches at each call. It
+        is called once, and once more for the errors of the totals.
+    covariance : bool
+        Also the Gaussian total correlation and the chain of upper bounds.
+    errors : bool
+        Also standard errors; about twice the time.
+    clusters : array, shape (n,), optional
+        Rows of one cluster count as one draw.
+    threshold : float
+        Least information of a used latent, in nats.
+    prior_mean, prior_var : float or array, shape (d,)
+        The Gaussian prior; results are in its units.
+    threads : int
+        Threads over blocks of rows.
+
+    Returns
+    -------
+    Indicators
+
+    Raises
+    ------
+    ValueError
+        On invalid arrays, naming the offending entry; on clusters that do not match the rows.
+
+    Notes
+    -----
+    Definitions 1-7: eqs. (5)-(8) and (30)-(32). The values do not depend on the order of rows,
+    nor, beyond rounding, on how they are batched.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> rng = np.random.default_rng(0)
+    >>> mean = rng.normal(size=(1000, 2)) * [0.9, 0.0]
+    >>> var = np.broadcast_to([0.19, 1.0], (1000, 2))
+    >>> result = indicators(mean, var)
+    >>> round(result.mutual_information, 2), result.used
+    (0.85, 1)
+    """
+    if not threshold > 0:
+        raise ValueError(f"threshold must be positive; got {threshold:g}")
+    source = in_prior_units(_source(mean, var, batches), prior_mean, prior_var)
+    moments = Moments.of_batches(source(), errors=errors, covariance=covariance, threads=threads)
+    q_star = estimate_q_star(moments=moments)
+    error: dict[str, Any] = {}
+    if errors:
+        error = _errors(source, moments, clusters)
+    information = to_numpy(define.mutual_information_per_latent(moments, q_star))
+    states = _states(moments, information, threshold)
+    values = {
+        name: function(moments, q_star) for name, (_, function) in define.DEFINITIONS.items()
+    }
+    per_latent: dict[str, Any] = {
+        name: to_numpy(v) for name, v in values.items() if "per_latent" in name
+    }
+    per_latent["kl_posterior_prior_per_latent"] = to_numpy(
+        define.kl_posterior_prior_per_latent(moments)
+    )
+    per_latent["kl_aggregate_prior_per_latent"] = (
+        per_latent["kl_posterior_prior_per_latent"] - information
+    )
+    second = to_numpy(moments.second_moment)
+    mean_variance = to_numpy(moments.mean_variance)
+    used = states.count("used") + states.count("near-deterministic")
+    return Indicators(
+        n=moments.n,
+        d=second.size,
+        n_clusters=None if clusters is None else len(np.unique(np.asarray(clusters))),
+        gaussian_total_correlation=(
+            define.gaussian_total_correlation(moments) if covariance else None
+        ),
+        threshold=threshold,
+        used=used,
+        used_range=_used_range(information, threshold),
+        near_deterministic=states.count("near-deterministic"),
+        weak=states.count("weak"),
+        unused=states.count("unused"),
+        active_units=int(np.sum(mean_variance >= ACTIVE_UNIT)),
+        normal_variance=int(np.sum(np.abs(second - 1) <= NORMAL_VARIANCE)),
+        solver_difference=_solver_difference(values),
+        states=states,
+        second_moment=second,
+        mean=to_numpy(moments.mean),
+        mean_variance=mean_variance,
+        posterior_variance=to_numpy(moments.var),
+        upper_bounds=define.upper_bounds(moments) if covariance else {},
+        standard_errors=error,
+        q_star=q_star,
+        moments=moments,
+        **per_latent,
+        **{name: v for name, v in values.items() if "per_latent" not in name},
+    )
+
+
+def in_prior_units(batches: Batches, prior_mean: Any, prior_var: Any) -> Batches:
+    """Change variables so that the prior N(prior_mean, prior_var) becomes the unit Gaussian.
+
+    Parameters
+    ----------
+    batches : callable
+        Gives a fresh iterator over (mean, var) batches at each call.
+    prior_mean, prior_var : float or array, shape (d,)
+
+    Returns
+    -------
+    callable
+        The batches of (mean - prior_mean) / sqrt(prior_var) and var / prior_var.
+
+    Raises
+    ------
+    ValueError
+        When the prior is not finite, its variance not positive, or its length not d.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> source = in_prior_units(lambda: [(np.ones((2, 1)), np.ones((2, 1)))], 1.0, 4.0)
+    >>> [(mean.tolist(), var.tolist()) for mean, var in source()]
+    [([[0.0], [0.0]], [[0.25], [0.25]])]
+    """
+    centre = np.atleast_1d(np.asarray(prior_mean, dtype=np.float64))
+    spread = np.atleast_1d(np.asarray(prior_var, dtype=np.float64))
+    if not np.all(np.isfinite(centre)):
+        raise ValueError(f"prior_mean must be finite; got {prior_mean}")
+    if not np.all((spread > 0) & np.isfinite(spread)):
+        raise ValueError(f"prior_var must be positive and finite; got {prior_var}")
+    if np.all(centre == 0) and np.all(spread == 1):
+        return batches
+
+    def changed() -> Iterator[tuple[Array, Array]]:
+        for mean, var in batches():
+            xp, mean, var = as_pair(mean, var)
+            for name, values in (("prior_mean", centre), ("prior_var", spread)):
+                if values.size not in (1, mean.shape[-1]):
+                    raise ValueError(
+                        f"{name} must be one number or {mean.shape[-1]}; got {values.size}"
+                    )
+            c = xp.asarray(centre, dtype=mean.dtype, device=mean.device)
+            v = xp.asarray(spread, dtype=mean.dtype, device=mean.device)
+            yield (mean - c) / xp.sqrt(v), var / v
+
+    return changed
+
+
+def _source(mean: Array, var: Array, batches: Batches | None) -> Batches:
+    if (mean is None) == (batches is None):
+        raise ValueError("give either mean and var or batches=")
+    if batches is not None:
+        return batches
+    _, mean, var = as_pair(mean, var)
+    if mean.ndim != 2:
+        raise ValueError(f"mean must have the shape (n, d); its shape is {tuple(mean.shape)}")
+    return lambda: [(mean, var)]
+
+
+def _errors(batches: Batches, moments: Moments, clusters: Any) -> dict[str, Any]:
+    if clusters is None:
+        total, each = standard_errors.totals(batches, moments), standard_errors.per_latent(moments)
+    else:
+        total, each = standard_errors.clustered(batches, moments, clusters)
+    bound = total.pop("mutual_information_full_mean", None)
+    total |= {} if bound is None else {"upper_bounds.full-mean": bound}
+    total["kl_q_star_prior"] = total["kl_aggregate_prior"]
+    total["mutual_information_via_q_star"] = total["mutual_information"]
+    each["mutual_information_via_q_star"] = each["mutual_information"]
+    renamed = {f"{name}_per_latent": to_numpy(value) for name, value in each.items()}
+    renamed["mutual_information_per_latent_via_q_star"] = renamed.pop(
+        "mutual_information_via_q_star_per_latent"
+    )
+    return total | renamed
+
+
+def _states(moments: Moments, information: Float, threshold: float) -> tuple[str, ...]:
+    share = np.exp(to_numpy(moments.log_var)) / to_numpy(moments.second_moment)
+
+    def state(bits: float, part: float) -> str:
+        if bits <= threshold:
+            return "weak" if bits > WEAK else "unused"
+        return "near-deterministic" if part < NEAR_DETERMINISTIC else "used"
+
+    return tuple(map(state, information.tolist(), share.tolist()))
+
+
+def _used_range(information: Float, threshold: float) -> tuple[float, float]:
+    """Thresholds from the first (inclusive) to below the second give the same count of used."""
+    below = information[information <= threshold]
+    above = information[information > threshold]
+    low = float(below.max()) if below.size else 0.0
+    return max(low, 0.0), float(above.min()) if above.size else float("inf")
+
+
+def _solver_difference(values: dict[str, Any]) -> float:
+    pairs = (
+        ("kl_aggregate_prior", "kl_q_star_prior"),
+        ("mutual_information", "mutual_information_via_q_star"),
+        ("mutual_information_per_latent", "mutual_information_per_latent_via_q_star"),
+    )
+    return max(float(np.max(np.abs(to_numpy(values[a]) - to_numpy(values[b])))) for a, b in pairs)

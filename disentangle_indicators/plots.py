@@ -1,0 +1,164 @@
+"""Pictures of results. Each takes an axes or none and returns the axes it drew on."""
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from disentangle_indicators.evaluate import Indicators
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+__all__ = ["pulse"]
+
+COLOURS = {
+    "near-deterministic": "#d62728",
+    "used": "#1f77b4",
+    "weak": "#ff9f1c",
+    "unused": "#9aa0a6",
+    "active": "#1f77b4",
+    "inactive": "#9aa0a6",
+}
+
+
+def pulse(result: Any, ax: "Axes | None" = None) -> "Axes":
+    """Draw the pulse plot of the paper's Fig. 2: information above, variance below.
+
+    Parameters
+    ----------
+    result : Indicators, Scorecard or MeansOnly
+        Without variances the upper half shows Var(mean) and there is no lower half.
+    ax : matplotlib axes, optional
+        The lower half is cut from it. A new figure by default.
+
+    Returns
+    -------
+    matplotlib axes
+        The upper half; the lower one shares its horizontal axis.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import matplotlib
+    >>> matplotlib.use("Agg")
+    >>> from disentangle_indicators import indicators
+    >>> ax = pulse(indicators(np.array([[1.0], [-1.0]]), np.full((2, 1), 0.5)))
+    >>> ax.get_ylabel()
+    'information [nats]'
+    """
+    result = getattr(result, "result", result)
+    if ax is None:
+        from matplotlib.figure import Figure
+
+        width = min(max(6.0, 2.5 + 0.12 * result.d), 18.0)
+        ax = Figure(figsize=(width, 4.5), layout="constrained").add_subplot()
+    latents = np.arange(result.d)
+    if not isinstance(result, Indicators):
+        _stems(ax, latents, result.mean_variance, result.states)
+        ax.set(ylabel="Var(mean)", xlabel="latent", title=f"Variance of the means, n = {result.n}")
+        _finish(ax, result.states, result.d)
+        return ax
+    below = ax.inset_axes((0.0, 0.0, 1.0, 0.36))
+    lower, upper = below, ax.inset_axes((0.0, 0.4, 1.0, 0.6), sharex=below)
+    ax.set_axis_off()
+    upper.set_title(
+        f"{result.used} of {result.d} latents used, n = {result.n}", loc="left", fontsize=11
+    )
+    errors = result.standard_errors.get("mutual_information_per_latent")
+    _stems(upper, latents, result.mutual_information_per_latent, result.states, errors)
+    upper.axhline(result.threshold, color="black", lw=0.8, ls="--")
+    upper.set_ylabel("information [nats]")
+    upper.set_ylim(bottom=0)
+    upper.tick_params(labelbottom=False)
+    _stems(lower, latents, result.second_moment, result.states)
+    lower.axhline(1.0, color="black", lw=0.8, ls="--")
+    lower.set_ylim(max(1.3, 1.1 * float(result.second_moment.max())), 0)
+    lower.set(ylabel="variance S of q*", xlabel="latent")
+    _finish(lower, (), result.d)
+    _finish(upper, result.states, result.d, f"used above {result.threshold:g} nats")
+    return upper
+
+
+def _stems(ax: "Axes", x: Any, height: Any, states: tuple[str, ...], errors: Any = None) -> None:
+    colours = [COLOURS[state] for state in states]
+    ax.vlines(x, 0, height, colors=colours, lw=max(1.0, min(4.0, 160 / len(x))))
+    ax.scatter(x, height, c=colours, s=max(8.0, min(36.0, 1200 / len(x))), zorder=3)
+    if errors is not None and np.all(np.isfinite(errors)):
+        ax.errorbar(x, height, yerr=2 * errors, fmt="none", ecolor="black", elinewidth=0.8)
+
+
+def _finish(ax: "Axes", states: tuple[str, ...], d: int, line: str = "") -> None:
+    from matplotlib.lines import Line2D
+    from matplotlib.ticker import MaxNLocator
+
+    ax.xaxis.set_major_locator(MaxNLocator(nbins=min(d, 20), integer=True))
+    ax.set_xlim(-0.6, d - 0.4)
+    ax.spines[["top", "right"]].set_visible(False)
+    seen = [state for state in COLOURS if state in states]
+    handles = [Line2D([], [], marker="o", ls="", color=COLOURS[s], label=s) for s in seen]
+    if line:
+        handles.append(Line2D([], [], color="black", lw=0.8, ls="--", label=line))
+    if handles:
+        ax.legend(
+            handles=handles,
+            loc="lower right",
+            bbox_to_anchor=(1.0, 1.0),
+            borderaxespad=0.2,
+            fontsize=8,
+            ncols=len(handles),
+            frameon=False,
+        )
+
+
+def save(results: Any, path: Any) -> Any:
+    """Draw the pulse plots of one or more results, one above the other, into a file.
+
+    Parameters
+    ----------
+    results : sequence of Scorecard, Indicators or MeansOnly
+    path : path
+        .png, .svg or .pdf; written whole or not at all.
+
+    Returns
+    -------
+    Path
+
+    Raises
+    ------
+    ValueError
+        On an ending that is not a picture format.
+
+    Examples
+    --------
+    >>> import tempfile, numpy as np
+    >>> from disentangle_indicators import score
+    >>> card = score(np.array([[1.0], [-1.0]]), var=np.full((2, 1), 0.5))
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     save([card], f"{folder}/latents.png").name
+    'latents.png'
+    """
+    import os
+    import tempfile
+    from pathlib import Path
+
+    from matplotlib.figure import Figure
+
+    path = Path(path)
+    width = min(max(6.0, 2.5 + 0.12 * max(r.d for r in results)), 18.0)
+    figure = Figure(figsize=(width, 4.2 * len(results)), layout="constrained")
+    if path.suffix.lstrip(".") not in figure.canvas.get_supported_filetypes():
+        raise ValueError(f"{path}: a picture ends in .png, .svg or .pdf")
+    for i, result in enumerate(results):
+        ax = pulse(result, figure.add_subplot(len(results), 1, i + 1))
+        name = getattr(result, "name", "")
+        if name:
+            ax.set_title(f"{Path(name).name}: {ax.get_title(loc='left')}", loc="left", fontsize=11)
+    handle, temporary = tempfile.mkstemp(dir=path.parent, suffix=path.suffix)
+    os.close(handle)
+    try:
+        figure.savefig(temporary, dpi=150)
+        Path(temporary).replace(path)
+    except BaseException:
+        Path(temporary).unlink(missing_ok=True)
+        raise
+    return path

@@ -1,0 +1,242 @@
+r"""How far the indicators would move with another sample of rows.
+
+Each indicator is, to first order, an average of one number per sample, its influence; with
+:math:`u = \mu^2 + v` and :math:`\ell = \log v`, per latent,
+
+=============  ==========================================
+Definition 1   :math:`\tfrac12(u - \ell)`
+Definition 3   :math:`\tfrac12(u/S - \ell)`
+Definition 5   :math:`\tfrac12(1 - 1/S)\,u`
+=============  ==========================================
+
+and the standard error is its standard deviation over the square root of n. Latents of one sample
+depend on each other, so the error of a total is that of the per-sample sums over latents, from a
+second pass over the data, and not the per-latent errors in quadrature. Rows that come in clusters
+(the sites of an image, the cells of a donor) count as one draw per cluster.
+"""
+
+import math
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any
+
+import numpy as np
+
+from disentangle_indicators._array import Array, Float, as_pair, row_blocks, to_numpy, widen
+from disentangle_indicators.moments import Moments, log_sum
+
+__all__ = ["clustered", "per_latent", "totals"]
+
+Batches = Callable[[], Iterable[tuple[Array, Array]]]
+"""Gives a fresh iterator over (mean, var) batches at each call."""
+
+TOTALS = ("kl_posterior_prior", "mutual_information", "kl_aggregate_prior")
+BEYOND = ("gaussian_total_correlation", "mutual_information_full_mean")
+PER_LATENT = ("kl_posterior_prior", "mutual_information", "kl_aggregate_prior")
+
+
+def per_latent(moments: Moments) -> dict[str, Array]:
+    """Return the standard error of Definitions 1, 3 and 5 for each latent.
+
+    Parameters
+    ----------
+    moments : Moments
+        With ``errors=True``.
+
+    Returns
+    -------
+    dict of str to array, shape (..., d)
+        Nats, under the names of `PER_LATENT`; infinite for a single sample.
+
+    Raises
+    ------
+    ValueError
+        When the summary was made without ``errors=True``.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> mean = np.array([[1.0], [-1.0], [2.0], [0.0]])
+    >>> per_latent(Moments.of(mean, np.full((4, 1), 0.5)))["mutual_information"].round(4)
+    array([0.2165])
+    """
+    if moments.co_scatter is None:
+        raise ValueError("this summary holds no co-moments: ask for errors=True")
+    xp = moments.namespace
+    second = moments.second_moment
+    uu, ul, ll = (moments.co_scatter[..., i, :] for i in range(3))
+
+    def error(on_u: Array, on_log_var: float) -> Array:
+        spread = on_u**2 * uu + 2 * on_u * on_log_var * ul + on_log_var**2 * ll
+        if moments.n == 1:
+            return xp.full_like(spread, math.inf)
+        return xp.sqrt(xp.clip(spread, 0, None) / (moments.n * (moments.n - 1)))
+
+    half = xp.full_like(second, 0.5)
+    return {
+        "kl_posterior_prior": error(half, -0.5),
+        "mutual_information": error(0.5 / second, -0.5),
+        "kl_aggregate_prior": error(0.5 * (1 - 1 / second), 0.0),
+    }
+
+
+def totals(batches: Batches, moments: Moments) -> dict[str, float]:
+    """Return the standard errors of the totals, from per-sample sums over latents.
+
+    Parameters
+    ----------
+    batches : callable
+        Gives the batches that `moments` summarises, once more.
+    moments : Moments
+        With ``covariance=True``, the Gaussian total correlation and the value of the full-mean
+        family are covered too.
+
+    Returns
+    -------
+    dict of str to float
+        Nats, under the names of `TOTALS` and `BEYOND`; infinite for a single sample.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> mean, var = np.array([[1.0], [-1.0], [2.0], [0.0]]), np.full((4, 1), 0.5)
+    >>> error = totals(lambda: [(mean, var)], Moments.of(mean, var))
+    >>> round(error["mutual_information"], 4)
+    0.2165
+    """
+    influence = Influence(moments)
+    first, second = 0.0, 0.0
+    for mean, var in _blocks(batches):
+        t = influence(mean, var)
+        first, second = first + t.sum(axis=0), second + (t * t).sum(axis=0)
+    if moments.n == 1:
+        return dict.fromkeys(influence.names, math.inf)
+    spread = np.maximum(second - first * first / moments.n, 0.0)
+    errors = np.sqrt(spread / (moments.n * (moments.n - 1)))
+    return dict(zip(influence.names, errors.tolist(), strict=True))
+
+
+class Influence:
+    """The influence of each sample on each total, less its average: rows (b, k).
+
+    Parameters
+    ----------
+    moments : Moments
+        Where to linearise.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> mean, var = np.array([[1.0], [-1.0]]), np.full((2, 1), 0.5)
+    >>> Influence(Moments.of(mean, var))(mean, var).round(2)
+    array([[0., 0., 0.],
+           [0., 0., 0.]])
+    """
+
+    def __init__(self, moments: Moments) -> None:
+        second = to_numpy(moments.second_moment)
+        log_var = float(np.sum(to_numpy(moments.log_var)))
+        self.names: tuple[str, ...] = TOTALS
+        self.weights = np.stack([np.ones_like(second), 1 / second], axis=1)
+        self.averages = np.array([second.sum(), float(second.size), log_var])
+        self.centre: Float | None = None
+        if moments.scatter is not None:
+            covariance = to_numpy(moments.covariance)
+            self.centre = to_numpy(moments.mean)
+            self.precision = np.linalg.inv(covariance)
+            self.inverse_var = 1 / np.diag(covariance)
+            self.names += BEYOND
+
+    def __call__(self, mean: Array, var: Array) -> Float:
+        """Return the influences of a batch, shape (b, k), in numpy."""
+        xp, mean, var = as_pair(mean, var)
+        if not isinstance(mean, np.ndarray):
+            mean, var = widen(xp, mean), widen(xp, var)
+        weights = xp.asarray(self.weights, dtype=mean.dtype, device=mean.device)
+        sums = to_numpy((mean * mean) @ weights + var @ weights)
+        logs = to_numpy(log_sum(xp, var, axis=-1))
+        u, u_over_s, log_var = sums[:, 0], sums[:, 1], logs - self.averages[2]
+        u, u_over_s = u - self.averages[0], u_over_s - self.averages[1]
+        columns = [0.5 * (u - log_var), 0.5 * (u_over_s - log_var), 0.5 * (u - u_over_s)]
+        if self.centre is not None:
+            columns += self._beyond(to_numpy(mean) - self.centre, to_numpy(var), log_var)
+        return np.stack(columns, axis=1)
+
+    def _beyond(self, x: Float, var: Float, log_var: Float) -> list[Float]:
+        full = np.sum((x @ self.precision) * x, axis=1) + var @ np.diag(self.precision)
+        apart = (x * x + var) @ self.inverse_var
+        d = x.shape[1]
+        return [0.5 * (apart - full), 0.5 * (full - d - log_var)]
+
+
+def clustered(
+    batches: Batches, moments: Moments, clusters: Any
+) -> tuple[dict[str, float], dict[str, Float]]:
+    """Return the standard errors of totals and per latent when whole clusters are drawn.
+
+    Parameters
+    ----------
+    batches : callable
+        Gives the batches that `moments` summarises, once more.
+    moments : Moments
+    clusters : array, shape (n,)
+        The cluster of each row: numbers or strings.
+
+    Returns
+    -------
+    totals : dict of str to float
+    per_latent : dict of str to array, shape (d,)
+        Nats; infinite when there is one cluster.
+
+    Raises
+    ------
+    ValueError
+        When `clusters` does not have one entry per row.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> mean, var = np.array([[1.0], [-1.0], [2.0], [0.0]]), np.full((4, 1), 0.5)
+    >>> total, _ = clustered(lambda: [(mean, var)], Moments.of(mean, var), [0, 0, 1, 1])
+    >>> round(total["mutual_information"], 4)
+    0.125
+    """
+    from scipy import sparse
+
+    names, codes = np.unique(np.asarray(clusters), return_inverse=True)
+    if codes.shape != (moments.n,):
+        raise ValueError(f"cluster must have {moments.n} entries, one per row; got {codes.shape}")
+    influence = Influence(moments)
+    second, log_mean = to_numpy(moments.second_moment), to_numpy(moments.log_var)
+    d = second.size
+    sums = np.zeros((len(names), len(influence.names) + 2 * d))
+    row = 0
+    for mean, var in _blocks(batches):
+        m, v = to_numpy(mean), to_numpy(var)
+        columns = [influence(mean, var), m * m + v - second, np.log(v) - log_mean]
+        block = codes[row : row + len(m)]
+        member = sparse.csr_array(
+            (np.ones(len(m)), (block, np.arange(len(m)))), shape=(len(names), len(m))
+        )
+        sums += member @ np.concatenate(columns, axis=1)
+        row += len(m)
+    correction = len(names) / max(len(names) - 1, 1)
+
+    def error(x: Float) -> Float:
+        return to_numpy(np.sqrt(correction * np.sum(x * x, axis=0)) / moments.n)
+
+    k = len(influence.names)
+    u, log_var = sums[:, k : k + d], sums[:, k + d :]
+    if len(names) == 1:
+        infinite = np.full(d, math.inf)
+        return dict.fromkeys(influence.names, math.inf), dict.fromkeys(PER_LATENT, infinite)
+    per = (0.5 * (u - log_var), 0.5 * (u / second - log_var), 0.5 * (1 - 1 / second) * u)
+    return (
+        dict(zip(influence.names, error(sums[:, :k]).tolist(), strict=True)),
+        dict(zip(PER_LATENT, map(error, per), strict=True)),
+    )
+
+
+def _blocks(batches: Batches) -> Iterator[tuple[Array, Array]]:
+    for mean, var in batches():
+        for rows in row_blocks(mean):
+            yield mean[rows, :], var[rows, :]

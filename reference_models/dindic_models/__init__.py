@@ -1,0 +1,1 @@
+"""Reference variational autoencoders of the paper, in torch."""

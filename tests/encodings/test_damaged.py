@@ -1,0 +1,221 @@
+"""Damaged and hostile files end in a ValueError that names the file, and run nothing."""
+
+import io
+import os
+import zipfile
+from contextlib import suppress
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from disentangle_indicators.encodings import FORMATS, read_encodings
+
+
+@pytest.mark.parametrize("suffix", FORMATS)
+@pytest.mark.parametrize(
+    "content", [b"", b"\n", b"garbage", b"\x80\x02}q\x00.", bytes(range(256)) * 9]
+)
+def test_garbage(tmp_path, suffix, content):
+    if suffix.startswith(".pt"):
+        pytest.importorskip("torch")
+    path = tmp_path / f"garbage{suffix}"
+    path.write_bytes(content)
+    with pytest.raises(ValueError, match=r"garbage\."):
+        read_encodings(path)
+
+
+@pytest.mark.parametrize("keep", [0.1, 0.5, 0.9, 0.99])
+def test_truncated(any_format, pair, keep):
+    path = any_format(mean=pair[0], var=pair[1])
+    data = path.read_bytes()
+    size = int(len(data) * keep)
+    if path.suffix in (".csv", ".tsv"):
+        size = data.rindex(b"," if path.suffix == ".csv" else b"\t", 0, size)
+    path.write_bytes(data[:size])
+    with pytest.raises(ValueError, match=r"any\."):
+        list(read_encodings(path).batches(5))
+
+
+def test_truncated_npy(tmp_path, pair):
+    np.save(tmp_path / "a.npy", pair[0])
+    data = (tmp_path / "a.npy").read_bytes()
+    for size in (3, 8, 60, 130, len(data) - 1):
+        (tmp_path / "a.npy").write_bytes(data[:size])
+        with pytest.raises(ValueError, match=r"a\.npy"):
+            read_encodings(tmp_path / "a.npy")
+
+
+@settings(max_examples=150, deadline=None)
+@given(data=st.data())
+@pytest.mark.parametrize("kind", ["npz", "deflated", "safetensors", "npy", "csv", "pt"])
+def test_flipped_bytes_raise_nothing_else(tmp_path_factory, kind, data):
+    from safetensors.numpy import save_file
+
+    folder = tmp_path_factory.mktemp("flip")
+    rng = np.random.default_rng(0)
+    mean, var = rng.normal(size=(6, 2)), rng.uniform(0.5, 1, size=(6, 2))
+    path = folder / f"a.{'npz' if kind == 'deflated' else kind}"
+    if kind == "safetensors":
+        save_file({"mean": mean, "var": var}, path)
+    elif kind == "npy":
+        np.save(path, mean)
+    elif kind == "pt":
+        torch = pytest.importorskip("torch")
+        torch.save({"mean": torch.from_numpy(mean), "var": torch.from_numpy(var)}, path)
+    elif kind == "csv":
+        path.write_text("mean_0,mean_1\n" + "\n".join(f"{a},{b}" for a, b in mean))
+    else:
+        (np.savez if kind == "npz" else np.savez_compressed)(path, mean=mean, var=var)
+    raw = bytearray(path.read_bytes())
+    for _ in range(data.draw(st.integers(1, 3))):
+        raw[data.draw(st.integers(0, len(raw) - 1))] = data.draw(st.integers(0, 255))
+    path.write_bytes(raw)
+    with suppress(ValueError):
+        for _ in read_encodings(path).batches(4):
+            pass
+
+
+def test_a_damaged_member_is_noticed(tmp_path, pair):
+    path = tmp_path / "a.npz"
+    np.savez(path, mean=pair[0], var=pair[1])
+    raw = bytearray(path.read_bytes())
+    position = raw.index(pair[0].tobytes()[-16:])
+    raw[position] ^= 1
+    path.write_bytes(raw)
+    with pytest.raises(ValueError, match="CRC"):
+        list(read_encodings(path).batches(5))
+
+
+@pytest.mark.parametrize("shape", ["(9999999, 3)", "(-1, 3)", "(3,", "'x'", "(2**70, 3)"])
+def test_headers_that_lie(tmp_path, shape):
+    header = f"{{'descr': '<f8', 'fortran_order': False, 'shape': {shape}, }}".encode().ljust(117)
+    member = b"\x93NUMPY\x01\x00" + (118).to_bytes(2, "little") + header + b"\n" + bytes(24)
+    (tmp_path / "a.npy").write_bytes(member)
+    with zipfile.ZipFile(tmp_path / "a.npz", "w") as archive:
+        archive.writestr("mean.npy", member)
+    for name in ("a.npy", "a.npz"):
+        with pytest.raises(ValueError, match=name):
+            read_encodings(tmp_path / name)
+
+
+def test_future_npy_version(tmp_path):
+    (tmp_path / "a.npy").write_bytes(b"\x93NUMPY\x03\x00" + bytes(200))
+    with pytest.raises(ValueError, match="version"):
+        read_encodings(tmp_path / "a.npy")
+
+
+class Payload:
+    """Unpickling this would touch a file."""
+
+    def __init__(self, path):
+        self.path = path
+
+    def __reduce__(self):
+        return os.mkdir, (str(self.path),)
+
+
+def test_objects_in_numpy_files_are_refused(tmp_path):
+    trap = tmp_path / "trap"
+    objects = np.array([[Payload(trap)]], dtype=object)
+    np.savez(tmp_path / "a.npz", allow_pickle=True, mean=objects)
+    np.save(tmp_path / "a.npy", objects, allow_pickle=True)
+    for name in ("a.npz", "a.npy"):
+        with pytest.raises(ValueError, match=f"{name}.*'mean' holds Python objects; re-save"):
+            read_encodings(tmp_path / name)
+    assert not trap.exists()
+
+
+def test_an_object_array_that_is_not_needed(tmp_path, pair):
+    np.savez(tmp_path / "a.npz", allow_pickle=True, mean=pair[0], other=np.array([{}]))
+    np.testing.assert_array_equal(read_encodings(tmp_path / "a.npz").mean, pair[0])
+    with pytest.raises(ValueError, match="'other' holds Python objects"):
+        read_encodings(tmp_path / "a.npz", labels="other")
+
+
+@pytest.mark.parametrize("zipped", [True, False])
+def test_code_in_a_pt_file_does_not_run(tmp_path, pair, zipped):
+    torch = pytest.importorskip("torch")
+    trap = tmp_path / "trap"
+    values = {"mean": torch.from_numpy(pair[0]), "config": Payload(trap)}
+    torch.save(values, tmp_path / "a.pt", _use_new_zipfile_serialization=zipped)
+    with pytest.raises(ValueError, match=r"a\.pt.*code or objects.*torch\.save\(\{\"mean\": mean"):
+        read_encodings(tmp_path / "a.pt")
+    assert not trap.exists()
+
+
+@pytest.mark.parametrize("values", [3, {"a": 1}.keys, [], {}])
+def test_pt_files_without_tensors(tmp_path, values):
+    torch = pytest.importorskip("torch")
+    values = "text" if callable(values) else values
+    torch.save(values, tmp_path / "a.pt")
+    with pytest.raises(ValueError, match="no tensors"):
+        read_encodings(tmp_path / "a.pt")
+
+
+def test_torch_missing(tmp_path, monkeypatch):
+    (tmp_path / "a.pt").write_bytes(b"PK")
+    monkeypatch.setitem(__import__("sys").modules, "torch", None)
+    with pytest.raises(ValueError, match=r"needs torch \(pip install"):
+        read_encodings(tmp_path / "a.pt")
+
+
+def test_unknown_suffix_and_missing_file(tmp_path):
+    (tmp_path / "a.h6").touch()
+    with pytest.raises(
+        ValueError, match=r"\.npz, \.npy, \.safetensors, \.pt, \.pth, \.csv, \.tsv"
+    ):
+        read_encodings(tmp_path / "a.h6")
+    for path in ("none.npz", "none.h6"):
+        with pytest.raises(FileNotFoundError, match=path):
+            read_encodings(tmp_path / path)
+    with pytest.raises(FileNotFoundError, match=r"none\.npy"):
+        read_encodings(mean=tmp_path / "none.npy")
+
+
+def test_encrypted_and_nested_archives(tmp_path):
+    stream = io.BytesIO()
+    np.save(stream, np.ones((2, 2)))
+    with zipfile.ZipFile(tmp_path / "a.npz", "w") as archive:
+        archive.writestr("mean.npy", stream.getvalue())
+    raw = bytearray((tmp_path / "a.npz").read_bytes())
+    raw[6] |= 1
+    raw[raw.index(b"PK\x01\x02") + 8] |= 1
+    (tmp_path / "a.npz").write_bytes(raw)
+    with pytest.raises(ValueError, match=r"a\.npz.*encrypted"):
+        read_encodings(tmp_path / "a.npz")
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("mean_0,mean_1\n1,2\n3\n", "line 3 has 1 of 2 fields"),
+        ("mean_0,mean_1\n1,2,3\n", "line 2 has 3 of 2 fields"),
+        ("mean_0,mean_0\n1,2\n", "'mean_0' is there twice"),
+        ("mean_0\nred\n", "red"),
+        ("mean_0\n", "no samples"),
+        ('mean_0\n"1\n', "end of"),
+        ("1.0,2.0\n3.0,4.0\n", "no key names a mean"),
+    ],
+)
+def test_damaged_tables(tmp_path, text, words):
+    (tmp_path / "a.csv").write_text(text)
+    with pytest.raises(ValueError, match=rf"a\.csv.*{words}"):
+        list(read_encodings(tmp_path / "a.csv").batches())
+
+
+def test_text_that_is_not_utf8(tmp_path):
+    (tmp_path / "a.csv").write_bytes(b"mean_0,\xff\n1,2\n")
+    with pytest.raises(ValueError, match=r"a\.csv"):
+        read_encodings(tmp_path / "a.csv")
+
+
+def test_an_offset_before_the_start_of_the_archive(tmp_path, pair):
+    np.savez(tmp_path / "a.npz", mean=pair[0])
+    raw = bytearray((tmp_path / "a.npz").read_bytes())
+    position = raw.index(b"PK\x05\x06") + 16
+    raw[position : position + 4] = (2**31).to_bytes(4, "little")
+    (tmp_path / "a.npz").write_bytes(raw)
+    with pytest.raises(ValueError, match=r"a\.npz.*damaged"):
+        read_encodings(tmp_path / "a.npz")

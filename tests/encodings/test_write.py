@@ -1,0 +1,197 @@
+"""write_encodings, and that reading gives back what was written."""
+
+import json
+import os
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import array_shapes
+from hypothesis.extra.numpy import arrays as np_arrays
+
+from disentangle_indicators.encodings import _write, read_encodings, write_encodings
+
+SUFFIXES = ["npz", "safetensors"]
+TO_VAR = {
+    "var": lambda x: x,
+    "std": np.square,
+    "logvar": np.exp,
+    "logstd": lambda x: np.exp(2 * x),
+}
+
+
+@settings(max_examples=30, deadline=None)
+@given(data=st.data())
+@pytest.mark.parametrize("scale", TO_VAR)
+@pytest.mark.parametrize("suffix", SUFFIXES)
+def test_round_trip(tmp_path_factory, suffix, scale, data):
+    dtype = data.draw(st.sampled_from(["f4", "f8"]))
+    shape = data.draw(array_shapes(min_dims=2, max_dims=2, max_side=6))
+    width = 32 if dtype == "f4" else 64
+    mean = data.draw(np_arrays(dtype, shape, elements=st.floats(-1e3, 1e3, width=width)))
+    low = 0.0625 if scale in ("var", "std") else -8.0
+    values = data.draw(np_arrays(dtype, shape, elements=st.floats(low, 8.0, width=width)))
+    mean[0, 0] = values[0, 0] + 1
+    path = write_encodings(
+        tmp_path_factory.mktemp("round") / f"a.{suffix}", mean, **{scale: values}
+    )
+    encodings = read_encodings(path)
+    assert encodings.schema == "native"
+    assert encodings.mean.dtype == encodings.var.dtype == dtype
+    np.testing.assert_array_equal(encodings.mean, mean)
+    rtol = 1e-5 if dtype == "f4" else 1e-13
+    np.testing.assert_allclose(encodings.var, TO_VAR[scale](values.astype("f8")), rtol=rtol)
+
+
+@pytest.mark.parametrize("suffix", SUFFIXES)
+def test_everything_else_is_kept(tmp_path, pair, suffix):
+    mean, var = pair
+    factors = np.arange(46).reshape(23, 2)
+    path = write_encodings(
+        tmp_path / f"a.{suffix}",
+        mean,
+        var=var,
+        factors=factors,
+        factor_names=["shape", "größe"],
+        labels=np.arange(23),
+        metadata={"source": "test", "scale": "wrong"},
+    )
+    encodings = read_encodings(str(path))
+    np.testing.assert_array_equal(encodings.factors, factors)
+    assert encodings.factors.dtype == factors.dtype
+    assert encodings.factor_names == ("shape", "größe")
+    assert encodings.labels.tolist() == list(range(23))
+    assert encodings.metadata["source"] == "test"
+    assert encodings.metadata["format"] == "dindic.encodings/1"
+    assert encodings.metadata["scale"] == encodings.scale == "logvar"
+    assert encodings.notes == ()
+
+
+@pytest.mark.parametrize("suffix", SUFFIXES)
+def test_written_again(tmp_path, pair, suffix):
+    first = read_encodings(
+        write_encodings(tmp_path / "a.npz", pair[0], var=pair[1], factors=pair[1])
+    )
+    path = write_encodings(
+        tmp_path / f"b.{suffix}",
+        first.mean,
+        var=first.var,
+        factors=first.factors,
+        metadata=first.metadata,
+    )
+    second = read_encodings(write_encodings(path, read_encodings(path).mean, var=first.var))
+    np.testing.assert_array_equal(second.mean, pair[0])
+    np.testing.assert_allclose(second.var, pair[1], rtol=1e-14)
+
+
+@pytest.mark.parametrize("suffix", SUFFIXES)
+def test_means_only(tmp_path, pair, suffix):
+    encodings = read_encodings(write_encodings(tmp_path / f"a.{suffix}", pair[0]))
+    assert encodings.var is None
+    assert (encodings.schema, encodings.scale) == ("native", "")
+
+
+@pytest.mark.parametrize("suffix", SUFFIXES)
+def test_tiny_variances_do_not_underflow(tmp_path, suffix):
+    logvar = np.array([[-150.0, -20.0]], dtype="f4")
+    path = write_encodings(tmp_path / f"a.{suffix}", np.zeros((1, 2), dtype="f4"), logvar=logvar)
+    np.testing.assert_allclose(read_encodings(path).var, np.exp(logvar.astype("f8")))
+
+
+@pytest.mark.parametrize("suffix", SUFFIXES)
+def test_sites_are_kept(tmp_path, suffix):
+    mean = np.random.default_rng(0).normal(size=(3, 2, 4, 4))
+    path = write_encodings(tmp_path / f"a.{suffix}", mean, logvar=mean - 1)
+    assert read_encodings(path, layout="channels").n == 48
+
+
+def test_torch_tensors(tmp_path, pair):
+    torch = pytest.importorskip("torch")
+    mean, var = (torch.tensor(a, requires_grad=True) for a in pair)
+    path = write_encodings(tmp_path / "a.safetensors", mean, var=var, labels=torch.arange(23))
+    np.testing.assert_array_equal(read_encodings(path).mean, pair[0])
+    half = write_encodings(tmp_path / "half.npz", mean.bfloat16(), var=var.bfloat16())
+    assert read_encodings(half).mean.dtype == np.float32
+
+
+def test_text_labels(tmp_path, pair):
+    words = np.array([f"word {i}" for i in range(23)], dtype=object)
+    path = write_encodings(tmp_path / "a.npz", pair[0], labels=words)
+    assert read_encodings(path).labels.tolist() == words.tolist()
+    with pytest.raises(ValueError, match=r"labels holds text.*\.npz"):
+        write_encodings(tmp_path / "a.safetensors", pair[0], labels=words)
+    assert [entry.name for entry in tmp_path.iterdir()] == ["a.npz"]
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"mean": np.ones(3)}, r"mean must have the shape \(n, d\)"),
+        ({"mean": np.ones((0, 3))}, "mean must have the shape"),
+        ({"mean": np.full((2, 2), np.nan)}, "mean must be finite"),
+        ({"var": np.ones((2, 3))}, "mean and var must have the same shape"),
+        ({"var": np.zeros((2, 2))}, "var must be positive"),
+        ({"std": -np.ones((2, 2))}, "std must be positive"),
+        ({"logvar": np.full((2, 2), np.inf)}, "logvar must be finite"),
+        ({"var": np.ones((2, 2)), "std": np.ones((2, 2))}, "give one of var"),
+        ({"factors": np.ones((3, 1))}, r"factors must have the shape \(2, k\)"),
+        ({"factors": np.array([["a"], ["b"]])}, "factors must be numbers"),
+        ({"factors": np.ones((2, 2)), "factor_names": ["a"]}, "factor_names must be 2 names"),
+        ({"factor_names": ["a"]}, "without factors"),
+        ({"labels": [1]}, r"labels must have the shape \(2,\)"),
+        ({"labels": [{}, {}]}, "labels must be numbers or text"),
+    ],
+)
+@pytest.mark.parametrize("suffix", SUFFIXES)
+def test_bad_input_writes_nothing(tmp_path, suffix, changes, words):
+    with pytest.raises(ValueError, match=words):
+        write_encodings(tmp_path / f"a.{suffix}", **{"mean": np.zeros((2, 2))} | changes)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("name", ["a.pt", "a.csv", "a"])
+def test_formats_that_are_not_written(tmp_path, name):
+    with pytest.raises(ValueError, match=r"\.npz or \.safetensors"):
+        write_encodings(tmp_path / name, np.zeros((2, 2)))
+
+
+@pytest.mark.parametrize("step", ["write", "fsync", "replace"])
+@pytest.mark.parametrize("suffix", SUFFIXES)
+def test_a_failure_leaves_the_old_file(tmp_path, pair, suffix, step, monkeypatch):
+    path = write_encodings(tmp_path / f"a.{suffix}", pair[0], var=pair[1])
+    before = path.read_bytes()
+
+    def fail(target, *rest):
+        if step == "write":
+            target.write_bytes(b"half")
+        raise OSError("no space left")
+
+    owner = _write.WRITERS[path.suffix] if step == "write" else os
+    monkeypatch.setattr(owner, step, fail)
+    with pytest.raises(OSError, match="no space left"):
+        write_encodings(path, pair[0] + 1, var=pair[1])
+    assert path.read_bytes() == before
+    assert list(tmp_path.iterdir()) == [path]
+
+
+@pytest.mark.parametrize("suffix", SUFFIXES)
+def test_the_file_has_the_usual_permissions(tmp_path, pair, suffix):
+    (tmp_path / "usual").touch()
+    path = write_encodings(tmp_path / f"a.{suffix}", pair[0])
+    assert path.stat().st_mode == (tmp_path / "usual").stat().st_mode
+
+
+def test_foreign_metadata_arrays_are_no_metadata(npz, pair):
+    for metadata in ("no json", "[1]", json.dumps({"a": 1})):
+        found = read_encodings(npz(mean=pair[0], metadata=metadata)).metadata
+        assert found == ({"a": "1"} if "{" in metadata else {})
+
+
+@pytest.mark.parametrize("suffix", SUFFIXES)
+def test_byte_order_and_strides(tmp_path, pair, suffix):
+    mean = np.asfortranarray(pair[0]).astype(">f8")
+    factors = np.arange(92).reshape(23, 4).astype(">i4")[:, ::2]
+    path = write_encodings(tmp_path / f"a.{suffix}", mean, var=pair[1][:, :], factors=factors)
+    np.testing.assert_array_equal(read_encodings(path).mean, pair[0])
+    np.testing.assert_array_equal(read_encodings(path).factors, factors)

@@ -1,0 +1,75 @@
+"""What the repository says about itself: metadata, pins, commands, no private paths."""
+
+import re
+import shutil
+import subprocess
+import tomllib
+from pathlib import Path
+
+import pytest
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+from packaging.version import Version
+
+import disentangle_indicators
+
+ROOT = Path(__file__).parents[1]
+PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
+PRIVATE_PATH = re.compile(rb"(?<![\w.])/(?:work|root|home)/")
+
+
+def declared():
+    """Every requirement of pyproject.toml: core, extras, groups and build."""
+    project, groups = PYPROJECT["project"], PYPROJECT["dependency-groups"]
+    lists = [
+        project["dependencies"],
+        *project["optional-dependencies"].values(),
+        *groups.values(),
+        PYPROJECT["build-system"]["requires"],
+    ]
+    return sorted({line for lines in lists for line in lines if isinstance(line, str)})
+
+
+def pins():
+    """Package name -> version, of every line in constraints.txt."""
+    lines = (ROOT / "constraints.txt").read_text().splitlines()
+    pairs = (line.split("==") for line in lines if line and not line.startswith("#"))
+    return {canonicalize_name(name): Version(version) for name, version in pairs}
+
+
+@pytest.mark.parametrize("line", declared())
+def test_every_declared_dependency_is_pinned_within_its_range(line):
+    requirement = Requirement(line)
+    assert pins()[canonicalize_name(requirement.name)] in requirement.specifier
+
+
+def test_pins_are_public_releases():
+    assert not [name for name, version in pins().items() if version.local]
+    assert pins()["torch"] == Version("2.13.0")
+
+
+def test_version_is_canonical_and_the_same_everywhere():
+    version = disentangle_indicators.__version__
+    assert str(Version(version)) == version
+    assert f"\nversion: {version}\n" in (ROOT / "CITATION.cff").read_text()
+    assert version in (ROOT / "CHANGELOG.md").read_text()
+
+
+@pytest.mark.parametrize("target", ["demo", "test"])
+def test_commands_of_the_readme_are_makefile_targets(target):
+    assert f"make {target}" in (ROOT / "README.md").read_text()
+    assert re.search(rf"^{target}:", (ROOT / "Makefile").read_text(), re.MULTILINE)
+
+
+def test_source_roots_are_not_packages():
+    assert not (ROOT / "cli" / "__init__.py").exists()
+    assert not (ROOT / "reference_models" / "__init__.py").exists()
+
+
+def test_no_tracked_file_names_a_private_directory():
+    if not (ROOT / ".git").exists() or not shutil.which("git"):
+        pytest.skip("not a git checkout")
+    command = ["git", "-c", "safe.directory=*", "ls-files", "-z"]
+    listing = subprocess.run(command, cwd=ROOT, capture_output=True, check=True)
+    files = [ROOT / name for name in listing.stdout.decode().split("\0") if name]
+    assert not [f for f in files if f.is_file() and PRIVATE_PATH.search(f.read_bytes())]
