@@ -10,7 +10,6 @@ two of them are merged (Chan, Golub and LeVeque, 1983).
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from functools import reduce
 from typing import Any
 
 import array_api_compat
@@ -279,21 +278,40 @@ def _sum_blocks(
     threads: int,
 ) -> tuple[Array, Array | None]:
     """Return the sums over samples, about the pivot: (..., k, d) and, when asked, (..., d, d)."""
+    pivot = None if pivot is None else xp.astype(pivot, mean.dtype)
+    _keep_freed_memory()
 
     def one(rows: slice) -> tuple[Array, Array | None]:
+        x, v = mean[..., rows, :], var[..., rows, :]
         with np.errstate(all="ignore"):
-            return _block(xp, mean[..., rows, :], var[..., rows, :], pivot, errors, covariance)
+            if pivot is not None:
+                x = x - pivot
+            outer = _outer(xp, x) if covariance else None
+            return _columns(xp, x, v, pivot, errors), outer
 
-    def add(
-        a: tuple[Array, Array | None], b: tuple[Array, Array | None]
-    ) -> tuple[Array, Array | None]:
-        return a[0] + b[0], None if a[1] is None or b[1] is None else a[1] + b[1]
-
-    slices = list(_whole_tiles(row_blocks(mean)))
+    slices = _whole_tiles(row_blocks(mean))
     if threads > 1:
         with ThreadPoolExecutor(threads) as pool:
-            return reduce(add, pool.map(one, slices))
-    return reduce(add, map(one, slices))
+            return _add_up(pool.map(one, slices))
+    return _add_up(map(one, slices))
+
+
+def _keep_freed_memory() -> None:
+    """Free one large allocation, untouched: from then on glibc keeps freed blocks for reuse.
+
+    Its thresholds follow the largest block freed so far. Without this, each temporary of a block
+    may go back to the system and be faulted in anew, at several times the cost of the arithmetic.
+    Other allocators do not mind.
+    """
+    np.empty(31 << 20, np.uint8)
+
+
+def _add_up(parts: Iterable[tuple[Array, Array | None]]) -> tuple[Array, Array | None]:
+    sums, outer = 0.0, None
+    for part, product in parts:
+        sums = sums + part
+        outer = product if outer is None else outer + product
+    return sums, outer
 
 
 def _whole_tiles(slices: Iterable[slice]) -> Iterator[slice]:
@@ -306,40 +324,33 @@ def _whole_tiles(slices: Iterable[slice]) -> Iterator[slice]:
             yield slice(cut, rows.stop)
 
 
-def _block(
-    xp: Any, mean: Array, var: Array, pivot: Array | None, errors: bool, covariance: bool
-) -> tuple[Array, Array | None]:
-    """Return the sums of x, x^2, v, log v and, for the errors, u', u'u', u' log v, (log v)^2.
+def _columns(xp: Any, x: Array, var: Array, pivot: Array | None, errors: bool) -> Array:
+    """Return the sums of x, x^2, v, log v and, for the errors, u'u', u' log v, (log v)^2.
 
     Here x is the mean less the pivot c and u' = x^2 + 2 c x + v = u - c^2. Rows are summed 64 at
     a time in the precision of the input, as (64, tile d) so that loops are long, and then in
-    float64.
+    float64. Statements are in place where they can be: fresh memory is slow memory.
     """
-    b, d = mean.shape[-2:]
-    x = mean if pivot is None else mean - xp.astype(pivot, mean.dtype)
-    outer = None
-    if covariance:
-        outer = _outer(xp, x)
+    b, d = x.shape[-2:]
     height = _ROWS if b % _ROWS == 0 else b
-    shape = (*mean.shape[:-2], height, b // height * d)
+    shape = (*x.shape[:-2], height, b // height * d)
+    if pivot is not None:
+        slope = xp.reshape(xp.broadcast_to(2 * pivot, x.shape), shape)
     x, var = xp.reshape(x, shape), xp.reshape(var, shape)
     u = x * x
     sums = [_column_sum(xp, x), _column_sum(xp, u), _column_sum(xp, var)]
     if errors:
-        log_var = xp.log(var)
         u += var
         if pivot is not None:
-            u += 2 * xp.reshape(xp.broadcast_to(xp.astype(pivot, x.dtype), mean.shape), shape) * x
+            u += slope * x
+        log_var = xp.log(var)
         sums.append(_column_sum(xp, log_var))
-        cross = u * log_var
-        u *= u
-        log_var *= log_var
-        sums += [_column_sum(xp, column) for column in (u, cross, log_var)]
+        pairs = ((u, u), (u, log_var), (log_var, log_var))
+        sums += [_column_dot(xp, left, right) for left, right in pairs]
     else:
-        sums.append(log_sum(xp, var, -2))
-    stacked = widen(xp, xp.stack(sums, axis=-2))
-    tiles = (*stacked.shape[:-1], b // height, d)
-    return xp.sum(xp.reshape(stacked, tiles), axis=-2), outer
+        sums.append(log_sum(xp, var))
+    tiles = xp.reshape(xp.stack(sums, axis=-2), (*x.shape[:-2], len(sums), b // height, d))
+    return xp.sum(widen(xp, tiles), axis=-2)
 
 
 def _column_sum(xp: Any, x: Array) -> Array:
@@ -349,24 +360,28 @@ def _column_sum(xp: Any, x: Array) -> Array:
     return xp.sum(x, axis=-2)
 
 
+def _column_dot(xp: Any, x: Array, y: Array) -> Array:
+    """Sum over rows of x * y; in numpy without an array for the product."""
+    if isinstance(x, np.ndarray):
+        return np.einsum("...ij,...ij->...j", x, y)
+    return xp.sum(x * y, axis=-2)
+
+
 def _outer(xp: Any, x: Array) -> Array:
-    """Sum of outer products over rows, in float64 over runs of at most 256 rows.
+    """Sum of outer products over rows, in float64 over runs of at most 4096 rows.
 
     Other libraries may be set to multiply float32 in fewer bits, so they multiply in float64.
     """
     if not isinstance(x, np.ndarray):
         x = widen(xp, x)
     b, d = x.shape[-2:]
-    if b % _ROWS == 0:
-        x = xp.reshape(x, (*x.shape[:-2], b // _ROWS, _ROWS, d))
-    else:
-        x = x[..., None, :, :]
-    products = xp.matmul(transpose(x), x)
-    return xp.sum(widen(xp, products), axis=-3)
+    run = b if b <= 4096 or b % _ROWS else _ROWS
+    runs = xp.reshape(x, (*x.shape[:-2], b // run, run, d))
+    return xp.sum(widen(xp, xp.matmul(transpose(runs), runs)), axis=-3)
 
 
-def log_sum(xp: Any, values: Array, axis: int) -> Array:
-    """Sum of logs over one of the last two axes: the log of products that stay in range.
+def log_sum(xp: Any, values: Array) -> Array:
+    """Sum of logs over rows: the log of products that stay in range.
 
     One logarithm of eight factors costs an eighth of eight logarithms, and rounds less.
 
@@ -375,31 +390,30 @@ def log_sum(xp: Any, values: Array, axis: int) -> Array:
     xp : module
         The namespace of `values`.
     values : array, shape (..., b, d)
-    axis : {-2, -1}
 
     Returns
     -------
-    array, shape (..., d) or (..., b)
+    array, shape (..., d)
         NaN or infinite when some value is not positive.
 
     Examples
     --------
-    >>> log_sum(np, np.array([[1.0, 2.0], [3.0, 4.0]]), -2).round(4)
+    >>> log_sum(np, np.array([[1.0, 2.0], [3.0, 4.0]])).round(4)
     array([1.0986, 2.0794])
     """
-    low = min(float(xp.min(values)), 1.0)
-    least = 1e-30 if values.dtype == xp.float32 else 1e-250
-    factors = values
-    while factors.shape[axis] % 2 == 0 and low * low > least:
-        half = factors.shape[axis] // 2
-        if axis == -2:
+    low = float(xp.min(values))
+    if low > 0:
+        low = min(low, 1.0)
+        least = 1e-30 if values.dtype == xp.float32 else 1e-250
+        factors = values
+        while factors.shape[-2] % 2 == 0 and factors.shape[-2] > 8 and low * low > least:
+            half = factors.shape[-2] // 2
             factors = factors[..., :half, :] * factors[..., half:, :]
-        else:
-            factors = factors[..., :half] * factors[..., half:]
-        low *= low
-    total = xp.sum(xp.log(factors), axis=axis)
-    overflow = not bool(xp.all(xp.isfinite(total)))
-    return xp.sum(xp.log(values), axis=axis) if overflow or low <= 0 else total
+            low *= low
+        total = _column_sum(xp, xp.log(factors))
+        if bool(xp.all(xp.isfinite(total))):
+            return total
+    return _column_sum(xp, xp.log(values))
 
 
 def _centre(

@@ -103,15 +103,16 @@ class Encodings:
     @cached_property
     def mean(self) -> NDArray[Any]:
         """The means, whole, shape (n, d)."""
-        blocks = _blocks(self.stored_mean, self.layout, self.n)
-        return _floats(next(blocks), self.mean_key, self.path)
+        (whole,) = _blocks(self.stored_mean, self.layout, self.n)
+        return _floats(whole, self.mean_key, self.path)
 
     @cached_property
     def var(self) -> NDArray[Any] | None:
         """The variances, whole, shape (n, d), or None for means only."""
         if self.stored_scale is None:
             return None
-        return self._variance(next(_blocks(self.stored_scale, self.layout, self.n)), 0)
+        (whole,) = _blocks(self.stored_scale, self.layout, self.n)
+        return self._variance(whole, 0)
 
     def describe(self) -> str:
         """Return one sentence about what was read, and by which rule.
