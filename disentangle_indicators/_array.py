@@ -96,9 +96,10 @@ def _refuse(xp: Any, array: Array, bad: Array, rule: str, name: str, first_row: 
     if bool(xp.any(bad)):
         flat = int(xp.argmax(xp.astype(xp.reshape(bad, (-1,)), xp.int8)))
         where = [int(i) for i in np.unravel_index(flat, tuple(array.shape))]
-        value = float(xp.reshape(array, (-1,))[flat])
-        where[-2] += first_row
-        raise ValueError(f"{rule}; {name}[{', '.join(map(str, where))}] = {value:g}")
+        if array.ndim > 1:
+            where[-2] += first_row
+        entry = f"{name}[{', '.join(map(str, where))}]" if where else name
+        raise ValueError(f"{rule}; {entry} = {float(xp.reshape(array, (-1,))[flat]):g}")
 
 
 def variance(values: Array, scale: str, first_row: int = 0) -> Array:

@@ -130,8 +130,8 @@ def renderables(blocks: Sequence[Block]) -> list["RenderableType"]:
             out += [Text(""), grid, Text("")]
             continue
         table = RichTable(
-            title=block.title or None,
-            caption=block.note or None,
+            title=Text(block.title) if block.title else None,
+            caption=Text(block.note) if block.note else None,
             box=box.SIMPLE_HEAD,
             title_justify="left",
             caption_justify="left",
@@ -140,7 +140,7 @@ def renderables(blocks: Sequence[Block]) -> list["RenderableType"]:
         )
         for i, column in enumerate(block.columns):
             numeric = i > 0 and all(_numeric(row[i]) for row in block.rows)
-            table.add_column(column, justify="right" if numeric else "left", overflow="fold")
+            table.add_column(Text(column), justify="right" if numeric else "left", overflow="fold")
         for row in block.rows:
             table.add_row(*(Text(cell) for cell in row))
         out.append(table)

@@ -9,9 +9,16 @@ from disentangle_indicators.definitions import DEFINITIONS
 
 
 def with_error(value: float, error: float | None, digits: int = 3) -> str:
-    """Write a value and its standard error with the same number of decimals."""
+    """Write a value and its standard error with the same number of decimals.
+
+    An error that would be rounded to zero is written as below the last decimal.
+    """
     text = f"{value:.{digits}f}"
-    return text if error is None else f"{text} ± {error:.{digits}f}"
+    if error is None:
+        return text
+    least = 10.0**-digits
+    small = 0 < error < least / 2
+    return f"{text} ± <{least:.{digits}f}" if small else f"{text} ± {error:.{digits}f}"
 
 
 def latent_table(result: Any, most: int = 32) -> Table:

@@ -86,9 +86,8 @@ class Comparison(Result):
             for x in TOTALS
         ]
         how = "paired over rows" if self.paired else "as of independent samples"
-        hint = (
-            "" if self.paired else "; if the rows are the same inputs in the same order: --paired"
-        )
+        could = not self.paired and len({card.n for card in self.cards}) == 1
+        hint = "; if the rows are the same inputs in the same order: --paired" if could else ""
         columns = ("", *(f"{name} - {names[0]}" for name in names[1:]))
         note = f"± one standard error, {how}{hint}"
         return [Table(columns, tuple(rows), title="Differences (nats)", note=note)]
@@ -144,15 +143,24 @@ def _independent(first: Scorecard, other: Scorecard) -> dict[str, float]:
 
 def _paired(first: Scorecard, other: Scorecard) -> dict[str, float]:
     out = _independent(first, other)
-    n = first.n
-    total, squares = np.zeros(len(TOTALS)), np.zeros(len(TOTALS))
+    draws, cluster = first.n, None
+    if first.clusters is not None or other.clusters is not None:
+        if not np.array_equal(first.clusters, other.clusters):
+            raise ValueError("paired encodings must have the same clusters")
+        names, cluster = np.unique(np.asarray(first.clusters), return_inverse=True)
+        draws = len(names)
+    squares, row = np.zeros(len(TOTALS)), 0
+    sums = np.zeros((draws if cluster is not None else 0, len(TOTALS)))
     for a, b in zip_longest(_influences(first), _influences(other)):
-        difference = b - a
-        total += difference.sum(axis=0)
-        squares += (difference**2).sum(axis=0)
+        if cluster is None:
+            squares += ((b - a) ** 2).sum(axis=0)
+        else:
+            np.add.at(sums, cluster[row : row + len(a)], b - a)
+            row += len(a)
+    squares += (sums**2).sum(axis=0)
     for i, x in enumerate(TOTALS):
-        spread = max(squares[i] - total[i] ** 2 / n, 0.0)
-        out[f"{x}_se"] = math.sqrt(spread / (n * (n - 1))) if n > 1 else math.inf
+        spread = squares[i] * draws / (draws - 1) if draws > 1 else math.inf
+        out[f"{x}_se"] = math.sqrt(spread) / first.n
     return out
 
 

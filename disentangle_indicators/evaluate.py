@@ -102,7 +102,15 @@ class Indicators(Result):
             name: plain(getattr(self.q_star, name))
             for name in ("family", "method", "converged", "n_iterations", "residual")
         }
-        return {"schema": self.schema, **content, "q_star": q_star}
+        drawn = "rows" if self.n_clusters is None else "clusters"
+        return {
+            "schema": self.schema,
+            "unit": "nats",
+            "estimator": "posterior averages against q* in closed form, in units of the prior",
+            "error": f"one standard error of sampling {drawn}",
+            **content,
+            "q_star": q_star,
+        }
 
     def to_frame(self) -> "pd.DataFrame":
         """Return a data frame with one row per latent, the standard errors included."""
@@ -264,7 +272,7 @@ def in_prior_units(batches: Batches, prior_mean: Any, prior_var: Any) -> Batches
         raise ValueError(f"prior_mean must be finite; got {prior_mean}")
     if not np.all((spread > 0) & np.isfinite(spread)):
         raise ValueError(f"prior_var must be positive and finite; got {prior_var}")
-    if np.all(centre == 0) and np.all(spread == 1):
+    if centre.size == spread.size == 1 and centre[0] == 0 and spread[0] == 1:
         return batches
 
     def changed() -> Iterator[tuple[Array, Array]]:

@@ -59,6 +59,8 @@ def kl(mean: Array, var: Array, mean_q: Array = 0.0, var_q: Array = 1.0) -> Arra
     xp, mean, var = as_pair(mean, var)
     check_finite(mean, "mean")
     check_positive(var, "var")
+    check_finite(as_array(mean_q, "mean_q"), "mean_q")
+    check_positive(as_array(var_q, "var_q"), "var_q")
     ratio = var / var_q
     return 0.5 * (ratio - 1 - xp.log(ratio) + (mean - mean_q) ** 2 / var_q)
 
@@ -77,6 +79,11 @@ def entropy(var: Array) -> Array:
     array, shape (..., d)
         Nats, any sign.
 
+    Raises
+    ------
+    ValueError
+        On variances that are not positive.
+
     Examples
     --------
     >>> import numpy as np
@@ -84,6 +91,7 @@ def entropy(var: Array) -> Array:
     array([[1.4189, 1.4189]])
     """
     var = as_array(var, "var")
+    check_positive(var, "var")
     xp = namespace(var)
     return 0.5 * (_LOG_2PI + 1 + xp.log(var))
 
@@ -102,6 +110,11 @@ def log_density(z: Array, mean: Array, var: Array) -> Array:
     array
         Nats.
 
+    Raises
+    ------
+    ValueError
+        On variances that are not positive.
+
     Examples
     --------
     >>> import numpy as np
@@ -109,6 +122,7 @@ def log_density(z: Array, mean: Array, var: Array) -> Array:
     array([-0.9189])
     """
     z, mean, var = (as_array(x, name) for x, name in ((z, "z"), (mean, "mean"), (var, "var")))
+    check_positive(var, "var")
     xp = namespace(z)
     return -0.5 * ((z - mean) ** 2 / var + xp.log(var) + _LOG_2PI)
 

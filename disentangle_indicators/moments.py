@@ -261,11 +261,12 @@ def _pivot(xp: Any, mean: Array) -> Array | None:
     Squares are taken about it. Latents centred near 0 need no pivot, and when none does the
     subtraction is left out.
     """
-    head = widen(xp, mean[..., :_ROWS, :])
-    centre = xp.mean(head, axis=-2, keepdims=True)
-    spread = xp.std(head, axis=-2, keepdims=True)
-    far = xp.isfinite(centre) & (xp.abs(centre) > 8 * spread)
-    return xp.where(far, centre, xp.zeros_like(centre)) if bool(xp.any(far)) else None
+    head = widen(xp, mean[..., : min(_ROWS, mean.shape[-2]), :])
+    with np.errstate(all="ignore"):
+        centre = xp.mean(head, axis=-2, keepdims=True)
+        far = xp.isfinite(centre) & (xp.abs(centre) > 8 * xp.std(head, axis=-2, keepdims=True))
+    centre = xp.astype(xp.where(far, centre, xp.zeros_like(centre)), mean.dtype)
+    return widen(xp, centre) if bool(xp.any(far)) else None
 
 
 def _sum_blocks(
@@ -431,10 +432,8 @@ def _centre(
     co_scatter = None
     if sums.shape[-2] > 4:
         u = square + var + 2 * c * x
-        raw = sums[..., 4:, :]
         products = xp.stack([u * u, u * log_var, log_var * log_var], axis=-2)
-        floor = xp.stack([xp.zeros_like(u), -xp.abs(raw[..., 1, :]), xp.zeros_like(u)], axis=-2)
-        co_scatter = xp.maximum(raw - n * products, floor)
+        co_scatter = sums[..., 4:, :] - n * products
     return cls(
         n=n,
         mean=c + x,

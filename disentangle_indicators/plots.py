@@ -1,9 +1,11 @@
 """Pictures of results. Each takes an axes or none and returns the axes it drew on."""
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from disentangle_indicators._files import atomic
 from disentangle_indicators.evaluate import Indicators
 
 if TYPE_CHECKING:
@@ -55,14 +57,19 @@ def pulse(result: Any, ax: "Axes | None" = None) -> "Axes":
     latents = np.arange(result.d)
     if not isinstance(result, Indicators):
         _stems(ax, latents, result.mean_variance, result.states)
-        ax.set(ylabel="Var(mean)", xlabel="latent", title=f"Variance of the means, n = {result.n}")
+        ax.set(ylabel="Var(mean)", xlabel="latent")
+        title = f"{result.active_units} of {result.d} latents active, n = {result.n}"
+        ax.set_title(title, loc="left", fontsize=11, pad=20)
         _finish(ax, result.states, result.d)
         return ax
     below = ax.inset_axes((0.0, 0.0, 1.0, 0.36))
     lower, upper = below, ax.inset_axes((0.0, 0.4, 1.0, 0.6), sharex=below)
     ax.set_axis_off()
     upper.set_title(
-        f"{result.used} of {result.d} latents used, n = {result.n}", loc="left", fontsize=11
+        f"{result.used} of {result.d} latents used, n = {result.n}",
+        loc="left",
+        fontsize=11,
+        pad=20,
     )
     errors = result.standard_errors.get("mutual_information_per_latent")
     _stems(upper, latents, result.mutual_information_per_latent, result.states, errors)
@@ -101,8 +108,8 @@ def _finish(ax: "Axes", states: tuple[str, ...], d: int, line: str = "") -> None
     if handles:
         ax.legend(
             handles=handles,
-            loc="lower right",
-            bbox_to_anchor=(1.0, 1.0),
+            loc="lower left",
+            bbox_to_anchor=(0.0, 1.0),
             borderaxespad=0.2,
             fontsize=8,
             ncols=len(handles),
@@ -110,7 +117,7 @@ def _finish(ax: "Axes", states: tuple[str, ...], d: int, line: str = "") -> None
         )
 
 
-def save(results: Any, path: Any) -> Any:
+def save(results: Any, path: str | Path) -> Path:
     """Draw the pulse plots of one or more results, one above the other, into a file.
 
     Parameters
@@ -137,28 +144,19 @@ def save(results: Any, path: Any) -> Any:
     ...     save([card], f"{folder}/latents.png").name
     'latents.png'
     """
-    import os
-    import tempfile
-    from pathlib import Path
-
     from matplotlib.figure import Figure
 
     path = Path(path)
     width = min(max(6.0, 2.5 + 0.12 * max(r.d for r in results)), 18.0)
     figure = Figure(figsize=(width, 4.2 * len(results)), layout="constrained")
-    if path.suffix.lstrip(".") not in figure.canvas.get_supported_filetypes():
+    if path.suffix.lstrip(".").lower() not in figure.canvas.get_supported_filetypes():
         raise ValueError(f"{path}: a picture ends in .png, .svg or .pdf")
     for i, result in enumerate(results):
         ax = pulse(result, figure.add_subplot(len(results), 1, i + 1))
         name = getattr(result, "name", "")
         if name:
-            ax.set_title(f"{Path(name).name}: {ax.get_title(loc='left')}", loc="left", fontsize=11)
-    handle, temporary = tempfile.mkstemp(dir=path.parent, suffix=path.suffix)
-    os.close(handle)
-    try:
-        figure.savefig(temporary, dpi=150)
-        Path(temporary).replace(path)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise
+            title = f"{Path(name).name}: {ax.get_title(loc='left')}"
+            ax.set_title(title, loc="left", fontsize=11, pad=20, parse_math=False)
+    with atomic(path) as temporary:
+        figure.savefig(temporary, dpi=150, format=path.suffix.lstrip(".").lower())
     return path

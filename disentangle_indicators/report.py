@@ -1,17 +1,22 @@
 """Results as files: JSON, CSV and Markdown, written whole or not at all."""
 
-import os
-import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
+from disentangle_indicators._files import atomic
 from disentangle_indicators._result import Result, to_markdown
 
 __all__ = ["WRITERS", "write"]
 
+
+def _csv(result: Result) -> str:
+    frame = result.to_frame()
+    return str(frame.to_csv(index=frame.index.name is not None))
+
+
 WRITERS: dict[str, Callable[[Result], str]] = {
     "json": lambda result: result.to_json() + "\n",
-    "csv": lambda result: result.to_frame().to_csv(),
+    "csv": _csv,
     "markdown": lambda result: to_markdown(result.blocks()),
 }
 """The formats of a report, each a function from a result to text."""
@@ -46,12 +51,6 @@ def write(result: Result, path: str | Path, form: str) -> Path:
     """
     path = Path(path)
     text = WRITERS[form](result)
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    try:
-        with os.fdopen(handle, "w", encoding="utf-8") as stream:
-            stream.write(text)
-        Path(temporary).replace(path)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise
+    with atomic(path) as temporary:
+        temporary.write_text(text, encoding="utf-8")
     return path

@@ -40,7 +40,7 @@ class Scorecard(Result):
     `verdict` maps USED, PRIOR and TRUST to one sentence each. `result` is an
     :class:`Indicators`, or a :class:`MeansOnly` where no variances were given; its fields can be
     read from the scorecard itself. `factors` says what ground truth came along. `batches` gives
-    the encodings once more, in units of the prior.
+    the encodings once more, in units of the prior, and `clusters` is what was given.
 
     Examples
     --------
@@ -59,6 +59,7 @@ class Scorecard(Result):
     factors: tuple[dict[str, Any], ...]
     notes: tuple[str, ...]
     batches: Batches | None
+    clusters: Any
 
     def __getattr__(self, name: str) -> Any:
         """Read a field of the indicators."""
@@ -160,8 +161,10 @@ def score(
     """
     if (mean is None) == (batches is None):
         raise ValueError("give either mean or batches=")
+    scale, values = one_scale(var, std, logvar, logstd)
+    if batches is not None and scale:
+        raise ValueError(f"batches= hold the variances already; {scale}= goes with mean")
     if batches is None:
-        scale, values = one_scale(var, std, logvar, logstd)
         batches = _array_batches(mean, values, scale)
     first_mean, first_var = next(iter(batches()), (None, None))
     if first_mean is None:
@@ -187,6 +190,7 @@ def score(
         factors=_describe(factors, factor_names, labels, result.n),
         notes=tuple(notes),
         batches=source_units,
+        clusters=clusters,
     )
 
 
@@ -197,7 +201,7 @@ def _array_batches(mean: Array, values: Array, scale: str) -> Batches:
         return lambda: ((mean[rows, :], None) for rows in row_blocks(mean, _ROWS))
     xp, mean, values = as_pair(mean, values, scale)
     _need_two_axes(mean)
-    if bool(xp.all(mean[:64, :] == values[:64, :])) and bool(xp.all(mean == values)):
+    if bool(xp.all(mean[0, :] == values[0, :])) and bool(xp.all(mean == values)):
         raise ValueError(f"mean and {scale} are the same array")
     if scale == "var":
         return lambda: [(mean, values)]

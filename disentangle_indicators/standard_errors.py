@@ -21,7 +21,15 @@ from typing import Any
 
 import numpy as np
 
-from disentangle_indicators._array import Array, Float, as_pair, namespace, row_blocks, to_numpy, widen
+from disentangle_indicators._array import (
+    Array,
+    Float,
+    as_pair,
+    namespace,
+    row_blocks,
+    to_numpy,
+    widen,
+)
 from disentangle_indicators.moments import Moments
 
 __all__ = ["clustered", "per_latent", "totals"]
@@ -155,9 +163,7 @@ class Influence:
         xp, mean, var = as_pair(mean, var)
         if not isinstance(mean, np.ndarray):
             mean, var = widen(xp, mean), widen(xp, var)
-        ones, inverse = (
-            xp.asarray(w, dtype=mean.dtype, device=mean.device) for w in self.weights
-        )
+        ones, inverse = (xp.asarray(w, dtype=mean.dtype, device=mean.device) for w in self.weights)
         second = mean * mean
         second += var
         rows = (second @ ones, second @ inverse, xp.log(var) @ ones)

@@ -44,13 +44,15 @@ def verdict(result: Indicators | MeansOnly) -> dict[str, str]:
 
 def _used(r: Indicators) -> str:
     low, high = r.used_range
+    low = math.ceil(1000 * low - 1e-7) / 1000
+    high = high if math.isinf(high) else math.floor(1000 * high + 1e-7) / 1000
     span = f"from {low:.3f} to {high:.3f}"
-    if low < 5e-4:
+    if low == 0:
         span = f"below {high:.3f}"
     if math.isinf(high):
         span = f"from {low:.3f} on"
     holds = f"so it is for any threshold {span}"
-    if math.isinf(high) and low < 5e-4:
+    if math.isinf(high) and low == 0:
         holds = "so it is for any threshold"
     verb = "carries" if r.used == 1 else "carry"
     text = f"{r.used} of {r.d} latents {verb} more than {r.threshold:g} nats ({holds})"

@@ -130,7 +130,9 @@ def _with_progress(encoded: "Encodings", quiet: bool) -> Callable[[], Iterable[A
         from rich.console import Console
         from rich.progress import Progress
 
-        with Progress(console=Console(stderr=True), transient=True) as progress:
+        console = Console(stderr=True)
+        hidden = not console.is_terminal
+        with Progress(console=console, transient=True, disable=hidden) as progress:
             bar = progress.add_task(Path(encoded.path).name, total=encoded.n)
             for mean, var in encoded.batches():
                 yield mean, var

@@ -2,9 +2,7 @@
 
 import json
 import os
-import secrets
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from disentangle_indicators._array import as_array, check_finite, one_scale, variance
+from disentangle_indicators._files import atomic
 from disentangle_indicators.encodings import npz, safetensors
 from disentangle_indicators.encodings._columns import as_column, as_names, as_table, plain
 from disentangle_indicators.encodings.keys import NATIVE
@@ -97,7 +96,7 @@ def write_encodings(
     said |= {"format": NATIVE, "scale": "logvar" if scale else ""}
     if path.suffix.lower() == ".safetensors" and "factor_names" in arrays:
         said["factor_names"] = json.dumps(arrays.pop("factor_names").tolist())
-    with _atomic(path) as temporary:
+    with atomic(path) as temporary:
         WRITERS[path.suffix.lower()].write(temporary, arrays, said)
     return path
 
@@ -114,19 +113,3 @@ def _logvar(values: NDArray[Any], scale: str, shape: tuple[int, ...]) -> NDArray
     variance(values, scale)
     wide = np.log(values, dtype=np.float64) if scale in ("var", "std") else values
     return np.asarray(wide * (2 if scale in ("std", "logstd") else 1), dtype=values.dtype)
-
-
-@contextmanager
-def _atomic(path: Path) -> Iterator[Path]:
-    """Yield a temporary name beside `path`, which becomes `path` when the block succeeds."""
-    temporary = path.with_name(f".{path.name}.{secrets.token_hex(6)}.tmp")
-    try:
-        temporary.touch(exist_ok=False)
-        mode = temporary.stat().st_mode
-        yield temporary
-        temporary.chmod(mode)  # safetensors makes its files private
-        with open(temporary, "rb+") as stream:
-            os.fsync(stream.fileno())
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)

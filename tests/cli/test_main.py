@@ -1,0 +1,171 @@
+"""The command line as a whole, mostly in processes of its own."""
+
+import os
+import shlex
+import stat
+import subprocess
+import sys
+import sysconfig
+from importlib.metadata import version
+from pathlib import Path
+
+import click
+import pytest
+
+from dindic import main
+
+COMMANDS = sorted(main.commands)
+needs_posix = pytest.mark.skipif(os.name == "nt", reason="POSIX shells and permissions")
+
+
+def pipe(line):
+    """Run a line of bash and return the exit codes of the pipe, its output and stderr."""
+    script = f'{line}; echo "codes ${{PIPESTATUS[@]}}"'
+    done = subprocess.run(["bash", "-c", script], capture_output=True, text=True, check=False)
+    output, _, codes = done.stdout.rpartition("codes ")
+    return [int(code) for code in codes.split()], output, done.stderr
+
+
+def program(*words):
+    return shlex.join([sys.executable, "-m", "dindic", *map(str, words)])
+
+
+@pytest.mark.parametrize("flag", ["--help", "-h"])
+def test_help_lists_every_command(dindic, flag):
+    text = dindic(flag).stdout
+    assert COMMANDS == ["convert", "score"]
+    assert all(f"\n  {name} " in text for name in COMMANDS)
+    assert "dindic score encodings.npz" in text
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_help_of_a_command_explains_every_option_and_gives_examples(dindic, name):
+    text = dindic(name, "--help").stdout
+    assert f"\n    dindic {name} " in text
+    for parameter in main.commands[name].params:
+        if isinstance(parameter, click.Option):
+            assert parameter.help, parameter.name
+            assert parameter.opts[0] in text
+
+
+def test_version(dindic):
+    assert version("disentangle-indicators") in dindic("--version").stdout
+
+
+def test_no_command_shows_the_help(shell):
+    done = shell()
+    assert done.returncode == 2
+    assert done.stdout == ""
+    assert "Commands:" in done.stderr
+
+
+@pytest.mark.parametrize("words", [["bogus"], ["score", "--bogus"], ["convert", "a", "b", "c"]])
+def test_words_that_mean_nothing(say, words):
+    message = say(*words)
+    assert words[-1] in message
+    assert "--help" in message
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_examples_in_the_help_run(dindic, npz, pair, folder, name):
+    import numpy as np
+
+    mean, var = pair
+    for file in ("encodings.npz", "a.npz", "b.npz"):
+        npz(file, mean=mean, var=var)
+    npz("run.npz", mean=mean, sigma=np.sqrt(var))
+    np.save("mu.npy", mean)
+    np.save("lv.npy", np.log(var))
+    lines = [line.strip() for line in dindic(name, "--help").stdout.splitlines()]
+    examples = [line for line in lines if line.startswith(f"dindic {name} ")]
+    assert len(examples) >= 3
+    for example in examples:
+        dindic(*shlex.split(example)[1:])
+
+
+@needs_posix
+def test_the_installed_program_is_the_module(shell, good):
+    script = Path(sysconfig.get_path("scripts")) / "dindic"
+    done = subprocess.run([script, "score", good], capture_output=True, text=True, check=False)
+    assert done.returncode == 0
+    assert done.stdout == shell("score", good).stdout
+
+
+def test_results_on_stdout_and_messages_on_stderr(shell, good):
+    done = shell("score", good, "--csv", "out.csv")
+    assert done.returncode == 0
+    assert done.stdout.startswith("good.npz\n")
+    assert done.stderr == "written: out.csv\n"
+
+
+@pytest.mark.parametrize(
+    ("words", "code"),
+    [
+        (["score", "good.npz", "--quiet"], 0),
+        (["score", "good.npz", "--quiet", "--json", "a folder"], 1),
+        (["score", "missing.npz"], 2),
+        (["score", "good.npz", "--quiet", "--fail-if", "n > 1"], 3),
+    ],
+)
+def test_exit_codes_of_the_process(shell, good, words, code):
+    Path("a folder").mkdir()
+    done = shell(*words)
+    assert done.returncode == code
+    assert done.stdout == ""
+    assert bool(done.stderr) == (code > 0)
+    assert "Traceback" not in done.stderr
+
+
+@needs_posix
+@pytest.mark.parametrize("form", [[], ["--json", "-"], ["--csv", "-"], ["--markdown", "-"]])
+def test_a_pipe_closed_after_one_line_is_no_accident(good, form):
+    codes, output, errors = pipe(f"{program('score', good, *form)} | head -1")
+    assert codes[0] in (0, 1, 141)
+    assert len(output.splitlines()) == 1
+    assert errors == ""
+
+
+@needs_posix
+def test_a_pipe_closed_before_the_first_line_still_gets_the_files_written(good):
+    _, _, errors = pipe(f"{program('score', good, '--csv', 'out.csv')} | true")
+    assert "Traceback" not in errors
+    assert Path("out.csv").is_file()
+
+
+@needs_posix
+def test_a_full_disk_is_a_failure_that_says_so(good):
+    if not Path("/dev/full").is_char_device():
+        pytest.skip("no /dev/full")
+    codes, _, errors = pipe(f"{program('score', good, '--json', '-')} > /dev/full")
+    assert codes == [1]
+    assert "No space left on device" in errors
+    assert "Traceback" not in errors
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "cp1252", "ascii"])
+def test_terminals_that_lack_a_sign(shell, good, encoding):
+    done = shell("score", good, text=False, PYTHONIOENCODING=encoding)
+    assert done.returncode == 0, done.stderr.decode()
+    assert b"USED" in done.stdout
+    assert b"KL(q(z) || p)" in done.stdout
+
+
+@needs_posix
+def test_a_named_pipe_is_written_to_and_not_replaced(dindic, good):
+    os.mkfifo("pipe")
+    reader = os.open("pipe", os.O_RDONLY | os.O_NONBLOCK)
+    try:
+        dindic("score", good, "--quiet", "--markdown", "pipe")
+        assert stat.S_ISFIFO(os.stat("pipe").st_mode)
+        assert b"**USED**" in os.read(reader, 1 << 16)
+    finally:
+        os.close(reader)
+
+
+def test_colours_stay_out_of_files(shell, good):
+    assert "\x1b" not in shell("score", good).stdout
+
+
+def test_no_trailing_spaces(shell, good):
+    lines = shell("score", good).stdout.splitlines()
+    assert [line for line in lines if line != line.rstrip()] == []

@@ -1,0 +1,17 @@
+import os
+
+import pytest
+from hypothesis import settings
+
+settings.register_profile(
+    "ci", derandomize=True, deadline=None, max_examples=25, print_blob=True, database=None
+)
+settings.register_profile("dev", deadline=None, max_examples=200, print_blob=True)
+settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci"))
+
+
+@pytest.fixture(scope="session", params=["numpy", "array_api_strict", "torch"])
+def xp(request):
+    """Each array namespace in turn; of one scope with the session so that @given may use it."""
+    reason = f"{request.param} is not installed, so that its arrays are NOT tested"
+    return pytest.importorskip(request.param, reason=reason)

@@ -1,0 +1,123 @@
+"""The examples run from any folder and print what is true."""
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+EXAMPLES = Path(__file__).parents[1] / "examples"
+DATA = EXAMPLES / "data" / "mnist_vae.npz"
+SCRIPTS = sorted(EXAMPLES.glob("*.py"))
+
+
+def output(name, folder, **variables):
+    """Run an example in an empty folder and return what it prints."""
+    done = subprocess.run(
+        [sys.executable, "-W", "error::RuntimeWarning", EXAMPLES / name],
+        cwd=folder,
+        env=os.environ | {"PYTHONIOENCODING": "utf-8", "OMP_NUM_THREADS": "1"} | variables,
+        capture_output=True,
+        encoding="utf-8",
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stderr == ""
+    assert list(folder.iterdir()) == []
+    return done.stdout
+
+
+@pytest.fixture
+def empty(tmp_path):
+    folder = tmp_path / "empty"
+    folder.mkdir()
+    return folder
+
+
+def test_all_examples_are_here():
+    names = [script.name for script in SCRIPTS]
+    assert names == ["compare_models.py", "in_training.py", "score_arrays.py", "shards.py"]
+    listed = (EXAMPLES / "README.md").read_text(encoding="utf-8")
+    assert [name for name in names if f"[{name}]({name})" not in listed] == []
+
+
+@pytest.mark.parametrize("script", SCRIPTS, ids=lambda script: script.stem)
+def test_examples_are_short(script):
+    lines = script.read_text(encoding="utf-8").splitlines()
+    assert len(lines) <= 40
+    assert lines[0].startswith('"""')
+    assert lines[0].endswith('."""')
+
+
+def test_score_arrays(empty):
+    text = output("score_arrays.py", empty)
+    assert text.startswith("MNIST test images\n")
+    assert "USED  10 of 10 latents" in text
+    assert "Definition 2: 19.319 ± 0.038 nats" in text
+    with np.load(DATA) as data:
+        mean, logvar = data["mu"].astype(float), data["logvar"].astype(float)
+    second = (mean**2 + np.exp(logvar)).mean(axis=0)
+    best = int(np.argmax(np.log(second) - logvar.mean(axis=0)))
+    assert f"The most informative latent is number {best}." in text
+
+
+def test_compare_models(empty):
+    text = output("compare_models.py", empty)
+    assert "second - first" in text
+    assert "paired over rows" in text
+    pattern = r"falls by ([\d.]+) nats, ± ([\d.]+) when the rows are paired and ± ([\d.]+) when"
+    fall, paired, apart = map(float, re.search(pattern, text).groups())
+    with np.load(DATA) as data:
+        mean, var = data["mu"].astype(float), np.exp(data["logvar"].astype(float))
+    influence = []
+    total = []
+    for v in (var, var + 0.05):
+        u = mean**2 + v
+        total.append(0.5 * np.sum(np.log(u.mean(axis=0)) - np.log(v).mean(axis=0)))
+        influence.append(0.5 * np.sum(u / u.mean(axis=0) - np.log(v), axis=1))
+    assert fall == pytest.approx(total[0] - total[1], abs=2e-3)
+    error = np.std(influence[1] - influence[0], ddof=1) / np.sqrt(len(mean))
+    assert paired == pytest.approx(error, abs=1e-4)
+    assert apart == pytest.approx(
+        np.hypot(*(np.std(i, ddof=1) for i in influence)) / np.sqrt(len(mean)), abs=1e-4
+    )
+
+
+def test_in_training(empty):
+    pytest.importorskip("torch")
+    text = output("in_training.py", empty)
+    rates = re.findall(r"epoch +(\d+): Definition 1 = ([\d.]+) nats", text)
+    assert [int(epoch) for epoch, _ in rates] == [5, 10, 15, 20]
+    assert all(1 < float(rate) < 20 for _, rate in rates)
+    assert float(rates[-1][1]) < float(rates[0][1])
+    assert "2 of 4 latents are used; the data have 2 sources." in text
+
+
+def test_in_training_without_torch(empty, tmp_path):
+    (tmp_path / "torch.py").write_text("raise ImportError('no torch here')\n")
+    text = output("in_training.py", empty, PYTHONPATH=str(tmp_path))
+    assert text.startswith("Skipped: this example needs torch")
+    assert "epoch" not in text
+
+
+def test_shards(empty):
+    text = output("shards.py", empty)
+    assert "40000 rows in 8 shards" in text
+    information = float(re.search(r"information\): ([\d.]+) nats", text)[1])
+    assert information == pytest.approx(-0.5 * np.log(0.05 * 0.2), abs=0.01)
+    second = [float(x) for x in re.search(r"\[(.*)\]", text)[1].split()]
+    np.testing.assert_allclose(second, 1, atol=0.02)
+    assert output("shards.py", empty) == text
+
+
+def test_the_data_are_as_described():
+    text = (EXAMPLES / "data" / "README.md").read_text(encoding="utf-8")
+    for word in ("LeCun", "CC BY-SA 3.0", "YannDubs/disentangling-vae", "MIT", "32 x 32"):
+        assert word in text
+    rows = re.findall(r"^\| `(\w+)` \| (\(.*?\)) \| (\w+) \|", text, re.MULTILINE)
+    with np.load(DATA, allow_pickle=False) as data:
+        assert rows == [(key, str(data[key].shape), str(data[key].dtype)) for key in data.files]
+        assert sorted(set(data["labels"].tolist())) == list(range(10))

@@ -1,0 +1,240 @@
+"""The pulse plot: what it draws, and that it leaves everything else alone."""
+
+import os
+import stat
+import subprocess
+import sys
+import xml.etree.ElementTree as ET
+from pathlib import Path
+
+import numpy as np
+import pytest
+from matplotlib.axes import Axes
+from matplotlib.collections import LineCollection, PathCollection
+from matplotlib.colors import to_hex
+from matplotlib.container import ErrorbarContainer
+from matplotlib.figure import Figure
+from matplotlib.image import imread
+
+from disentangle_indicators import indicators, score
+from disentangle_indicators.plots import COLOURS, pulse, save
+
+
+def encodings(d=4, n=50):
+    rng = np.random.default_rng(0)
+    width = np.linspace(0.05, 1, d)
+    return rng.normal(size=(n, d)) * np.sqrt(1.001 - width), width * np.ones((n, d))
+
+
+def card(d=4, n=50, **options):
+    mean, var = encodings(d, n)
+    return score(mean, var=var, **options)
+
+
+def stems(ax):
+    """The height of each stem."""
+    (lines,) = [artist for artist in ax.collections if isinstance(artist, LineCollection)][:1]
+    return np.array([segment[-1, 1] for segment in lines.get_segments()])
+
+
+def dots(ax):
+    (found,) = [artist for artist in ax.collections if isinstance(artist, PathCollection)]
+    return found
+
+
+def halves(ax):
+    upper, lower = ax, next(a for a in ax.figure.axes[0].child_axes if a is not ax)
+    return upper, lower
+
+
+@pytest.mark.parametrize("d", [1, 4, 128])
+def test_heights_are_information_above_and_second_moment_below(d):
+    result = card(d)
+    upper, lower = halves(pulse(result))
+    np.testing.assert_allclose(stems(upper), result.mutual_information_per_latent)
+    np.testing.assert_allclose(stems(lower), result.second_moment)
+    np.testing.assert_allclose(dots(upper).get_offsets()[:, 0], np.arange(d))
+    assert lower.get_ylim()[0] > lower.get_ylim()[1] == 0
+    assert lower.get_ylim()[0] >= result.second_moment.max()
+    assert upper.get_xlim() == lower.get_xlim() == (-0.6, d - 0.4)
+
+
+def test_labels_have_units_and_the_title_has_the_count():
+    result = card()
+    upper, lower = halves(pulse(result))
+    assert upper.get_ylabel() == "information [nats]"
+    assert lower.get_ylabel() == "variance S of q*"
+    assert lower.get_xlabel() == "latent"
+    assert upper.get_title(loc="left") == f"{result.used} of 4 latents used, n = 50"
+
+
+def test_colours_are_states_and_are_explained():
+    result = card(threshold=0.3)
+    assert {"used", "weak", "unused"} == set(result.states)
+    upper = pulse(result)
+    drawn = [to_hex(colour) for colour in dots(upper).get_facecolors()]
+    assert drawn == [COLOURS[state] for state in result.states]
+    legend = [text.get_text() for text in upper.get_legend().get_texts()]
+    assert legend == ["used", "weak", "unused", "used above 0.3 nats"]
+    heights = [line.get_ydata()[0] for line in upper.lines]
+    assert 0.3 in heights
+
+
+@pytest.mark.parametrize("given", ["result", "scorecard"])
+def test_a_given_axes_is_drawn_on(given):
+    result = card()
+    figure = Figure()
+    left, right = figure.subplots(1, 2)
+    ax = pulse(result if given == "scorecard" else result.result, right)
+    assert isinstance(ax, Axes)
+    assert ax.figure is figure
+    assert ax in right.child_axes
+    assert not left.child_axes
+    assert not left.collections
+
+
+def test_no_axes_makes_a_figure_of_its_own():
+    first, second = pulse(card()), pulse(card())
+    assert first.figure is not second.figure
+    assert pulse(card(128)).figure.get_figwidth() > first.figure.get_figwidth()
+
+
+def bars(ax):
+    return [c for c in ax.containers if isinstance(c, ErrorbarContainer)]
+
+
+def test_error_bars_are_two_standard_errors():
+    result = card()
+    (bar,) = bars(pulse(result))
+    segments = bar.lines[2][0].get_segments()
+    half = [(segment[1, 1] - segment[0, 1]) / 2 for segment in segments]
+    expected = 2 * result.standard_errors["mutual_information_per_latent"]
+    np.testing.assert_allclose(half, expected, atol=1e-12)
+
+
+def test_without_errors_there_are_no_bars():
+    assert bars(pulse(indicators(*encodings(), errors=False))) == []
+    assert bars(pulse(card(n=1))) == []
+
+
+def test_means_only_have_one_half():
+    mean, _ = encodings()
+    result = score(mean, prior_var=2.0)
+    ax = pulse(result)
+    np.testing.assert_allclose(stems(ax), result.mean_variance)
+    assert ax.get_ylabel() == "Var(mean)"
+    assert ax.child_axes == []
+    figure = Figure()
+    given = figure.add_subplot()
+    assert pulse(result, given) is given
+
+
+@pytest.mark.parametrize("d", [1, 4, 128])
+def test_pictures_are_pictures(tmp_path, d):
+    png = save([card(d)], tmp_path / "a.png")
+    picture = imread(png)
+    assert min(picture.shape[:2]) > 300
+    assert picture[..., :3].std() > 0.01
+    root = ET.parse(save([card(d)], tmp_path / "a.svg")).getroot()
+    assert root.tag == "{http://www.w3.org/2000/svg}svg"
+    assert save([card(d)], str(tmp_path / "a.pdf")).read_bytes()[:5] == b"%PDF-"
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["a.pdf", "a.png", "a.svg"]
+
+
+def test_several_results_lie_below_each_other_under_their_names(tmp_path):
+    cards = [card(name="runs/one.npz"), card(128, name="two$_$.npz"), score(np.eye(3), name="m")]
+    heights = [imread(save(cards[:k], tmp_path / f"{k}.png")).shape[0] for k in (1, 2, 3)]
+    assert heights == [heights[0], 2 * heights[0], 3 * heights[0]]
+
+
+def test_the_picture_names_the_file(tmp_path, monkeypatch):
+    seen = []
+    monkeypatch.setattr(Figure, "savefig", lambda self, *args, **kwargs: seen.append(self))
+    save([card(name="runs/one.npz"), score(np.eye(3), name="means.npz")], tmp_path / "a.png")
+    titles = [
+        ax.get_title(loc=loc)
+        for parent in seen[0].axes
+        for ax in (parent, *parent.child_axes)
+        for loc in ("left", "center")
+    ]
+    titles = [title for title in titles if title]
+    assert titles[0].startswith("one.npz: ")
+    assert sum("means.npz" in title for title in titles) == 1
+    assert "3 of 3 latents active, n = 3" in titles[-1]
+
+
+@pytest.mark.parametrize("name", ["a.bmp", "a", "a.txt", "a.png.zip"])
+def test_endings_that_are_no_picture(tmp_path, name):
+    with pytest.raises(ValueError, match=f"{name}: a picture ends in .png, .svg or .pdf"):
+        save([card()], tmp_path / name)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_endings_in_capitals(tmp_path):
+    assert imread(save([card()], tmp_path / "A.PNG"), format="png").ndim == 3
+
+
+@pytest.mark.parametrize("where", ["savefig", "replace"])
+@pytest.mark.parametrize("old", [True, False])
+def test_a_failure_leaves_what_was_there(tmp_path, monkeypatch, where, old):
+    def full(*args, **kwargs):
+        raise OSError(28, "No space left on device")
+
+    target = tmp_path / "a.png"
+    if old:
+        target.write_text("old")
+    if where == "savefig":
+        monkeypatch.setattr(Figure, "savefig", full)
+    else:
+        monkeypatch.setattr(Path, "replace", full)
+        monkeypatch.setattr(os, "replace", full)
+    with pytest.raises(OSError, match="No space left"):
+        save([card()], target)
+    assert [p.name for p in tmp_path.iterdir()] == (["a.png"] if old else [])
+    assert not old or target.read_text() == "old"
+
+
+@pytest.mark.skipif(os.name == "nt", reason="POSIX permissions")
+def test_permissions_follow_the_umask(tmp_path):
+    before = os.umask(0o022)
+    try:
+        path = save([card()], tmp_path / "a.png")
+    finally:
+        os.umask(before)
+    assert oct(stat.S_IMODE(path.stat().st_mode)) == oct(0o644)
+
+
+def test_pyplot_stays_unloaded(tmp_path):
+    code = (
+        "import sys, numpy as np\n"
+        "from disentangle_indicators import score\n"
+        "from disentangle_indicators.plots import pulse, save\n"
+        "card = score(np.eye(3), var=np.full((3, 3), 0.5))\n"
+        "pulse(card)\n"
+        f"save([card], {str(tmp_path / 'a.png')!r})\n"
+        "print('matplotlib.pyplot' in sys.modules)\n"
+    )
+    environment = {k: v for k, v in os.environ.items() if k != "DISPLAY"}
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, env=environment
+    )
+    assert done.stdout == "False\n"
+
+
+def test_pyplot_state_is_left_alone(tmp_path):
+    import matplotlib
+
+    matplotlib.use("Agg")
+    from matplotlib import pyplot, rcParams
+
+    figure = pyplot.figure()
+    try:
+        settings = dict(rcParams)
+        ax = figure.add_subplot()
+        pulse(card())
+        save([card()], tmp_path / "a.png")
+        assert pyplot.get_fignums() == [figure.number]
+        assert pyplot.gca() is ax
+        assert dict(rcParams) == settings
+    finally:
+        pyplot.close(figure)

@@ -1,0 +1,230 @@
+"""Each branch of the three sentences, on encodings whose information is known exactly."""
+
+import math
+import re
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy.linalg import hadamard
+
+from disentangle_indicators import indicators
+from disentangle_indicators.means import means_only
+from disentangle_indicators.verdict import verdict
+
+
+def encode(*information, n=64, shift=0.0):
+    """Latents with S = 1, no correlation, and exactly this information each."""
+    var = np.exp(-2 * np.array(information))
+    signs = hadamard(64)[:, 1 : len(information) + 1]
+    signs = np.tile(signs, (math.ceil(n / 64), 1))[:n]
+    return signs * np.sqrt(1 - var) + shift, np.broadcast_to(var, (n, len(information)))
+
+
+def said(*information, n=64, shift=0.0, covariance=True, threshold=0.5):
+    mean, var = encode(*information, n=n, shift=shift)
+    return verdict(indicators(mean, var, covariance=covariance, threshold=threshold))
+
+
+def test_the_encodings_are_what_they_claim():
+    result = indicators(*encode(0.0, 0.3, 2.0), covariance=True)
+    np.testing.assert_allclose(result.mutual_information_per_latent, [0, 0.3, 2], atol=1e-12)
+    np.testing.assert_allclose(result.second_moment, 1)
+    assert result.gaussian_total_correlation == pytest.approx(0, abs=1e-12)
+
+
+def test_three_labels_and_whole_sentences():
+    for sentences in (said(1.0), said(0.0, 2.0), said(0.0)):
+        assert list(sentences) == ["USED", "PRIOR", "TRUST"]
+        assert all(text.endswith(".") and "\n" not in text for text in sentences.values())
+
+
+@pytest.mark.parametrize(
+    ("information", "expected"),
+    [
+        (
+            (1.0003, 2.0, 3.0),
+            (
+                "3 of 3 latents carry more than 0.5 nats (so it is for any threshold below 1.000); "
+                "all are used, so the width may be the limit."
+            ),
+        ),
+        (
+            (1.0003,),
+            "1 of 1 latents carries more than 0.5 nats (so it is for any threshold below 1.000).",
+        ),
+        (
+            (0.1997, 2.0003, 0.0, 0.001),
+            (
+                "1 of 4 latents carries more than 0.5 nats (so it is for any threshold from 0.200 to "
+                "2.000); 1 weak, 2 unused."
+            ),
+        ),
+        (
+            (0.0197, 2.0003, 3.0),
+            (
+                "2 of 3 latents carry more than 0.5 nats (so it is for any threshold from 0.020 to "
+                "2.000); 1 weak."
+            ),
+        ),
+        (
+            (0.0, 2.0003),
+            (
+                "1 of 2 latents carries more than 0.5 nats (so it is for any threshold below 2.000); "
+                "1 unused."
+            ),
+        ),
+        (
+            (0.0, 0.2497),
+            (
+                "0 of 2 latents carry more than 0.5 nats (so it is for any threshold from 0.250 on): "
+                "posterior collapse."
+            ),
+        ),
+        (
+            (0.0, 0.0),
+            (
+                "0 of 2 latents carry more than 0.5 nats (so it is for any threshold): posterior "
+                "collapse."
+            ),
+        ),
+        (
+            (8.0, 1.0003),
+            (
+                "2 of 2 latents carry more than 0.5 nats (so it is for any threshold below 1.000); "
+                "all are used, so the width may be the limit; 1 near-deterministic (posterior "
+                "variance below 1e-06 of the aggregated one)."
+            ),
+        ),
+        (
+            (8.0003, 9.0, 0.0),
+            (
+                "2 of 3 latents carry more than 0.5 nats (so it is for any threshold below 8.000); 1 "
+                "unused; 2 near-deterministic (posterior variance below 1e-06 of the aggregated one)."
+            ),
+        ),
+    ],
+)
+def test_used(information, expected):
+    assert said(*information)["USED"] == expected
+
+
+def test_used_names_the_threshold():
+    assert "2 of 2 latents carry more than 0.1 nats" in said(0.2, 0.3, threshold=0.1)["USED"]
+    assert "0 of 2 latents carry more than 0.3 nats" in said(0.2, 0.25, threshold=0.3)["USED"]
+
+
+def test_the_last_unused_and_the_first_near_deterministic_latent():
+    limit = -0.5 * math.log(1e-6)
+    assert "near-deterministic" in said(limit + 1e-3)["USED"]
+    assert "near-deterministic" not in said(limit - 1e-3)["USED"]
+    assert "1 weak" in said(0.0101, 1.0)["USED"]
+    assert "1 unused" in said(0.0099, 1.0)["USED"]
+
+
+counts = st.lists(st.floats(0, 6).map(lambda x: round(x, 3)), min_size=1, max_size=12).map(tuple)
+
+
+@given(counts, st.sampled_from([0.05, 0.5, 2.0]))
+def test_the_count_holds_over_its_range_and_not_beyond(information, threshold):
+    result = indicators(*encode(*information), threshold=threshold)
+    low, high = result.used_range
+    values = result.mutual_information_per_latent
+
+    def count(limit):
+        return int(np.sum(values > limit))
+
+    assert low <= threshold < high
+    assert count(low) == result.used or low == 0
+    assert count(min(np.nextafter(high, 0), 99.0)) == result.used
+    assert math.isinf(high) or count(high) < result.used
+    assert low == 0 or count(np.nextafter(low, 0)) > result.used
+
+
+@given(st.lists(st.floats(0.01, 6), min_size=1, max_size=6).map(tuple))
+def test_the_printed_range_is_not_wider_than_the_true_one(information):
+    result = indicators(*encode(*information))
+    text = verdict(result)["USED"]
+    low, high = result.used_range
+    if found := re.search(r"(?:below|to) (\d+\.\d+)\)", text):
+        assert float(found[1]) <= high + 1e-9
+    if found := re.search(r"from (\d+\.\d+) (?:to|on)", text):
+        assert float(found[1]) >= low - 1e-9
+
+
+def test_prior_of_a_perfect_match():
+    text = said(1.0, 2.0)["PRIOR"]
+    zero = r"KL\(q\(z\) \|\| p\) ≥ -?0\.0000 ± (0\.0000|<0\.0001) nats by Definition 4"
+    assert re.match(zero, text)
+    assert "≥ 0.0000 with mean and correlation" in text or "≥ -0.0000 with mean" in text
+    assert "≤ 3.000 (Definition 1)" in text
+    assert "a perfect match would show up to 0.016 at this n" in text
+    assert text.endswith("shape and further dependence are not known.")
+
+
+def test_prior_of_a_shifted_model():
+    text = said(1.0, 2.0, shift=3.0)["PRIOR"]
+    second = 10.0
+    kl = 2 * 0.5 * (second - 1 - math.log(second))
+    assert f"KL(q(z) || p) ≥ {kl:.4f} ± " in text
+    assert "≥ 9.0000 with mean and correlation" in text
+    assert "perfect match" not in text
+
+
+def test_the_first_kl_that_chance_does_not_explain():
+    chance = 1 / (2 * 64)
+    for times, expected in ((1.8, True), (2.6, False)):
+        shift = math.sqrt(2 * math.sqrt(chance * times))
+        mean, var = encode(1.0, shift=shift)
+        result = indicators(mean, var, covariance=True)
+        assert (result.kl_aggregate_prior < 2 * chance) is expected
+        assert ("perfect match" in verdict(result)["PRIOR"]) is expected
+
+
+def test_prior_without_the_covariance_or_the_errors():
+    assert "correlation" not in said(1.0, covariance=False)["PRIOR"]
+    bare = verdict(indicators(*encode(1.0, shift=1.0), errors=False))["PRIOR"]
+    assert "±" not in bare
+
+
+def test_trust_of_a_plain_case():
+    assert said(1.0, 2.0)["TRUST"] == (
+        "Definition 1 and S are plain averages, good within their errors; Definitions 2 and 3 "
+        "are upper bounds of the information."
+    )
+
+
+@pytest.mark.parametrize(("n", "few"), [(4, True), (5, False)])
+def test_trust_with_few_rows(n, few):
+    text = said(0.1, 0.1, n=n)["TRUST"]
+    assert (f"{n} rows are few for 2 latents" in text) is few
+
+
+def test_trust_beyond_log_n_in_sum():
+    text = said(2.0, 2.5)["TRUST"]
+    assert "Definition 2 is beyond log n = 4.16 nats, the most that these rows can show" in text
+    assert "of the latents would carry" not in text
+
+
+def test_trust_beyond_log_n_per_latent():
+    text = said(4.5, 5.0, 1.0)["TRUST"]
+    assert "2 of the latents would carry more than log n = 4.16 nats" in text
+    assert "Definition 2 is beyond" not in text
+
+
+def test_trust_within_log_n():
+    assert "log n" not in said(2.0, 2.1)["TRUST"]
+    assert "log n" in said(2.0, 2.2)["TRUST"]
+
+
+def test_means_only():
+    mean = np.array([[0.2, 1.0, 0.0], [-0.2, 2.0, 0.01], [0.0, 3.0, 0.0]])
+    sentences = verdict(means_only(lambda: [(mean, None)]))
+    assert sentences["USED"] == (
+        "2 of 3 latents are active units (Var(mean) ≥ 0.01); whether they are used needs the "
+        "posterior variances."
+    )
+    assert "is not known" in sentences["PRIOR"]
+    assert "3 rows" in sentences["TRUST"]
+    assert "Definitions 1-7 cannot be had" in sentences["TRUST"]
