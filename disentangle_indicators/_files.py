@@ -9,7 +9,16 @@ from pathlib import Path
 
 @contextmanager
 def atomic(path: Path) -> Iterator[Path]:
-    """Yield a temporary name beside `path`, which becomes `path` when the block succeeds."""
+    """Yield a temporary name beside `path`, which becomes `path` when the block succeeds.
+
+    A link is followed. A pipe or a device is not replaced but written to.
+    """
+    if path.exists() and not path.is_file():
+        yield path
+        return
+    path = Path(os.path.realpath(path))
+    if not path.parent.is_dir():
+        raise NotADirectoryError(f"{path}: there is no folder {path.parent}")
     temporary = path.with_name(f".{path.name}.{secrets.token_hex(6)}.tmp")
     try:
         temporary.touch(exist_ok=False)

@@ -127,8 +127,9 @@ def renderables(blocks: Sequence[Block]) -> list["RenderableType"]:
             grid = RichTable.grid(padding=(0, 1))
             for label, sentence in block.items():
                 grid.add_row(Text(label, style="bold"), Text(sentence))
-            out += [Text(""), grid, Text("")]
+            out += [Text(""), grid]
             continue
+        out.append(Text(""))
         table = RichTable(
             title=Text(block.title) if block.title else None,
             caption=Text(block.note) if block.note else None,

@@ -84,11 +84,19 @@ def definition_table(result: Any) -> Table:
         rows.append(
             ("", "full-covariance bound", text, "tightest Gaussian upper bound of I(x; z)")
         )
+    default = np.all(np.asarray(result.prior_mean) == 0) and np.all(result.prior_var == 1)
+    units = "" if default else f"; in units of the prior {_prior(result)}"
     drawn = "rows" if result.n_clusters is None else f"{result.n_clusters} clusters"
     note = (
         f"nats; ± one standard error over {drawn}, q* in closed form; two routes to "
-        f"4/5, 2/6 and 3/7 differ by {result.solver_difference:.1e} (a check of the solver)"
+        f"4/5, 2/6 and 3/7 differ by {result.solver_difference:.1e} (a check of the solver){units}"
     )
     return Table(
         ("Def", "name", "value [nats]", "how to read it"), tuple(rows), "Indicators", note
     )
+
+
+def _prior(result: Any) -> str:
+    given = (result.prior_mean, result.prior_var)
+    mean, var = (f"{x:g}" if isinstance(x, float) else "(one per latent)" for x in given)
+    return f"N({mean}, {var})"

@@ -12,6 +12,7 @@ from disentangle_indicators._array import Float
 from disentangle_indicators._result import Block, Result, Table, plain
 from disentangle_indicators._tables import with_error
 from disentangle_indicators.evaluate import Indicators
+from disentangle_indicators.means import EXPORT, MeansOnly
 from disentangle_indicators.scorecard import Scorecard
 from disentangle_indicators.standard_errors import TOTALS, Batches, Influence
 
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 __all__ = ["Comparison", "compare"]
 
 COUNTS = ("n", "d", "used", "weak", "unused", "active_units")
+DEFINED = ("Def 1", "Def 2", "Def 4")
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -53,7 +55,10 @@ class Comparison(Result):
             "schema": self.schema,
             "paired": self.paired,
             "files": [card.to_dict() for card in self.cards],
-            "differences": plain(self.differences),
+            "differences": [
+                {"of": card.name, "to": self.cards[0].name, **plain(difference)}
+                for card, difference in zip(self.cards[1:], self.differences, strict=False)
+            ],
         }
 
     def to_frame(self) -> "pd.DataFrame":
@@ -72,11 +77,18 @@ class Comparison(Result):
         """Return what is used in each, the totals side by side, and the differences."""
         names = _short_names([card.name for card in self.cards])
         used = {name: card.verdict["USED"] for name, card in zip(names, self.cards, strict=True)}
-        rows = []
-        for x in (*COUNTS, *TOTALS, "gaussian_total_correlation"):
-            rows.append((x, *(_cell(card, x) for card in self.cards)))
+        shown = (*COUNTS, *TOTALS, "gaussian_total_correlation")
+        rows = [(x, *(_cell(card, x) for card in self.cards)) for x in shown]
         table = Table(("", *names), tuple(rows), title="Side by side (nats)")
-        return [used, table, *self._difference_table(names)]
+        if len(names) > 4:
+            short = ("n", "d", "used", "weak", "unused", "active", *DEFINED, "Gauss. TC")
+            lines = zip(names, *(row[1:] for row in rows), strict=True)
+            table = Table(("", *short), tuple(lines), title="Side by side (nats)")
+        return [used, table, *self._difference_table(names), *self._missing()]
+
+    def _missing(self) -> list[Block]:
+        means_only = any(isinstance(card.result, MeansOnly) for card in self.cards)
+        return [EXPORT] if means_only else []
 
     def _difference_table(self, names: list[str]) -> list[Block]:
         if not self.differences:
@@ -89,6 +101,11 @@ class Comparison(Result):
         could = not self.paired and len({card.n for card in self.cards}) == 1
         hint = "; if the rows are the same inputs in the same order: --paired" if could else ""
         columns = ("", *(f"{name} - {names[0]}" for name in names[1:]))
+        if len(names) > 4:
+            columns, rows = (
+                ("", *DEFINED),
+                list(zip(columns[1:], *(r[1:] for r in rows), strict=True)),
+            )
         note = f"± one standard error, {how}{hint}"
         return [Table(columns, tuple(rows), title="Differences (nats)", note=note)]
 

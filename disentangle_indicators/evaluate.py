@@ -1,7 +1,8 @@
 """All indicators of one encoder at once: values, standard errors, and the states of the latents."""
 
+import math
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
@@ -34,8 +35,9 @@ ACTIVE_UNIT = 0.01
 NORMAL_VARIANCE = 0.1
 """Greatest |S - 1| of a normal-variance latent."""
 
-STATES = ("near-deterministic", "used", "weak", "unused")
-"""From the most to the least informative; the first two count as used."""
+STATES = ("near-deterministic", "used", "weak", "constant", "unused")
+"""The first two count as used. A constant latent ignores x at a mean off zero, which Definition 3
+takes for information: about its own mean, it has at most the information of an unused one."""
 
 Batches = Callable[[], Iterable[tuple[Array, Array]]]
 
@@ -46,7 +48,8 @@ class Indicators(Result):
 
     All values are in nats and in units of the prior. `standard_errors` holds, under the name of
     the field, how far a value would move with another sample of rows (or of clusters);
-    `upper_bounds` and `gaussian_total_correlation` are there when the covariance was asked for.
+    `upper_bounds` and `gaussian_total_correlation` are there when the covariance was asked for and
+    is not singular to working precision.
     `used_range` is the range of thresholds over which the count `used` stays what it is.
     `solver_difference` is the largest difference between Definitions 4/5, 2/6 and 3/7.
 
@@ -74,10 +77,13 @@ class Indicators(Result):
     used_range: tuple[float, float]
     near_deterministic: int
     weak: int
+    constant: int
     unused: int
     active_units: int
     normal_variance: int
     solver_difference: float
+    prior_mean: float | Float
+    prior_var: float | Float
     states: tuple[str, ...]
     kl_posterior_prior_per_latent: Float
     mutual_information_per_latent: Float
@@ -185,16 +191,22 @@ def indicators(
     >>> round(result.mutual_information, 2), result.used
     (0.85, 1)
     """
-    if not threshold > 0:
-        raise ValueError(f"threshold must be positive; got {threshold:g}")
+    if not 0 < threshold < math.inf:
+        raise ValueError(f"threshold must be positive and finite; got {threshold:g}")
     source = in_prior_units(_source(mean, var, batches), prior_mean, prior_var)
     moments = Moments.of_batches(source(), errors=errors, covariance=covariance, threads=threads)
+    total_correlation, bounds = None, {}
+    if covariance:
+        try:
+            total_correlation = define.gaussian_total_correlation(moments)
+            bounds = define.upper_bounds(moments)
+        except ValueError:  # latents that repeat each other to the last bit
+            moments = replace(moments, scatter=None)
     q_star = estimate_q_star(moments=moments)
-    error: dict[str, Any] = {}
-    if errors:
-        error = _errors(source, moments, clusters)
+    error = _errors(source, moments, clusters) if errors else {}
     information = to_numpy(define.mutual_information_per_latent(moments, q_star))
     states = _states(moments, information, threshold)
+    counted = np.where(np.array(states) == "constant", 0.0, information)
     values = {
         name: function(moments, q_star) for name, (_, function) in define.DEFINITIONS.items()
     }
@@ -214,24 +226,25 @@ def indicators(
         n=moments.n,
         d=second.size,
         n_clusters=None if clusters is None else len(np.unique(np.asarray(clusters))),
-        gaussian_total_correlation=(
-            define.gaussian_total_correlation(moments) if covariance else None
-        ),
+        gaussian_total_correlation=total_correlation,
         threshold=threshold,
         used=used,
-        used_range=_used_range(information, threshold),
+        used_range=_used_range(counted, threshold),
         near_deterministic=states.count("near-deterministic"),
         weak=states.count("weak"),
+        constant=states.count("constant"),
         unused=states.count("unused"),
         active_units=int(np.sum(mean_variance >= ACTIVE_UNIT)),
         normal_variance=int(np.sum(np.abs(second - 1) <= NORMAL_VARIANCE)),
         solver_difference=_solver_difference(values),
+        prior_mean=_one_or_many(prior_mean),
+        prior_var=_one_or_many(prior_var),
         states=states,
         second_moment=second,
         mean=to_numpy(moments.mean),
         mean_variance=mean_variance,
         posterior_variance=to_numpy(moments.var),
-        upper_bounds=define.upper_bounds(moments) if covariance else {},
+        upper_bounds=bounds,
         standard_errors=error,
         q_star=q_star,
         moments=moments,
@@ -318,15 +331,24 @@ def _errors(batches: Batches, moments: Moments, clusters: Any) -> dict[str, Any]
     return total | renamed
 
 
+def _one_or_many(values: Any) -> float | Float:
+    array = np.asarray(values, dtype=np.float64)
+    return float(array.reshape(-1)[0]) if array.size == 1 else array
+
+
 def _states(moments: Moments, information: Float, threshold: float) -> tuple[str, ...]:
-    share = np.exp(to_numpy(moments.log_var)) / to_numpy(moments.second_moment)
+    log_var = to_numpy(moments.log_var)
+    share = np.exp(log_var) / to_numpy(moments.second_moment)
+    about_mean = 0.5 * (np.log(to_numpy(moments.variance)) - log_var)
 
-    def state(bits: float, part: float) -> str:
-        if bits <= threshold:
-            return "weak" if bits > WEAK else "unused"
-        return "near-deterministic" if part < NEAR_DETERMINISTIC else "used"
+    def state(about_zero: float, centred: float, part: float) -> str:
+        if centred <= min(WEAK, threshold) < about_zero:
+            return "constant"
+        if about_zero > threshold:
+            return "near-deterministic" if part < NEAR_DETERMINISTIC else "used"
+        return "weak" if about_zero > WEAK else "unused"
 
-    return tuple(map(state, information.tolist(), share.tolist()))
+    return tuple(map(state, information.tolist(), about_mean.tolist(), share.tolist()))
 
 
 def _used_range(information: Float, threshold: float) -> tuple[float, float]:

@@ -17,6 +17,7 @@ COLOURS = {
     "near-deterministic": "#d62728",
     "used": "#1f77b4",
     "weak": "#ff9f1c",
+    "constant": "#8d6e63",
     "unused": "#9aa0a6",
     "active": "#1f77b4",
     "inactive": "#9aa0a6",

@@ -10,6 +10,8 @@ from disentangle_indicators.means import MeansOnly
 
 __all__ = ["verdict"]
 
+CONSTANT = "constant (the same mean, off zero, whatever x is)"
+
 
 def verdict(result: Indicators | MeansOnly) -> dict[str, str]:
     """Say in three sentences what is used, how far the prior is, and what to trust.
@@ -43,6 +45,8 @@ def verdict(result: Indicators | MeansOnly) -> dict[str, str]:
 
 
 def _used(r: Indicators) -> str:
+    if r.n == 1:
+        return "One row cannot show which latents are used: information is in how rows differ."
     low, high = r.used_range
     low = math.ceil(1000 * low - 1e-7) / 1000
     high = high if math.isinf(high) else math.floor(1000 * high + 1e-7) / 1000
@@ -56,11 +60,17 @@ def _used(r: Indicators) -> str:
         holds = "so it is for any threshold"
     verb = "carries" if r.used == 1 else "carry"
     text = f"{r.used} of {r.d} latents {verb} more than {r.threshold:g} nats ({holds})"
-    rest = [f"{k} {word}" for k, word in ((r.weak, "weak"), (r.unused, "unused")) if k]
+    rest = [
+        f"{k} {word}"
+        for k, word in ((r.weak, "weak"), (r.constant, CONSTANT), (r.unused, "unused"))
+        if k
+    ]
     if r.used == 0:
-        return f"{text}: posterior collapse."
-    if rest:
+        text += ": posterior collapse"
+    if rest and (r.used or r.constant):
         text += f"; {', '.join(rest)}"
+    elif r.used == 0:
+        pass
     elif r.d > 1:
         text += "; all are used, so the width may be the limit"
     if r.near_deterministic:
@@ -86,6 +96,8 @@ def _prior(r: Indicators) -> str:
 
 
 def _trust(r: Indicators) -> str:
+    if r.n == 1:
+        return "Nothing here can be trusted: every number is that of the one row."
     limit = math.log(r.n)
     over = int(np.sum(r.mutual_information_per_latent > limit))
     text = (

@@ -317,15 +317,26 @@ def test_means_only_that_are_not_finite_are_named(pair, value):
 @pytest.mark.parametrize("with_var", [True, False])
 def test_arrays_that_are_refused(mean, var, message, with_var):
     if not with_var and mean.shape != var.shape:
-        pytest.skip("needs both")
+        assert score(mean).n == len(mean)
+        return
     with pytest.raises(ValueError, match=message):
         score(mean, var=var if with_var else None)
 
 
-@pytest.mark.parametrize("threshold", [0, -1, np.nan])
+@pytest.mark.parametrize("threshold", [0, -1, np.nan, np.inf])
 def test_thresholds_that_are_refused(pair, threshold):
-    with pytest.raises(ValueError, match="threshold must be positive; got"):
+    with pytest.raises(ValueError, match="threshold must be positive and finite; got"):
         score(pair[0], var=pair[1], threshold=threshold)
+
+
+def test_a_constant_latent_is_not_used():
+    """Definition 3 takes its offset for information; about its own mean there is none."""
+    card = score(np.ones((50, 2)), var=np.full((50, 2), 0.5))
+    assert card.mutual_information_per_latent.min() > 0.5
+    assert card.states == ("constant", "constant")
+    assert (card.used, card.constant) == (0, 2)
+    assert card.used_range == (0.0, np.inf)
+    assert "2 constant" in card.verdict["USED"]
 
 
 def test_the_threshold_counts(pair):

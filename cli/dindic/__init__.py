@@ -1,6 +1,8 @@
 """The command line: each module one command, parse, call, print."""
 
+import sys
 from importlib.metadata import version
+from io import TextIOWrapper
 
 import click
 
@@ -17,6 +19,9 @@ def main() -> None:
 
     Start with: dindic score encodings.npz
     """
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):
+            stream.reconfigure(errors="replace")  # for terminals that lack a sign
 
 
 main.add_command(convert)

@@ -4,15 +4,14 @@ from typing import Any
 
 import click
 
-from dindic.options import bad_input, encoding_options, reading
+from dindic.options import bad_input, encoding_options, failing_output, reading, say_notes
 
 
 @click.command()
-@click.argument("source", required=False, metavar="[FILE]", type=click.Path())
-@click.argument("target", metavar="OUT", type=click.Path())
+@click.argument("paths", nargs=-1, metavar="[FILE] OUT", type=click.Path())
 @encoding_options
 @click.option("--quiet", is_flag=True, help="No messages.")
-def convert(source: str | None, target: str, quiet: bool, **options: Any) -> None:
+def convert(paths: tuple[str, ...], quiet: bool, **options: Any) -> None:
     """Convert encodings to .safetensors or .npz, with the scale stored as a log variance.
 
     \b
@@ -24,20 +23,23 @@ def convert(source: str | None, target: str, quiet: bool, **options: Any) -> Non
     from disentangle_indicators import read_encodings, write_encodings
 
     read = reading(options)
-    if (source is None) == (read["mean"] is None):
-        raise click.UsageError("give a FILE, or --mean A.npy with one of --var --std --logvar ...")
+    if len(paths) != (2 if read["mean"] is None else 1):
+        raise click.UsageError("give FILE and OUT, or --mean A.npy --logvar B.npy and OUT")
     with bad_input():
-        encoded = read_encodings(source, **read)
-        path = write_encodings(
-            target,
-            encoded.mean,
-            var=encoded.var,
-            factors=encoded.factors,
-            factor_names=encoded.factor_names or None,
-            labels=encoded.labels,
-            metadata=encoded.metadata,
-        )
+        encoded = read_encodings(paths[0] if len(paths) == 2 else None, **read)
+        mean, var = encoded.mean, encoded.var
+        with failing_output():
+            path = write_encodings(
+                paths[-1],
+                mean,
+                var=var,
+                factors=encoded.factors,
+                factor_names=encoded.factor_names or None,
+                labels=encoded.labels,
+                metadata=encoded.metadata,
+            )
     if not quiet:
-        for note in encoded.notes:
-            click.secho(f"note: {note}", fg="yellow", err=True)
+        say_notes(encoded.notes)
+        if encoded.cluster is not None:
+            say_notes(("which image a site belongs to is not stored; score with --cluster",))
         click.echo(f"{encoded.describe()}\nwritten: {path}", err=True)

@@ -4,6 +4,7 @@ import math
 import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -32,15 +33,35 @@ class GateFailed(click.ClickException):
 
 @contextmanager
 def bad_input() -> Iterator[None]:
-    """Turn what the library refuses into exit code 2, and failing files into exit code 1."""
+    """Turn input that the library refuses, or that is not there, into exit code 2."""
     try:
         yield
+    except FileNotFoundError as error:
+        raise BadInput(
+            f"no such file: {error.filename}" if error.filename else str(error)
+        ) from error
     except ValueError as error:
         raise BadInput(str(error)) from error
-    except FileNotFoundError as error:
-        raise BadInput(f"no such file: {error.filename or error}") from error
     except OSError as error:
         raise click.ClickException(str(error)) from error
+
+
+@contextmanager
+def failing_output() -> Iterator[None]:
+    """Turn a file that cannot be written into exit code 1."""
+    try:
+        yield
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        raise click.ClickException(f"cannot write: {error}") from error
+
+
+def say_notes(notes: tuple[str, ...]) -> None:
+    """Print remarks on stderr."""
+    for note in notes:
+        text = note if note.startswith("WARNING") else f"note: {note}"
+        click.secho(text, fg="yellow", err=True)
 
 
 def encoding_options(command: F) -> F:
@@ -103,7 +124,10 @@ def vector(ctx: Any, param: Any, value: str) -> Any:
     if value.endswith(".npy"):
         if not Path(value).is_file():
             raise click.BadParameter(f"no such file: {value}", ctx, param)
-        return np.load(value, allow_pickle=False)
+        try:
+            return np.load(value, allow_pickle=False)
+        except (ValueError, EOFError, OSError) as error:
+            raise click.BadParameter(f"{value}: not an .npy file ({error})", ctx, param) from error
     try:
         numbers = [float(part) for part in value.split(",")]
     except ValueError:
@@ -141,20 +165,24 @@ OPERATORS: dict[str, Callable[[float, float], bool]] = {
 }
 
 
-def check_gates(content: dict[str, Any], conditions: tuple[tuple[str, str, float], ...]) -> None:
-    """Raise GateFailed when a condition holds, and BadInput when it has no number to look at."""
-    scalars = dict(_scalars(content))
+def failed_gates(
+    contents: list[dict[str, Any]], conditions: tuple[tuple[str, str, float], ...]
+) -> list[str]:
+    """Say which conditions hold, in which file; refuse those that have no number to look at."""
     failed = []
-    for name, operator, number in conditions:
-        if name not in scalars:
-            known = ", ".join(sorted(scalars))
-            raise BadInput(f"--fail-if: no scalar is called {name!r}; there are {known}")
-        if OPERATORS[operator](scalars[name], number):
-            failed.append(
-                f"gate failed: {name} {operator} {number:g} ({name} = {scalars[name]:g})"
-            )
-    if failed:
-        raise GateFailed("\n".join(failed))
+    for content in contents:
+        scalars = dict(_scalars(content))
+        where = f"{content['name']}: " if len(contents) > 1 else ""
+        for name, operator, number in conditions:
+            if name not in scalars:
+                near = get_close_matches(name, scalars, n=4, cutoff=0.4) or sorted(scalars)
+                raise BadInput(
+                    f"{where}--fail-if: no scalar is called {name!r}; there is {', '.join(near)}"
+                )
+            if OPERATORS[operator](scalars[name], number):
+                condition = f"{name} {operator} {number:g}"
+                failed.append(f"{where}gate failed: {condition} ({name} = {scalars[name]:g})")
+    return failed
 
 
 def _scalars(content: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, float]]:

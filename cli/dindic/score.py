@@ -8,11 +8,14 @@ import click
 
 from dindic.options import (
     BadInput,
+    GateFailed,
     bad_input,
-    check_gates,
     encoding_options,
+    failed_gates,
+    failing_output,
     gates,
     reading,
+    say_notes,
     vector,
 )
 
@@ -20,6 +23,9 @@ if TYPE_CHECKING:
     from disentangle_indicators import Scorecard
     from disentangle_indicators._result import Result
     from disentangle_indicators.encodings import Encodings
+
+FORMS = ("json", "csv", "markdown")
+PICTURES = (".png", ".svg", ".pdf")
 
 _LONG = 30_000_000
 """Numbers in a file above which a progress bar is shown."""
@@ -45,9 +51,20 @@ _LONG = 30_000_000
     help="Variance of the prior, likewise.",
 )
 @click.option("--paired", is_flag=True, help="Several files: the rows are the same inputs.")
-@click.option("--threads", default=1, show_default=True, help="Threads over blocks of rows.")
+@click.option(
+    "--threads",
+    type=click.IntRange(min=1),
+    default=1,
+    show_default=True,
+    help="Threads over blocks of rows.",
+)
 @click.option("--json", type=click.Path(), metavar="PATH", help="Write JSON; - for stdout.")
-@click.option("--csv", type=click.Path(), metavar="PATH", help="Write CSV, a row per latent.")
+@click.option(
+    "--csv",
+    type=click.Path(),
+    metavar="PATH",
+    help="Write CSV: a row per latent, or per file of several.",
+)
 @click.option("--markdown", type=click.Path(), metavar="PATH", help="Write Markdown.")
 @click.option(
     "--plot", type=click.Path(), metavar="PATH", help="Draw the pulse plot (.png, .svg)."
@@ -72,26 +89,49 @@ def score(files: tuple[str, ...], quiet: bool, **options: Any) -> None:
       dindic score a.npz b.npz --paired
       dindic score encodings.npz --json - --fail-if 'unused > 4'
     """
-    from disentangle_indicators.comparison import compare
-
     read = reading(options)
+    _check_outputs(options)
     if not files and read["mean"] is None:
         raise click.UsageError("give a FILE, or --mean A.npy with one of --var --std --logvar ...")
     if files and read["mean"] is not None:
         raise click.UsageError("give either FILE or --mean, not both")
-    cards, encodings = [], []
     with bad_input():
-        for path in files or (None,):
-            card, encoded = _score_one(path, read, options, quiet)
-            cards.append(card)
-            encodings.append(encoded)
-        result: Result = cards[0]
-        if len(cards) > 1:
-            same = options["paired"] or _same_rows(encodings)
-            result = compare(cards, paired=same)
+        result, cards = _score_all(files or (None,), read, options, quiet)
+    failed = failed_gates([card.to_dict() for card in cards], options["fail_if"])
+    with failing_output():
         _emit(result, cards, options, quiet)
-    for card in cards:
-        check_gates(card.to_dict(), options["fail_if"])
+    if failed:
+        raise GateFailed("\n".join(failed))
+
+
+def _check_outputs(options: dict[str, Any]) -> None:
+    """Refuse what could not be written before anything is computed."""
+    if list(map(options.get, FORMS)).count("-") > 1:
+        raise click.UsageError(f"only one of {', '.join(FORMS)} can go to stdout")
+    for name in (*FORMS, "plot"):
+        if options[name] == "":
+            raise click.UsageError(f"--{name} needs the name of a file")
+    if options["plot"] and Path(options["plot"]).suffix.lower() not in PICTURES:
+        raise BadInput(f"{options['plot']}: a picture ends in .png, .svg or .pdf")
+
+
+def _score_all(
+    paths: tuple[str | None, ...], read: dict[str, Any], options: dict[str, Any], quiet: bool
+) -> tuple["Result", list["Scorecard"]]:
+    from disentangle_indicators.comparison import compare
+
+    cards, encodings = [], []
+    for path in paths:
+        try:
+            card, encoded = _score_one(path, read, options, quiet)
+        except ValueError as error:
+            told = path is None or str(error).startswith(str(path))
+            raise error if told else ValueError(f"{path}: {error}") from error
+        cards.append(card)
+        encodings.append(encoded)
+    if len(cards) == 1:
+        return cards[0], cards
+    return compare(cards, paired=options["paired"] or _same_rows(encodings)), cards
 
 
 def _score_one(
@@ -116,8 +156,7 @@ def _score_one(
         notes=encoded.notes,
     )
     if not quiet:
-        for note in encoded.notes:
-            click.secho(f"note: {note}", fg="yellow", err=True)
+        say_notes(encoded.notes)
     return card, encoded
 
 
@@ -142,13 +181,13 @@ def _with_progress(encoded: "Encodings", quiet: bool) -> Callable[[], Iterable[A
 
 
 def _same_rows(encodings: list["Encodings"]) -> bool:
-    """Whether every file carries the same labels or the same factors: then the rows are the same."""
+    """Whether all files carry the same labels or factors, and these vary: then the rows match."""
     import numpy as np
 
     first = encodings[0]
 
     def same(a: Any, b: Any) -> bool:
-        return a is not None and b is not None and len(a) > 1 and np.array_equal(a, b)
+        return a is not None and np.array_equal(a, b) and bool(np.any(a != a[:1]))
 
     return all(
         e.n == first.n and (same(e.labels, first.labels) or same(e.factors, first.factors))
@@ -161,30 +200,29 @@ def _emit(
 ) -> None:
     from disentangle_indicators.report import WRITERS, write
 
-    on_stdout = [form for form in WRITERS if options[form] == "-"]
-    if len(on_stdout) > 1:
-        raise BadInput(f"only one of {', '.join(WRITERS)} can go to stdout")
-    if on_stdout:
-        click.echo(WRITERS[on_stdout[0]](result), nl=False)
-    elif not quiet:
-        _print(result)
-    for form in WRITERS:
+    for form in FORMS:
         if options[form] and options[form] != "-":
             _say(write(result, options[form], form), quiet)
     if options["plot"]:
         from disentangle_indicators.plots import save
 
         _say(save(cards, options["plot"]), quiet)
+    on_stdout = [form for form in FORMS if options[form] == "-"]
+    if on_stdout:
+        click.echo(WRITERS[on_stdout[0]](result), nl=False)
+    elif not quiet:
+        _print(result)
 
 
 def _print(result: "Result") -> None:
     from rich.console import Console
 
-    from disentangle_indicators._result import WIDTH, renderables
+    from disentangle_indicators._result import renderables
 
     console = Console(highlight=False)
     if not console.is_terminal:
-        console = Console(highlight=False, width=WIDTH)
+        click.echo(repr(result))
+        return
     for block in renderables(result.blocks()):
         console.print(block)
 

@@ -134,7 +134,7 @@ def test_bad_numbers_write_nothing(say, npz, pair, folder, case):
         (["good.npz", "out.csv"], "out.csv: encodings are written to .npz or .safetensors"),
         (["good.npz", "out"], "out: encodings are written to .npz or .safetensors"),
         (["missing.npz", "out.npz"], "missing.npz"),
-        (["good.npz", "out.npz", "--mean", "good.npz"], "give a FILE, or --mean"),
+        (["good.npz", "out.npz", "--mean", "good.npz"], "give FILE and OUT, or --mean"),
         (["good.npz", "out.npz", "--scale", "sigma"], "'sigma' is not one of"),
         (["good.npz", "out.npz", "--mean-key", "nope"], "--mean-key 'nope' is not in the file"),
         (["good.npz", "out.npz", "--factor-names", "a"], "factor_names"),
