@@ -29,7 +29,11 @@ def as_array(values: Any, name: str) -> Array:
     Half-precision floats become float32 and integers float64, because a sum of squares in eleven
     bits is noise. Lists and data frames become numpy arrays.
     """
-    if not array_api_compat.is_array_api_obj(values):
+    if isinstance(values, np.ma.MaskedArray):
+        raise ValueError(  # noqa: TRY004 - all bad input is a ValueError
+            f"{name} is a masked array: drop or fill its masked entries first"
+        )
+    if isinstance(values, np.ndarray) or not array_api_compat.is_array_api_obj(values):
         values = np.asarray(values)
     if array_api_compat.is_torch_array(values):
         values = values.detach()

@@ -51,13 +51,13 @@ def latent_table(result: Any, most: int = 32) -> Table:
 
 
 READING = {
-    "kl_posterior_prior": "the rate of the ELBO; at least Definition 2",
-    "mutual_information": "upper bound of I(x; z); sum of Definition 3",
-    "mutual_information_per_latent": "upper bound of I(x; z_h): what each latent may carry",
-    "kl_aggregate_prior": "lower bound of KL(q(z) || p): sees second moments only",
-    "kl_q_star_prior": "equals Definition 4 at the exact q*",
-    "mutual_information_via_q_star": "equals Definition 2 at the exact q*",
-    "mutual_information_per_latent_via_q_star": "equals Definition 3 at the exact q*",
+    "kl_posterior_prior": "the rate; at least Definition 2",
+    "mutual_information": "upper bound of I(x; z)",
+    "mutual_information_per_latent": "upper bound of I(x; z_h)",
+    "kl_aggregate_prior": "KL(q(z) || p), as S shows it",
+    "kl_q_star_prior": "= Def 4 at the exact q*",
+    "mutual_information_via_q_star": "= Def 2 at the exact q*",
+    "mutual_information_per_latent_via_q_star": "= Def 3 at the exact q*",
 }
 
 
@@ -78,12 +78,10 @@ def definition_table(result: Any) -> Table:
     if result.gaussian_total_correlation is not None:
         error = result.standard_errors.get("gaussian_total_correlation")
         text = with_error(result.gaussian_total_correlation, error)
-        rows.append(("", "gaussian_total_correlation", text, "dependence that correlation shows"))
+        rows.append(("", "gaussian_total_correlation", text, "dependence as correlation"))
         bound = result.upper_bounds["full-mean"]
         text = with_error(bound, result.standard_errors.get("upper_bounds.full-mean"))
-        rows.append(
-            ("", "full-covariance bound", text, "tightest Gaussian upper bound of I(x; z)")
-        )
+        rows.append(("", "full-covariance bound", text, "tightest bound of I(x; z) here"))
     default = np.all(np.asarray(result.prior_mean) == 0) and np.all(result.prior_var == 1)
     units = "" if default else f"; in units of the prior {_prior(result)}"
     drawn = "rows" if result.n_clusters is None else f"{result.n_clusters} clusters"

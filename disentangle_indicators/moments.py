@@ -200,7 +200,7 @@ class Moments:
         weight = self.n * share
         d_mean = other.mean - self.mean
         d_log_var = other.log_var - self.log_var
-        d_u = other.second_moment - self.second_moment
+        d_u = d_mean * (self.mean + other.mean) + other.variance - self.variance
         co_scatter = scatter = None
         if self.co_scatter is not None and other.co_scatter is not None:
             jumps = xp.stack([d_u * d_u, d_u * d_log_var, d_log_var * d_log_var], axis=-2)

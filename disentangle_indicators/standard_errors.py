@@ -38,7 +38,8 @@ Batches = Callable[[], Iterable[tuple[Array, Array]]]
 """Gives a fresh iterator over (mean, var) batches at each call."""
 
 ENOUGH = 1 << 16
-"""Rows that fix the standard error of a total to 0.3%; of more rows, evenly spaced ones do."""
+"""Rows that fix the standard error of a total to 0.3%; of more rows, about this many are picked,
+by a fixed scramble of their numbers."""
 
 TOTALS = ("kl_posterior_prior", "mutual_information", "kl_aggregate_prior")
 BEYOND = ("gaussian_total_correlation", "mutual_information_full_mean")
@@ -163,10 +164,10 @@ class Influence:
         xp, mean, var = as_pair(mean, var)
         if not isinstance(mean, np.ndarray):
             mean, var = widen(xp, mean), widen(xp, var)
-        ones, inverse = (xp.asarray(w, dtype=mean.dtype, device=mean.device) for w in self.weights)
-        second = mean * mean
-        second += var
-        rows = (second @ ones, second @ inverse, xp.log(var) @ ones)
+        with np.errstate(all="ignore"):
+            rows = self._rows(xp, mean, var)
+            if not all(bool(xp.all(xp.isfinite(row))) for row in rows):
+                rows = self._rows(xp, widen(xp, mean), widen(xp, var))
         u, u_over_s, log_var = (
             to_numpy(row) - average for row, average in zip(rows, self.averages, strict=True)
         )
@@ -174,6 +175,13 @@ class Influence:
         if self.centre is not None:
             columns += self._beyond(to_numpy(mean) - self.centre, to_numpy(var), log_var)
         return np.stack(columns, axis=1)
+
+    def _rows(self, xp: Any, mean: Array, var: Array) -> tuple[Array, Array, Array]:
+        """Return the sums over latents of u, u / S and log v."""
+        ones, inverse = (xp.asarray(w, dtype=mean.dtype, device=mean.device) for w in self.weights)
+        second = mean * mean
+        second += var
+        return second @ ones, second @ inverse, xp.log(var) @ ones
 
     def _beyond(self, x: Float, var: Float, log_var: Float) -> list[Float]:
         full = np.sum((x @ self.precision) * x, axis=1) + var @ np.diag(self.precision)
@@ -251,21 +259,30 @@ def clustered(
 
 
 def _every(step: int, batches: Batches) -> Batches:
-    """Keep each step-th run of 64 rows, counted over all batches."""
+    """Keep about one row in `step`, picked by its number over all batches."""
     if step == 1:
         return batches
 
     def thinned() -> Iterator[tuple[Array, Array]]:
         first = 0
         for mean, var in batches():
+            _, mean, var = as_pair(mean, var)
             for rows in row_blocks(mean, 2048 * step):
                 number = np.arange(first + rows.start, first + rows.stop)
-                kept = np.flatnonzero(number // 64 % step == 0)
+                kept = np.flatnonzero(_scramble(number) < 2.0**64 / step)
                 if kept.size:
                     yield _take(mean[rows, :], kept), _take(var[rows, :], kept)
             first += mean.shape[0]
 
     return thinned
+
+
+def _scramble(number: Any) -> Any:
+    """Map row numbers to 64 bits without a pattern: the last step of splitmix64."""
+    z = number.astype(np.uint64) * np.uint64(0x9E3779B97F4A7C15)
+    z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    z = (z ^ (z >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    return z ^ (z >> np.uint64(31))
 
 
 def _take(array: Array, rows: Any) -> Array:
@@ -277,5 +294,6 @@ def _take(array: Array, rows: Any) -> Array:
 
 def _blocks(batches: Batches) -> Iterator[tuple[Array, Array]]:
     for mean, var in batches():
+        _, mean, var = as_pair(mean, var)
         for rows in row_blocks(mean):
             yield mean[rows, :], var[rows, :]

@@ -201,3 +201,11 @@ def test_scalars_and_arrays(xp):
     assert _array.scalar(3) == 3
     array = xp.ones((2,))
     assert _array.scalar(array) is array
+
+
+def test_masked_arrays_are_refused():
+    """A mask would be lost without a word."""
+    with pytest.raises(ValueError, match="mean is a masked array"):
+        _array.as_array(
+            np.ma.masked_array(np.ones((2, 2)), mask=[[True, False], [False, False]]), "mean"
+        )

@@ -445,9 +445,27 @@ ERRORS = {
     "no rank": ({"family": "low-rank"}, "^the low-rank family needs rank= from 1 to 2; got None$"),
     "rank 0": ({"family": "low-rank", "rank": 0}, "needs rank= from 1 to 2; got 0$"),
     "rank d": ({"family": "low-rank", "rank": 3}, "needs rank= from 1 to 2; got 3$"),
-    "no nu": ({"family": "student-t"}, "^the student-t family needs nu= above 0; got None$"),
-    "nu 0": ({"family": "student-t", "nu": 0.0}, "needs nu= above 0; got 0.0$"),
-    "nu nan": ({"family": "student-t", "nu": np.nan}, "needs nu= above 0; got nan$"),
+    "no nu": (
+        {"family": "student-t"},
+        "^the student-t family needs a finite nu= of at least 1; got None$",
+    ),
+    "nu 0": ({"family": "student-t", "nu": 0.0}, "needs a finite nu= of at least 1; got 0.0$"),
+    "nu small": (
+        {"family": "student-t", "nu": 0.5},
+        "needs a finite nu= of at least 1; got 0.5$",
+    ),
+    "nu inf": ({"family": "student-t", "nu": np.inf}, "finite nu= of at least 1; got inf$"),
+    "nu unused": (
+        {"family": "full", "nu": 3.0},
+        "nu= belongs to the student-t family, not to full",
+    ),
+    "rank unused": ({"rank": 2}, "rank= belongs to the low-rank family, not to factorised"),
+    "rank a float": ({"family": "low-rank", "rank": 1.5}, "needs rank= from 1 to"),
+    "no step": ({"method": "gradient", "step_size": 0.0}, "step_size and tol must be positive"),
+    "nu nan": (
+        {"family": "student-t", "nu": np.nan},
+        "needs a finite nu= of at least 1; got nan$",
+    ),
 }
 
 

@@ -14,13 +14,17 @@ Fit = tuple[Array, Array, Array, int]
 
 
 def closed(moments: Moments, *, centred: bool) -> Fit:
-    """Fit in closed form; the residual is max|C Sigma^-1 - I|, the rounding of the inverse."""
+    """Fit in closed form; the residual is the rounding of the inverse, max|R R^-1 - I|.
+
+    R is the correlation matrix of the optimum, so that the units of the latents do not matter.
+    """
     xp = moments.namespace
     mean = moments.mean if centred else xp.zeros_like(moments.mean)
     target = target_covariance(moments, mean)
     log_det(target)
-    product = xp.matmul(target, xp.linalg.inv(target))
-    rest = xp.abs(product - eye_like(target))
+    scale = xp.sqrt(xp.linalg.diagonal(target))
+    correlation = target / scale[..., :, None] / scale[..., None, :]
+    rest = xp.abs(correlation @ xp.linalg.inv(correlation) - eye_like(target))
     return mean, target, xp.max(rest, axis=(-2, -1)), 0
 
 

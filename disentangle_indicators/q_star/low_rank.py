@@ -14,7 +14,6 @@ goes to zero (a Heywood case) it slows down for good; then it stops unconverged 
 from typing import Any
 
 from disentangle_indicators._array import Array, eye_like, transpose
-from disentangle_indicators.gaussian import log_det
 from disentangle_indicators.moments import Moments
 from disentangle_indicators.q_star.full import target_covariance
 
@@ -35,16 +34,12 @@ def em(moments: Moments, rank: int, *, tol: float, max_iterations: int) -> Fit:
     scale = xp.sqrt(xp.linalg.diagonal(target))
     target = target / scale[..., :, None] / scale[..., None, :]
     loadings, psi = _principal(xp, target, rank)
-    best = None
     for iteration in range(max_iterations + 1):
         sigma = _covariance(loadings, psi)
         precision = xp.linalg.inv(sigma)
         rest = _residual(xp, target, precision, loadings, psi)
-        objective = log_det(sigma) + xp.sum(precision * target, axis=(-2, -1))
-        stalled = best is not None and bool(xp.all(best - objective < 1e-15 * target.shape[-1]))
-        if iteration == max_iterations or stalled or bool(xp.all(rest <= tol)):
+        if iteration == max_iterations or bool(xp.all(rest <= tol)):
             break
-        best = objective
         loadings, psi = _step(xp, target, precision, loadings)
     covariance = sigma * scale[..., :, None] * scale[..., None, :]
     return loadings * scale[..., :, None], covariance, rest, iteration
