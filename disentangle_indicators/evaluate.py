@@ -194,7 +194,7 @@ def indicators(
     if not 0 < threshold < math.inf:
         raise ValueError(f"threshold must be positive and finite; got {threshold:g}")
     source = in_prior_units(_source(mean, var, batches), prior_mean, prior_var)
-    moments = Moments.of_batches(source(), errors=errors, covariance=covariance, threads=threads)
+    moments = Moments.of_batches(source(), errors=False, covariance=covariance, threads=threads)
     total_correlation, bounds = None, {}
     if covariance:
         try:
@@ -316,7 +316,7 @@ def _source(mean: Array, var: Array, batches: Batches | None) -> Batches:
 
 def _errors(batches: Batches, moments: Moments, clusters: Any) -> dict[str, Any]:
     if clusters is None:
-        total, each = standard_errors.totals(batches, moments), standard_errors.per_latent(moments)
+        total, each = standard_errors.sampled(batches, moments)
     else:
         total, each = standard_errors.clustered(batches, moments, clusters)
     bound = total.pop("mutual_information_full_mean", None)

@@ -7,9 +7,11 @@ matrix of the means. :class:`Moments` holds these numbers centred, so that nothi
 two of them are merged (Chan, Golub and LeVeque, 1983).
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import reduce
+from operator import add
 from typing import Any
 
 import array_api_compat
@@ -27,6 +29,9 @@ from disentangle_indicators._array import (
 )
 
 __all__ = ["Moments", "log_sum"]
+
+_OUTER_ROWS = 1 << 15
+"""Rows of one matrix product: enough to run at full speed, few enough for float32."""
 
 _ROWS = 64
 """Rows that one partial sum in the input's own precision may cover; beyond, float64."""
@@ -279,22 +284,33 @@ def _sum_blocks(
     threads: int,
 ) -> tuple[Array, Array | None]:
     """Return the sums over samples, about the pivot: (..., k, d) and, when asked, (..., d, d)."""
-    pivot = None if pivot is None else xp.astype(pivot, mean.dtype)
+    c = None if pivot is None else xp.astype(pivot, mean.dtype)
     _keep_freed_memory()
 
-    def one(rows: slice) -> tuple[Array, Array | None]:
-        x, v = mean[..., rows, :], var[..., rows, :]
+    def columns(rows: slice) -> Array:
         with np.errstate(all="ignore"):
-            if pivot is not None:
-                x = x - pivot
-            outer = _outer(xp, x) if covariance else None
-            return _columns(xp, x, v, pivot, errors), outer
+            return _columns(xp, _about(mean[..., rows, :], c), var[..., rows, :], c, errors)
 
-    slices = _whole_tiles(row_blocks(mean))
+    def outer(rows: slice) -> Array:
+        with np.errstate(all="ignore"):
+            return _outer(xp, _about(mean[..., rows, :], c))
+
+    sums = _add_up(columns, _whole_tiles(row_blocks(mean)), threads)
+    if not covariance:
+        return sums, None
+    return sums, _add_up(outer, row_blocks(mean, _OUTER_ROWS), threads)
+
+
+def _about(mean: Array, pivot: Array | None) -> Array:
+    return mean if pivot is None else mean - pivot
+
+
+def _add_up(block: Callable[[slice], Array], slices: Iterable[slice], threads: int) -> Array:
+    """Sum over blocks in their order, whichever thread did them."""
     if threads > 1:
         with ThreadPoolExecutor(threads) as pool:
-            return _add_up(pool.map(one, slices))
-    return _add_up(map(one, slices))
+            return reduce(add, pool.map(block, slices))
+    return reduce(add, map(block, slices))
 
 
 def _keep_freed_memory() -> None:
@@ -305,14 +321,6 @@ def _keep_freed_memory() -> None:
     Other allocators do not mind.
     """
     np.empty(31 << 20, np.uint8)
-
-
-def _add_up(parts: Iterable[tuple[Array, Array | None]]) -> tuple[Array, Array | None]:
-    sums, outer = 0.0, None
-    for part, product in parts:
-        sums = sums + part
-        outer = product if outer is None else outer + product
-    return sums, outer
 
 
 def _whole_tiles(slices: Iterable[slice]) -> Iterator[slice]:
@@ -369,16 +377,13 @@ def _column_dot(xp: Any, x: Array, y: Array) -> Array:
 
 
 def _outer(xp: Any, x: Array) -> Array:
-    """Sum of outer products over rows, in float64 over runs of at most 4096 rows.
+    """Sum of outer products over rows, in float64 beyond _OUTER_ROWS of them.
 
     Other libraries may be set to multiply float32 in fewer bits, so they multiply in float64.
     """
     if not isinstance(x, np.ndarray):
         x = widen(xp, x)
-    b, d = x.shape[-2:]
-    run = b if b <= 4096 or b % _ROWS else _ROWS
-    runs = xp.reshape(x, (*x.shape[:-2], b // run, run, d))
-    return xp.sum(widen(xp, xp.matmul(transpose(runs), runs)), axis=-3)
+    return widen(xp, xp.matmul(transpose(x), x))
 
 
 def log_sum(xp: Any, values: Array) -> Array:

@@ -32,7 +32,7 @@ from disentangle_indicators._array import (
 )
 from disentangle_indicators.moments import Moments
 
-__all__ = ["clustered", "per_latent", "totals"]
+__all__ = ["clustered", "per_latent", "sampled", "totals"]
 
 Batches = Callable[[], Iterable[tuple[Array, Array]]]
 """Gives a fresh iterator over (mean, var) batches at each call."""
@@ -115,17 +115,51 @@ def totals(batches: Batches, moments: Moments) -> dict[str, float]:
     >>> round(error["mutual_information"], 4)
     0.2165
     """
+    return sampled(batches, moments)[0]
+
+
+def sampled(batches: Batches, moments: Moments) -> tuple[dict[str, float], dict[str, Array]]:
+    """Return the standard errors of totals and per latent from one more pass over the rows.
+
+    Of many rows about `ENOUGH` are picked, by their number alone.
+
+    Parameters
+    ----------
+    batches : callable
+        Gives the batches that `moments` summarises, once more.
+    moments : Moments
+
+    Returns
+    -------
+    totals : dict of str to float
+    per_latent : dict of str to array, shape (d,)
+        Nats; infinite for a single sample.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> mean, var = np.array([[1.0], [-1.0], [2.0], [0.0]]), np.full((4, 1), 0.5)
+    >>> total, each = sampled(lambda: [(mean, var)], Moments.of(mean, var, errors=False))
+    >>> round(total["mutual_information"], 4), each["mutual_information"].round(4)
+    (0.2165, array([0.2165]))
+    """
     influence = Influence(moments)
-    step = max(moments.n // ENOUGH, 1)
-    n, first, second = 0, 0.0, 0.0
-    for mean, var in _blocks(_every(step, batches)):
+    step = max(moments.n / ENOUGH, 1)
+    first, second = 0.0, 0.0
+    sample: Moments | None = None
+    for mean, var in _blocks(_pick(step, batches)):
         t = influence(mean, var)
-        n, first, second = n + len(t), first + t.sum(axis=0), second + (t * t).sum(axis=0)
+        first, second = first + t.sum(axis=0), second + (t * t).sum(axis=0)
+        part = Moments.of(mean, var)
+        sample = part if sample is None else sample + part
+    assert sample is not None
+    n, share = sample.n, math.sqrt(sample.n / moments.n)
+    each = {name: error * share for name, error in per_latent(sample).items()}
     if n == 1:
-        return dict.fromkeys(influence.names, math.inf)
+        return dict.fromkeys(influence.names, math.inf), each
     variance = np.maximum(second - first * first / n, 0.0) / (n - 1)
     errors = np.sqrt(variance / moments.n)
-    return dict(zip(influence.names, errors.tolist(), strict=True))
+    return dict(zip(influence.names, errors.tolist(), strict=True)), each
 
 
 class Influence:
@@ -258,7 +292,7 @@ def clustered(
     )
 
 
-def _every(step: int, batches: Batches) -> Batches:
+def _pick(step: float, batches: Batches) -> Batches:
     """Keep about one row in `step`, picked by its number over all batches."""
     if step == 1:
         return batches
@@ -267,7 +301,7 @@ def _every(step: int, batches: Batches) -> Batches:
         first = 0
         for mean, var in batches():
             _, mean, var = as_pair(mean, var)
-            for rows in row_blocks(mean, 2048 * step):
+            for rows in row_blocks(mean, int(2048 * step)):
                 number = np.arange(first + rows.start, first + rows.stop)
                 kept = np.flatnonzero(_scramble(number) < 2.0**64 / step)
                 if kept.size:
