@@ -36,8 +36,11 @@ NORMAL_VARIANCE = 0.1
 """Greatest |S - 1| of a normal-variance latent."""
 
 STATES = ("near-deterministic", "used", "weak", "constant", "unused")
-"""The first two count as used. A constant latent ignores x at a mean off zero, which Definition 3
-takes for information: about its own mean, it has at most the information of an unused one."""
+"""States of a latent, of which the first two count as used.
+
+A constant latent ignores x at a mean off zero, which Definition 3 takes for information: about its
+own mean, it has at most the information of an unused one.
+"""
 
 Batches = Callable[[], Iterable[tuple[Array, Array]]]
 
