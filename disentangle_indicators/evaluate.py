@@ -1,7 +1,7 @@
 """All indicators of one encoder at once: values, standard errors, and the states of the latents."""
 
 import math
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, fields, replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -14,6 +14,7 @@ from disentangle_indicators._result import Block, Result, plain
 from disentangle_indicators._tables import definition_table, latent_table
 from disentangle_indicators.moments import Moments
 from disentangle_indicators.q_star import QStar, estimate_q_star
+from disentangle_indicators.standard_errors import Batches
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -41,8 +42,6 @@ STATES = ("near-deterministic", "used", "weak", "constant", "unused")
 A constant latent ignores x at a mean off zero, which Definition 3 takes for information: about its
 own mean, it has at most the information of an unused one.
 """
-
-Batches = Callable[[], Iterable[tuple[Array, Array]]]
 
 
 @dataclass(frozen=True, eq=False, repr=False)

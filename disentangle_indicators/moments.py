@@ -7,15 +7,11 @@ matrix of the means. :class:`Moments` holds these numbers centred, so that nothi
 two of them are merged (Chan, Golub and LeVeque, 1983).
 """
 
-from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from functools import reduce
-from operator import add
 from typing import Any
 
 import array_api_compat
-import numpy as np
 
 from disentangle_indicators._array import (
     Array,
@@ -23,18 +19,11 @@ from disentangle_indicators._array import (
     check_finite,
     check_positive,
     eye_like,
-    row_blocks,
-    transpose,
     widen,
 )
+from disentangle_indicators._sums import pivot_of, sum_blocks
 
-__all__ = ["Moments", "log_sum"]
-
-_OUTER_ROWS = 1 << 15
-"""Rows of one matrix product: enough to run at full speed, few enough for float32."""
-
-_ROWS = 64
-"""Rows that one partial sum in the input's own precision may cover; beyond, float64."""
+__all__ = ["Moments"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -124,13 +113,13 @@ class Moments:
         array([1., 1.])
         """
         xp, mean, var = as_pair(mean, var)
-        pivot = _pivot(xp, mean)
-        sums = _sum_blocks(xp, mean, var, pivot, errors, covariance, threads)
+        pivot = pivot_of(xp, mean)
+        sums = sum_blocks(xp, mean, var, pivot, errors, covariance, threads)
         if not all(bool(xp.all(xp.isfinite(s))) for s in sums if s is not None):
             check_finite(mean, "mean", first_row)
             check_positive(var, "var", first_row)
             mean, var = widen(xp, mean), widen(xp, var)
-            sums = _sum_blocks(xp, mean, var, pivot, errors, covariance, threads)
+            sums = sum_blocks(xp, mean, var, pivot, errors, covariance, threads)
             if not all(bool(xp.all(xp.isfinite(s))) for s in sums if s is not None):
                 raise ValueError("the squares of mean or var overflow float64")
         return _centre(cls, xp, mean.shape[-2], pivot, *sums)
@@ -258,168 +247,6 @@ class Moments:
         if self.scatter is None:
             raise ValueError("this summary holds no scatter matrix: ask for covariance=True")
         return self.scatter / self.n + eye_like(self.scatter) * self.var[..., None, :]
-
-
-def _pivot(xp: Any, mean: Array) -> Array | None:
-    """Return the mean of the first rows where it exceeds eight of their standard deviations.
-
-    Squares are taken about it. Latents centred near 0 need no pivot, and when none does the
-    subtraction is left out.
-    """
-    head = widen(xp, mean[..., : min(_ROWS, mean.shape[-2]), :])
-    with np.errstate(all="ignore"):
-        centre = xp.mean(head, axis=-2, keepdims=True)
-        far = xp.isfinite(centre) & (xp.abs(centre) > 8 * xp.std(head, axis=-2, keepdims=True))
-    centre = xp.astype(xp.where(far, centre, xp.zeros_like(centre)), mean.dtype)
-    return widen(xp, centre) if bool(xp.any(far)) else None
-
-
-def _sum_blocks(
-    xp: Any,
-    mean: Array,
-    var: Array,
-    pivot: Array | None,
-    errors: bool,
-    covariance: bool,
-    threads: int,
-) -> tuple[Array, Array | None]:
-    """Return the sums over samples, about the pivot: (..., k, d) and, when asked, (..., d, d)."""
-    c = None if pivot is None else xp.astype(pivot, mean.dtype)
-    _keep_freed_memory()
-
-    def columns(rows: slice) -> Array:
-        with np.errstate(all="ignore"):
-            return _columns(xp, _about(mean[..., rows, :], c), var[..., rows, :], c, errors)
-
-    def outer(rows: slice) -> Array:
-        with np.errstate(all="ignore"):
-            return _outer(xp, _about(mean[..., rows, :], c))
-
-    sums = _add_up(columns, _whole_tiles(row_blocks(mean)), threads)
-    if not covariance:
-        return sums, None
-    return sums, _add_up(outer, row_blocks(mean, _OUTER_ROWS), threads)
-
-
-def _about(mean: Array, pivot: Array | None) -> Array:
-    return mean if pivot is None else mean - pivot
-
-
-def _add_up(block: Callable[[slice], Array], slices: Iterable[slice], threads: int) -> Array:
-    """Sum over blocks in their order, whichever thread did them."""
-    if threads > 1:
-        with ThreadPoolExecutor(threads) as pool:
-            return reduce(add, pool.map(block, slices))
-    return reduce(add, map(block, slices))
-
-
-def _keep_freed_memory() -> None:
-    """Free one large allocation, untouched: from then on glibc keeps freed blocks for reuse.
-
-    Its thresholds follow the largest block freed so far. Without this, each temporary of a block
-    may go back to the system and be faulted in anew, at several times the cost of the arithmetic.
-    Other allocators do not mind.
-    """
-    np.empty(31 << 20, np.uint8)
-
-
-def _whole_tiles(slices: Iterable[slice]) -> Iterator[slice]:
-    """Cut each slice into a multiple of _ROWS and a rest."""
-    for rows in slices:
-        cut = rows.stop - (rows.stop - rows.start) % _ROWS
-        if cut > rows.start:
-            yield slice(rows.start, cut)
-        if cut < rows.stop:
-            yield slice(cut, rows.stop)
-
-
-def _columns(xp: Any, x: Array, var: Array, pivot: Array | None, errors: bool) -> Array:
-    """Return the sums of x, x^2, v, log v and, for the errors, u'u', u' log v, (log v)^2.
-
-    Here x is the mean less the pivot c and u' = x^2 + 2 c x + v = u - c^2. Rows are summed 64 at
-    a time in the precision of the input, as (64, tile d) so that loops are long, and then in
-    float64. Statements are in place where they can be: fresh memory is slow memory.
-    """
-    b, d = x.shape[-2:]
-    height = _ROWS if b % _ROWS == 0 else b
-    shape = (*x.shape[:-2], height, b // height * d)
-    if pivot is not None:
-        slope = xp.reshape(xp.broadcast_to(2 * pivot, x.shape), shape)
-    x, var = xp.reshape(x, shape), xp.reshape(var, shape)
-    u = x * x
-    sums = [_column_sum(xp, x), _column_sum(xp, u), _column_sum(xp, var)]
-    if errors:
-        u += var
-        if pivot is not None:
-            u += slope * x
-        log_var = xp.log(var)
-        sums.append(_column_sum(xp, log_var))
-        pairs = ((u, u), (u, log_var), (log_var, log_var))
-        sums += [_column_dot(xp, left, right) for left, right in pairs]
-    else:
-        sums.append(log_sum(xp, var))
-    tiles = xp.reshape(xp.stack(sums, axis=-2), (*x.shape[:-2], len(sums), b // height, d))
-    return xp.sum(widen(xp, tiles), axis=-2)
-
-
-def _column_sum(xp: Any, x: Array) -> Array:
-    """Sum over rows; in numpy a matrix product, which BLAS does faster than a reduction."""
-    if isinstance(x, np.ndarray):
-        return np.ones(x.shape[-2], x.dtype) @ x
-    return xp.sum(x, axis=-2)
-
-
-def _column_dot(xp: Any, x: Array, y: Array) -> Array:
-    """Sum over rows of x * y; in numpy without an array for the product."""
-    if isinstance(x, np.ndarray):
-        return np.einsum("...ij,...ij->...j", x, y)
-    return xp.sum(x * y, axis=-2)
-
-
-def _outer(xp: Any, x: Array) -> Array:
-    """Sum of outer products over rows, in float64 beyond _OUTER_ROWS of them.
-
-    Other libraries may be set to multiply float32 in fewer bits, so they multiply in float64.
-    """
-    if not isinstance(x, np.ndarray):
-        x = widen(xp, x)
-    return widen(xp, xp.matmul(transpose(x), x))
-
-
-def log_sum(xp: Any, values: Array) -> Array:
-    """Sum of logs over rows: the log of products that stay in range.
-
-    One logarithm of eight factors costs an eighth of eight logarithms, and rounds less.
-
-    Parameters
-    ----------
-    xp : module
-        The namespace of `values`.
-    values : array, shape (..., b, d)
-
-    Returns
-    -------
-    array, shape (..., d)
-        NaN or infinite when some value is not positive.
-
-    Examples
-    --------
-    >>> log_sum(np, np.array([[1.0, 2.0], [3.0, 4.0]])).round(4)
-    array([1.0986, 2.0794])
-    """
-    low = float(xp.min(values))
-    if low > 0:
-        low = min(low, 1.0)
-        least = 1e-30 if values.dtype == xp.float32 else 1e-250
-        factors = values
-        while factors.shape[-2] % 2 == 0 and factors.shape[-2] > 8 and low * low > least:
-            half = factors.shape[-2] // 2
-            factors = factors[..., :half, :] * factors[..., half:, :]
-            low *= low
-        total = _column_sum(xp, xp.log(factors))
-        if bool(xp.all(xp.isfinite(total))):
-            return total
-    return _column_sum(xp, xp.log(values))
 
 
 def _centre(

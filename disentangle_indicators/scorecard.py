@@ -17,12 +17,12 @@ from disentangle_indicators._array import (
 from disentangle_indicators._result import Block, Result, plain
 from disentangle_indicators.evaluate import (
     USED,
-    Batches,
     Indicators,
     in_prior_units,
     indicators,
 )
 from disentangle_indicators.means import MeansOnly, means_only
+from disentangle_indicators.standard_errors import Batches
 from disentangle_indicators.verdict import verdict
 
 if TYPE_CHECKING:

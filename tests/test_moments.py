@@ -8,7 +8,7 @@ from strategies import cut, encodings, merge_in_any_order, random_encodings, rng
 
 from disentangle_indicators import Moments
 from disentangle_indicators._array import to_numpy
-from disentangle_indicators.moments import log_sum
+from disentangle_indicators._sums import log_sum
 
 FIELDS = ("mean", "mean_scatter", "var", "log_var", "co_scatter", "scatter")
 
