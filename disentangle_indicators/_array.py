@@ -64,6 +64,8 @@ def as_mean(mean: Any) -> tuple[Any, Array]:
 def as_pair(mean: Any, values: Any, name: str = "var") -> tuple[Any, Array, Array]:
     """Check that means and variances belong together; return the namespace and both arrays."""
     xp, mean = as_mean(mean)
+    if values is None:
+        raise ValueError(f"{name} is missing: mean comes alone")
     values = as_array(values, name)
     if array_api_compat.array_namespace(values) is not xp:
         raise ValueError(
@@ -200,6 +202,13 @@ def eye_like(array: Array) -> Array:
 def transpose(array: Array) -> Array:
     """Swap the last two axes."""
     return array_api_compat.array_namespace(array).linalg.matrix_transpose(array)
+
+
+def on_host(values: Any) -> NDArray[Any]:
+    """Return labels, factors or cluster names as a numpy array of their own type."""
+    if array_api_compat.is_torch_array(values):
+        values = values.detach().cpu().numpy()
+    return np.asarray(values)
 
 
 def row_blocks(array: Array, rows: int | None = None) -> Iterator[slice]:

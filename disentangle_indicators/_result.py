@@ -49,6 +49,10 @@ class Result:
         """Return :meth:`to_dict` as JSON."""
         return json.dumps(self.to_dict(), indent=indent, allow_nan=False)
 
+    def to_markdown(self) -> str:
+        """Return the sentences and tables as Markdown."""
+        return to_markdown(self.blocks())
+
     def to_frame(self) -> "pd.DataFrame":
         """Return a data frame with one row per latent: every field that has one value for each."""
         import pandas as pd

@@ -6,6 +6,7 @@ from functools import reduce
 from operator import add
 from typing import Any
 
+import array_api_compat
 import numpy as np
 
 from disentangle_indicators._array import Array, row_blocks, transpose, widen
@@ -41,7 +42,9 @@ def sum_blocks(
     threads: int,
 ) -> tuple[Array, Array | None]:
     """Return the sums over samples, about the pivot: (..., k, d) and, when asked, (..., d, d)."""
-    c = None if pivot is None else xp.astype(pivot, mean.dtype)
+    c = None
+    if pivot is not None:
+        c = array_api_compat.to_device(xp.astype(pivot, mean.dtype), array_api_compat.device(mean))
     _keep_freed_memory()
 
     def columns(rows: slice) -> Array:

@@ -27,6 +27,7 @@ def latent_table(result: Any, most: int = 32) -> Table:
     errors = result.standard_errors.get("mutual_information_per_latent")
     order = np.argsort(-information, kind="stable")
     folded = [h for h in order if result.states[h] == "unused"] if result.d > most else []
+    folded = sorted({*folded, *order[2 * most :]}, key=list(order).index)
     rows = []
     for h in order:
         if h in folded:
@@ -45,16 +46,17 @@ def latent_table(result: Any, most: int = 32) -> Table:
     note = "information: Definition 3, an upper bound of I(x; z_h); S: second moment of q(z_h)"
     if folded:
         most_info = float(information[folded[0]])
-        rows.append((f"{len(folded)} more", f"≤ {most_info:.3f}", "", "", "", "unused"))
+        states = sorted({result.states[h] for h in folded})
+        rows.append((f"{len(folded)} more", f"≤ {most_info:.3f}", "", "", "", ", ".join(states)))
     columns = ("latent", "information [nats]", "S", "KL [nats]", "Var(mean)", "state")
     return Table(columns, tuple(rows), title="Latents, by information", note=note)
 
 
 READING = {
-    "kl_posterior_prior": "the rate; at least Definition 2",
+    "kl_posterior_prior": "the rate; ≥ Definition 2",
     "mutual_information": "upper bound of I(x; z)",
     "mutual_information_per_latent": "upper bound of I(x; z_h)",
-    "kl_aggregate_prior": "KL(q(z) || p), as S shows it",
+    "kl_aggregate_prior": "KL(q(z) || p) seen by S",
     "kl_q_star_prior": "= Def 4 at the exact q*",
     "mutual_information_via_q_star": "= Def 2 at the exact q*",
     "mutual_information_per_latent_via_q_star": "= Def 3 at the exact q*",
@@ -76,12 +78,7 @@ def definition_table(result: Any) -> Table:
             text = f"≥ {text}"
         rows.append((str(number), name, text, READING[name]))
     if result.gaussian_total_correlation is not None:
-        error = result.standard_errors.get("gaussian_total_correlation")
-        text = with_error(result.gaussian_total_correlation, error)
-        rows.append(("", "gaussian_total_correlation", text, "dependence as correlation"))
-        bound = result.upper_bounds["full-mean"]
-        text = with_error(bound, result.standard_errors.get("upper_bounds.full-mean"))
-        rows.append(("", "full-covariance bound", text, "tightest bound of I(x; z) here"))
+        rows += _beyond(result)
     default = np.all(np.asarray(result.prior_mean) == 0) and np.all(result.prior_var == 1)
     units = "" if default else f"; in units of the prior {_prior(result)}"
     drawn = "rows" if result.n_clusters is None else f"{result.n_clusters} clusters"
@@ -98,3 +95,22 @@ def _prior(result: Any) -> str:
     given = (result.prior_mean, result.prior_var)
     mean, var = (f"{x:g}" if isinstance(x, float) else "(one per latent)" for x in given)
     return f"N({mean}, {var})"
+
+
+def _beyond(result: Any) -> list[tuple[str, str, str, str]]:
+    """Rows on the covariance, each with what chance does to it at this n."""
+    errors, chance = result.standard_errors, result.chance
+    tc = chance.get("gaussian_total_correlation")
+    low = chance.get("kl_aggregate_prior_full_mean")
+    few = "too few rows to trust"
+    bound = with_error(result.upper_bounds["full-mean"], errors.get("upper_bounds.full-mean"))
+    value = with_error(result.gaussian_total_correlation, errors.get("gaussian_total_correlation"))
+    return [
+        ("", "gaussian_total_correlation", value, few if tc is None else f"by chance {tc:.2g}"),
+        (
+            "",
+            "full-covariance bound of I(x; z)",
+            bound,
+            few if low is None else f"low by ≤ {low:.2g}",
+        ),
+    ]

@@ -8,13 +8,14 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
-from disentangle_indicators._array import Float
+from disentangle_indicators._array import Float, on_host
 from disentangle_indicators._result import Block, Result, Table, plain
+from disentangle_indicators._source import Batches, cluster_codes
 from disentangle_indicators._tables import with_error
 from disentangle_indicators.evaluate import Indicators
 from disentangle_indicators.means import EXPORT, MeansOnly
 from disentangle_indicators.scorecard import Scorecard
-from disentangle_indicators.standard_errors import TOTALS, Batches, Influence
+from disentangle_indicators.standard_errors import TOTALS, Influence
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -162,10 +163,9 @@ def _paired(first: Scorecard, other: Scorecard) -> dict[str, float]:
     out = _independent(first, other)
     draws, cluster = first.n, None
     if first.clusters is not None or other.clusters is not None:
-        if not np.array_equal(first.clusters, other.clusters):
+        if not np.array_equal(on_host(first.clusters), on_host(other.clusters)):
             raise ValueError("paired encodings must have the same clusters")
-        names, cluster = np.unique(np.asarray(first.clusters), return_inverse=True)
-        draws = len(names)
+        draws, cluster = cluster_codes(first.clusters, first.n)
     squares, row = np.zeros(len(TOTALS)), 0
     sums = np.zeros((draws if cluster is not None else 0, len(TOTALS)))
     for a, b in zip_longest(_influences(first), _influences(other)):
@@ -185,7 +185,8 @@ def _influences(card: Scorecard, rows: int = 4096) -> Iterator[Float]:
     """Influences on the totals, re-cut into runs of `rows` so that two encoders line up."""
     influence = Influence(card.moments)
     batches: Batches | None = card.batches
-    assert batches is not None
+    if batches is None:
+        raise ValueError("a scorecard that was pickled has no rows left to be paired")
     kept: Float | None = None
     for mean, var in batches():
         for start in range(0, mean.shape[0], rows):
@@ -209,6 +210,10 @@ def _cell(card: Scorecard, name: str) -> str:
 
 
 def _short_names(names: list[str]) -> list[str]:
-    """Leave out the folders when the file names alone tell the files apart."""
-    short = [name.replace("\\", "/").rsplit("/", 1)[-1] for name in names]
-    return short if len(set(short)) == len(short) else names
+    """Keep of each path no more of its last parts than tell the files apart."""
+    parts = [name.replace("\\", "/").split("/") for name in names]
+    for k in range(1, max(map(len, parts)) + 1):
+        short = ["/".join(part[-k:]) for part in parts]
+        if len(set(short)) == len(set(names)):
+            return short
+    return names

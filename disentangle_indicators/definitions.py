@@ -300,7 +300,17 @@ def upper_bounds(moments: Moments) -> dict[str, float | Array]:
     -------
     dict of str to float or array
         Nats. ``full-mean`` is at most ``full`` and ``factorised-mean``, which are at most
-        ``factorised`` (Definition 2), which is at most ``prior`` (Definition 1).
+        ``factorised`` (Definition 2), which is at most ``prior`` (Definition 1). A family whose
+        covariance is singular to working precision is left out.
+
+    Raises
+    ------
+    ValueError
+        When the summary was made without ``covariance=True``.
+
+    Notes
+    -----
+    Corollary 1, eq. (28), for each family: its value is I(x; z) + KL(q(z) || q*).
 
     Examples
     --------
@@ -309,8 +319,16 @@ def upper_bounds(moments: Moments) -> dict[str, float | Array]:
     >>> [name for name in upper_bounds(moments)]
     ['full-mean', 'full', 'factorised-mean', 'factorised', 'prior']
     """
+    _ = moments.covariance  # asked for
     names = ("full-mean", "full", "factorised-mean", "factorised")
-    bounds = {name: estimate_q_star(moments=moments, family=name).mean_kl for name in names}
+    bounds: dict[str, float | Array] = {}
+    for name in names:
+        try:
+            fit = estimate_q_star(moments=moments, family=name)
+        except ValueError:
+            continue
+        if bool(moments.namespace.all(moments.namespace.asarray(fit.converged))):
+            bounds[name] = fit.mean_kl
     return bounds | {"prior": kl_posterior_prior(moments)}
 
 

@@ -1,7 +1,6 @@
 """All indicators of one encoder at once: values, standard errors, and the states of the latents."""
 
 import math
-from collections.abc import Iterator
 from dataclasses import dataclass, fields, replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -11,37 +10,22 @@ from disentangle_indicators import definitions as define
 from disentangle_indicators import standard_errors
 from disentangle_indicators._array import Array, Float, as_pair, to_numpy
 from disentangle_indicators._result import Block, Result, plain
+from disentangle_indicators._source import Batches, as_batches, cluster_codes, in_prior_units
 from disentangle_indicators._tables import definition_table, latent_table
 from disentangle_indicators.moments import Moments
 from disentangle_indicators.q_star import QStar, estimate_q_star
-from disentangle_indicators.standard_errors import Batches
+from disentangle_indicators.states import USED, information_about_mean, states, used_range
 
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["STATES", "Indicators", "in_prior_units", "indicators"]
-
-USED = 0.5
-"""Least information of a used latent, in nats: the paper's threshold."""
-
-WEAK = 0.01
-"""Least information of a weak latent, in nats; below it the latent is unused."""
-
-NEAR_DETERMINISTIC = 1e-6
-"""Greatest share of a near-deterministic latent's posterior variance in its aggregated one."""
+__all__ = ["Indicators", "indicators"]
 
 ACTIVE_UNIT = 0.01
 """Least Var(mean) of an active unit (Burda, Grosse and Salakhutdinov, 2016)."""
 
 NORMAL_VARIANCE = 0.1
 """Greatest |S - 1| of a normal-variance latent."""
-
-STATES = ("near-deterministic", "used", "weak", "constant", "unused")
-"""States of a latent, of which the first two count as used.
-
-A constant latent ignores x at a mean off zero, which Definition 3 takes for information: about its
-own mean, it has at most the information of an unused one.
-"""
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -52,7 +36,10 @@ class Indicators(Result):
     the field, how far a value would move with another sample of rows (or of clusters);
     `upper_bounds` and `gaussian_total_correlation` are there when the covariance was asked for and
     is not singular to working precision.
-    `used_range` is the range of thresholds over which the count `used` stays what it is.
+    `kl_aggregate_prior_full_mean` is Definition 1 less the full-mean bound: like Definition 4 a
+    lower bound of KL(q(z) || p), which counts the mean and the correlations as well. `chance` is
+    what a perfect match, near-deterministic codes drawn from the prior, shows on average at this
+    n: correlations of few rows are large by chance. `used_range` is the range of thresholds over which the count `used` stays what it is.
     `solver_difference` is the largest difference between Definitions 4/5, 2/6 and 3/7.
 
     Examples
@@ -74,12 +61,13 @@ class Indicators(Result):
     kl_q_star_prior: float
     mutual_information_via_q_star: float
     gaussian_total_correlation: float | None
+    kl_aggregate_prior_full_mean: float | None
     threshold: float
     used: int
     used_range: tuple[float, float]
     near_deterministic: int
     weak: int
-    constant: int
+    offset: int
     unused: int
     active_units: int
     normal_variance: int
@@ -96,6 +84,7 @@ class Indicators(Result):
     mean_variance: Float
     posterior_variance: Float
     upper_bounds: dict[str, float]
+    chance: dict[str, float]
     standard_errors: dict[str, Any]
     q_star: QStar
     moments: Moments
@@ -124,7 +113,7 @@ class Indicators(Result):
         """Return a data frame with one row per latent, the standard errors included."""
         frame = super().to_frame()
         for name, error in self.standard_errors.items():
-            if name.endswith("_per_latent"):
+            if "_per_latent" in name:
                 frame[f"{name}_se"] = to_numpy(error)
         frame.insert(0, "state", list(self.states))
         return frame
@@ -196,19 +185,28 @@ def indicators(
     if not 0 < threshold < math.inf:
         raise ValueError(f"threshold must be positive and finite; got {threshold:g}")
     source = in_prior_units(_source(mean, var, batches), prior_mean, prior_var)
-    moments = Moments.of_batches(source(), errors=False, covariance=covariance, threads=threads)
-    total_correlation, bounds = None, {}
-    if covariance:
-        try:
-            total_correlation = define.gaussian_total_correlation(moments)
-            bounds = define.upper_bounds(moments)
-        except ValueError:  # latents that repeat each other to the last bit
-            moments = replace(moments, scatter=None)
-    q_star = estimate_q_star(moments=moments)
+    moments = Moments.of_batches(source(), errors=errors, covariance=covariance, threads=threads)
+    bounds = define.upper_bounds(moments) if covariance else {}
+    if "full-mean" not in bounds:  # latents that repeat each other to the last bit
+        moments = replace(moments, scatter=None)
     error = _errors(source, moments, clusters) if errors else {}
+    return _from_moments(moments, bounds, error, clusters, threshold, prior_mean, prior_var)
+
+
+def _from_moments(
+    moments: Moments,
+    bounds: dict[str, Any],
+    error: dict[str, Any],
+    clusters: Any,
+    threshold: float,
+    prior_mean: Any,
+    prior_var: Any,
+) -> Indicators:
+    q_star = estimate_q_star(moments=moments)
     information = to_numpy(define.mutual_information_per_latent(moments, q_star))
-    states = _states(moments, information, threshold)
-    counted = np.where(np.array(states) == "constant", 0.0, information)
+    named = states(moments, information, threshold)
+    offset = np.array(named) == "offset"
+    counted = np.where(offset, information_about_mean(moments), information)
     values = {
         name: function(moments, q_star) for name, (_, function) in define.DEFINITIONS.items()
     }
@@ -223,30 +221,35 @@ def indicators(
     )
     second = to_numpy(moments.second_moment)
     mean_variance = to_numpy(moments.mean_variance)
-    used = states.count("used") + states.count("near-deterministic")
     return Indicators(
         n=moments.n,
         d=second.size,
-        n_clusters=None if clusters is None else len(np.unique(np.asarray(clusters))),
-        gaussian_total_correlation=total_correlation,
+        n_clusters=None if clusters is None else cluster_codes(clusters, moments.n)[0],
+        gaussian_total_correlation=(
+            define.gaussian_total_correlation(moments) if "full-mean" in bounds else None
+        ),
+        kl_aggregate_prior_full_mean=(
+            values["kl_posterior_prior"] - bounds["full-mean"] if "full-mean" in bounds else None
+        ),
         threshold=threshold,
-        used=used,
-        used_range=_used_range(counted, threshold),
-        near_deterministic=states.count("near-deterministic"),
-        weak=states.count("weak"),
-        constant=states.count("constant"),
-        unused=states.count("unused"),
+        used=named.count("used") + named.count("near-deterministic"),
+        used_range=used_range(counted, threshold),
+        near_deterministic=named.count("near-deterministic"),
+        weak=named.count("weak"),
+        offset=named.count("offset"),
+        unused=named.count("unused"),
         active_units=int(np.sum(mean_variance >= ACTIVE_UNIT)),
         normal_variance=int(np.sum(np.abs(second - 1) <= NORMAL_VARIANCE)),
         solver_difference=_solver_difference(values),
         prior_mean=_one_or_many(prior_mean),
         prior_var=_one_or_many(prior_var),
-        states=states,
+        states=named,
         second_moment=second,
         mean=to_numpy(moments.mean),
         mean_variance=mean_variance,
         posterior_variance=to_numpy(moments.var),
         upper_bounds=bounds,
+        chance=_chance(moments.n, second.size),
         standard_errors=error,
         q_star=q_star,
         moments=moments,
@@ -255,61 +258,11 @@ def indicators(
     )
 
 
-def in_prior_units(batches: Batches, prior_mean: Any, prior_var: Any) -> Batches:
-    """Change variables so that the prior N(prior_mean, prior_var) becomes the unit Gaussian.
-
-    Parameters
-    ----------
-    batches : callable
-        Gives a fresh iterator over (mean, var) batches at each call.
-    prior_mean, prior_var : float or array, shape (d,)
-
-    Returns
-    -------
-    callable
-        The batches of (mean - prior_mean) / sqrt(prior_var) and var / prior_var.
-
-    Raises
-    ------
-    ValueError
-        When the prior is not finite, its variance not positive, or its length not d.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> source = in_prior_units(lambda: [(np.ones((2, 1)), np.ones((2, 1)))], 1.0, 4.0)
-    >>> [(mean.tolist(), var.tolist()) for mean, var in source()]
-    [([[0.0], [0.0]], [[0.25], [0.25]])]
-    """
-    centre = np.atleast_1d(np.asarray(prior_mean, dtype=np.float64))
-    spread = np.atleast_1d(np.asarray(prior_var, dtype=np.float64))
-    if not np.all(np.isfinite(centre)):
-        raise ValueError(f"prior_mean must be finite; got {prior_mean}")
-    if not np.all((spread > 0) & np.isfinite(spread)):
-        raise ValueError(f"prior_var must be positive and finite; got {prior_var}")
-    if centre.size == spread.size == 1 and centre[0] == 0 and spread[0] == 1:
-        return batches
-
-    def changed() -> Iterator[tuple[Array, Array]]:
-        for mean, var in batches():
-            xp, mean, var = as_pair(mean, var)
-            for name, values in (("prior_mean", centre), ("prior_var", spread)):
-                if values.size not in (1, mean.shape[-1]):
-                    raise ValueError(
-                        f"{name} must be one number or {mean.shape[-1]}; got {values.size}"
-                    )
-            c = xp.asarray(centre, dtype=mean.dtype, device=mean.device)
-            v = xp.asarray(spread, dtype=mean.dtype, device=mean.device)
-            yield (mean - c) / xp.sqrt(v), var / v
-
-    return changed
-
-
 def _source(mean: Array, var: Array, batches: Batches | None) -> Batches:
     if (mean is None) == (batches is None):
         raise ValueError("give either mean and var or batches=")
     if batches is not None:
-        return batches
+        return as_batches(batches)
     _, mean, var = as_pair(mean, var)
     if mean.ndim != 2:
         raise ValueError(f"mean must have the shape (n, d); its shape is {tuple(mean.shape)}")
@@ -318,7 +271,7 @@ def _source(mean: Array, var: Array, batches: Batches | None) -> Batches:
 
 def _errors(batches: Batches, moments: Moments, clusters: Any) -> dict[str, Any]:
     if clusters is None:
-        total, each = standard_errors.sampled(batches, moments)
+        total, each = standard_errors.totals(batches, moments), standard_errors.per_latent(moments)
     else:
         total, each = standard_errors.clustered(batches, moments, clusters)
     bound = total.pop("mutual_information_full_mean", None)
@@ -333,32 +286,27 @@ def _errors(batches: Batches, moments: Moments, clusters: Any) -> dict[str, Any]
     return total | renamed
 
 
+def _chance(n: int, d: int) -> dict[str, float]:
+    r"""Say what a perfect match shows on average, :math:`-\tfrac12 E\log\det` of a Wishart matrix.
+
+    The expectation is a sum of digamma functions of (n - i)/2, i = 1..d, here by their asymptotic
+    series; to first order d/(2n), d(d - 1)/(4n) and d(d + 3)/(4n). There is none for n <= d + 9.
+    """
+    if n <= d + 9:
+        return {}
+    x = (n - np.arange(1, d + 1)) / 2
+    shortfall = 0.5 * (np.log(n / 2) - np.log(x) + 1 / (2 * x) + 1 / (12 * x * x))
+    total, apart = float(shortfall.sum()), d * float(shortfall[0])
+    return {
+        "kl_aggregate_prior": d / (2 * n),
+        "gaussian_total_correlation": total - apart,
+        "kl_aggregate_prior_full_mean": total,
+    }
+
+
 def _one_or_many(values: Any) -> float | Float:
     array = np.asarray(values, dtype=np.float64)
     return float(array.reshape(-1)[0]) if array.size == 1 else array
-
-
-def _states(moments: Moments, information: Float, threshold: float) -> tuple[str, ...]:
-    log_var = to_numpy(moments.log_var)
-    share = np.exp(log_var) / to_numpy(moments.second_moment)
-    about_mean = 0.5 * (np.log(to_numpy(moments.variance)) - log_var)
-
-    def state(about_zero: float, centred: float, part: float) -> str:
-        if centred <= min(WEAK, threshold) < about_zero:
-            return "constant"
-        if about_zero > threshold:
-            return "near-deterministic" if part < NEAR_DETERMINISTIC else "used"
-        return "weak" if about_zero > WEAK else "unused"
-
-    return tuple(map(state, information.tolist(), about_mean.tolist(), share.tolist()))
-
-
-def _used_range(information: Float, threshold: float) -> tuple[float, float]:
-    """Thresholds from the first (inclusive) to below the second give the same count of used."""
-    below = information[information <= threshold]
-    above = information[information > threshold]
-    low = float(below.max()) if below.size else 0.0
-    return max(low, 0.0), float(above.min()) if above.size else float("inf")
 
 
 def _solver_difference(values: dict[str, Any]) -> float:

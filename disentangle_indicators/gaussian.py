@@ -122,6 +122,8 @@ def log_density(z: Array, mean: Array, var: Array) -> Array:
     array([-0.9189])
     """
     z, mean, var = (as_array(x, name) for x, name in ((z, "z"), (mean, "mean"), (var, "var")))
+    check_finite(z, "z")
+    check_finite(mean, "mean")
     check_positive(var, "var")
     xp = namespace(z)
     return -0.5 * ((z - mean) ** 2 / var + xp.log(var) + _LOG_2PI)
@@ -144,6 +146,12 @@ def kl_full(mean: Array, cov: Array, mean_q: Array, cov_q: Array) -> Array:
     array, shape (...)
         Nats, at least 0.
 
+    Raises
+    ------
+    ValueError
+        On numbers that are not finite, and covariances that are not symmetric or not positive
+        definite.
+
     Examples
     --------
     >>> import numpy as np
@@ -151,11 +159,15 @@ def kl_full(mean: Array, cov: Array, mean_q: Array, cov_q: Array) -> Array:
     >>> round(float(kl_full(zero, np.diag([1.0, 0.5]), zero, eye)), 4)
     0.0966
     """
-    mean, cov, mean_q, cov_q = (as_array(x, "argument") for x in (mean, cov, mean_q, cov_q))
+    mean, mean_q = as_array(mean, "mean"), as_array(mean_q, "mean_q")
+    cov, cov_q = as_array(cov, "cov"), as_array(cov_q, "cov_q")
+    check_finite(mean, "mean")
+    check_finite(mean_q, "mean_q")
+    divergence = log_det(cov_q) - log_det(cov)
     xp = namespace(mean)
     delta = (mean - mean_q)[..., None]
     spread = xp.linalg.solve(cov_q, cov + delta @ transpose(delta))
-    return 0.5 * (xp.linalg.trace(spread) - mean.shape[-1] - log_det(cov) + log_det(cov_q))
+    return 0.5 * (xp.linalg.trace(spread) - mean.shape[-1] + divergence)
 
 
 def entropy_full(cov: Array) -> Array:
@@ -171,6 +183,12 @@ def entropy_full(cov: Array) -> Array:
     -------
     array, shape (...)
         Nats, any sign.
+
+    Raises
+    ------
+    ValueError
+        On numbers that are not finite, and covariances that are not symmetric or not positive
+        definite.
 
     Examples
     --------
@@ -198,6 +216,12 @@ def log_density_full(z: Array, mean: Array, cov: Array) -> Array:
     array, shape (..., n)
         Nats.
 
+    Raises
+    ------
+    ValueError
+        On numbers that are not finite, and covariances that are not symmetric or not positive
+        definite.
+
     Examples
     --------
     >>> import numpy as np
@@ -205,11 +229,14 @@ def log_density_full(z: Array, mean: Array, cov: Array) -> Array:
     array([-1.8379])
     """
     z, mean, cov = (as_array(x, name) for x, name in ((z, "z"), (mean, "mean"), (cov, "cov")))
+    check_finite(z, "z")
+    check_finite(mean, "mean")
+    determinant = log_det(cov)
     xp = namespace(z)
     delta = z - mean[..., None, :]
     solved = transpose(xp.linalg.solve(cov, transpose(delta)))
     mahalanobis = xp.sum(delta * solved, axis=-1)
-    return -0.5 * (mahalanobis + log_det(cov)[..., None] + z.shape[-1] * _LOG_2PI)
+    return -0.5 * (mahalanobis + determinant[..., None] + z.shape[-1] * _LOG_2PI)
 
 
 def log_det(cov: Array) -> Array:
@@ -226,7 +253,7 @@ def log_det(cov: Array) -> Array:
     Raises
     ------
     ValueError
-        When a matrix is not positive definite.
+        When a matrix is not finite, not symmetric or not positive definite.
 
     Examples
     --------
@@ -236,7 +263,11 @@ def log_det(cov: Array) -> Array:
     """
     cov = as_array(cov, "cov")
     xp = namespace(cov)
+    check_finite(cov, "cov")
     diagonal = xp.linalg.diagonal(cov)
+    slack = 1e-6 * xp.max(xp.abs(diagonal))
+    if bool(xp.any(xp.abs(cov - transpose(cov)) > slack)):
+        raise ValueError("the covariance must be symmetric")
     if not bool(xp.all(diagonal > 0)):
         raise ValueError("the covariance must be positive definite; a variance is not positive")
     scale = xp.sqrt(diagonal)

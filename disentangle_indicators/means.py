@@ -8,9 +8,9 @@ import numpy as np
 
 from disentangle_indicators._array import Array, Float, as_mean, to_numpy
 from disentangle_indicators._result import Block, Result, Table
-from disentangle_indicators.evaluate import ACTIVE_UNIT, in_prior_units
+from disentangle_indicators._source import Batches, in_prior_units
+from disentangle_indicators.evaluate import ACTIVE_UNIT
 from disentangle_indicators.moments import Moments
-from disentangle_indicators.standard_errors import Batches
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -113,6 +113,8 @@ class Moments:
         array([1., 1.])
         """
         xp, mean, var = as_pair(mean, var)
+        if threads < 1:
+            raise ValueError(f"threads must be at least 1; got {threads}")
         pivot = pivot_of(xp, mean)
         sums = sum_blocks(xp, mean, var, pivot, errors, covariance, threads)
         if not all(bool(xp.all(xp.isfinite(s))) for s in sums if s is not None):
@@ -211,6 +213,12 @@ class Moments:
             co_scatter=co_scatter,
             scatter=scatter,
         )
+
+    def __radd__(self, other: object) -> "Moments":
+        """Let ``sum`` start from 0."""
+        if other == 0:
+            return self
+        return NotImplemented
 
     @property
     def namespace(self) -> Any:

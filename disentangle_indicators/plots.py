@@ -11,13 +11,13 @@ from disentangle_indicators.evaluate import Indicators
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-__all__ = ["pulse"]
+__all__ = ["pulse", "save"]
 
 COLOURS = {
     "near-deterministic": "#d62728",
     "used": "#1f77b4",
     "weak": "#ff9f1c",
-    "constant": "#8d6e63",
+    "offset": "#8d6e63",
     "unused": "#9aa0a6",
     "active": "#1f77b4",
     "inactive": "#9aa0a6",
@@ -60,18 +60,14 @@ def pulse(result: Any, ax: "Axes | None" = None) -> "Axes":
         _stems(ax, latents, result.mean_variance, result.states)
         ax.set(ylabel="Var(mean)", xlabel="latent")
         title = f"{result.active_units} of {result.d} latents active, n = {result.n}"
-        ax.set_title(title, loc="left", fontsize=11, pad=20)
+        ax.set_title(title, fontsize=11, pad=20)
         _finish(ax, result.states, result.d)
         return ax
     below = ax.inset_axes((0.0, 0.0, 1.0, 0.36))
     lower, upper = below, ax.inset_axes((0.0, 0.4, 1.0, 0.6), sharex=below)
     ax.set_axis_off()
-    upper.set_title(
-        f"{result.used} of {result.d} latents used, n = {result.n}",
-        loc="left",
-        fontsize=11,
-        pad=20,
-    )
+    title = f"{result.used} of {result.d} latents used, n = {result.n}"
+    upper.set_title(title, fontsize=11, pad=20)
     errors = result.standard_errors.get("mutual_information_per_latent")
     _stems(upper, latents, result.mutual_information_per_latent, result.states, errors)
     upper.axhline(result.threshold, color="black", lw=0.8, ls="--")
@@ -83,7 +79,12 @@ def pulse(result: Any, ax: "Axes | None" = None) -> "Axes":
     lower.set_ylim(max(1.3, 1.1 * float(result.second_moment.max())), 0)
     lower.set(ylabel="variance S of q*", xlabel="latent")
     _finish(lower, (), result.d)
-    _finish(upper, result.states, result.d, f"used above {result.threshold:g} nats")
+    _finish(
+        upper,
+        result.states,
+        result.d,
+        f"used above {result.threshold:g} nats; bars ± 2 standard errors",
+    )
     return upper
 
 
@@ -99,7 +100,10 @@ def _finish(ax: "Axes", states: tuple[str, ...], d: int, line: str = "") -> None
     from matplotlib.lines import Line2D
     from matplotlib.ticker import MaxNLocator
 
-    ax.xaxis.set_major_locator(MaxNLocator(nbins=min(d, 20), integer=True))
+    if d <= 20:
+        ax.set_xticks(range(d))
+    else:
+        ax.xaxis.set_major_locator(MaxNLocator(nbins=20, integer=True))
     ax.set_xlim(-0.6, d - 0.4)
     ax.spines[["top", "right"]].set_visible(False)
     seen = [state for state in COLOURS if state in states]
@@ -156,8 +160,8 @@ def save(results: Any, path: str | Path) -> Path:
         ax = pulse(result, figure.add_subplot(len(results), 1, i + 1))
         name = getattr(result, "name", "")
         if name:
-            title = f"{Path(name).name}: {ax.get_title(loc='left')}"
-            ax.set_title(title, loc="left", fontsize=11, pad=20, parse_math=False)
+            title = f"{Path(name).name}: {ax.get_title()}"
+            ax.set_title(title, fontsize=11, pad=20, parse_math=False)
     with atomic(path) as temporary:
         figure.savefig(temporary, dpi=150, format=path.suffix.lstrip(".").lower())
     return path

@@ -1,7 +1,7 @@
 """score(): everything that the input allows in one call, opened by a verdict in three sentences."""
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
@@ -10,19 +10,16 @@ from disentangle_indicators._array import (
     Array,
     as_mean,
     as_pair,
+    on_host,
     one_scale,
     row_blocks,
     variance,
 )
 from disentangle_indicators._result import Block, Result, plain
-from disentangle_indicators.evaluate import (
-    USED,
-    Indicators,
-    in_prior_units,
-    indicators,
-)
+from disentangle_indicators._source import Batches, in_prior_units
+from disentangle_indicators.evaluate import Indicators, indicators
 from disentangle_indicators.means import MeansOnly, means_only
-from disentangle_indicators.standard_errors import Batches
+from disentangle_indicators.states import USED
 from disentangle_indicators.verdict import verdict
 
 if TYPE_CHECKING:
@@ -63,9 +60,17 @@ class Scorecard(Result):
 
     def __getattr__(self, name: str) -> Any:
         """Read a field of the indicators."""
-        if name.startswith("_") or name == "result":
-            raise AttributeError(name)
-        return getattr(self.result, name)
+        if not name.startswith("_") and name != "result" and hasattr(self.result, name):
+            return getattr(self.result, name)
+        raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
+
+    def __dir__(self) -> list[str]:
+        """List the fields of the indicators too."""
+        return sorted({*super().__dir__(), *(f.name for f in fields(self.result))})
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Leave the encodings behind when pickled."""
+        return {**self.__dict__, "batches": None}
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain Python values: the indicators at the top, with verdict and factors."""
@@ -120,7 +125,8 @@ def score(
         The width of the posteriors; give one, under its right name. With none, only the
         variances of the means are looked at.
     batches : callable, optional
-        In place of the arrays: gives a fresh iterator over (mean, var) batches at each call.
+        In place of the arrays: gives a fresh iterator over (mean, var) batches at each call. A
+        list of batches will do.
     factors : array, shape (n, k), optional
         Ground-truth factors; described in the result.
     factor_names : sequence of str, optional
@@ -164,6 +170,9 @@ def score(
     scale, values = one_scale(var, std, logvar, logstd)
     if batches is not None and scale:
         raise ValueError(f"batches= hold the variances already; {scale}= goes with mean")
+    if isinstance(batches, (list, tuple)):
+        whole = batches
+        batches = lambda: whole
     if batches is None:
         batches = _array_batches(mean, values, scale)
     first_mean, first_var = next(iter(batches()), (None, None))
@@ -201,7 +210,8 @@ def _array_batches(mean: Array, values: Array, scale: str) -> Batches:
         return lambda: ((mean[rows, :], None) for rows in row_blocks(mean, _ROWS))
     xp, mean, values = as_pair(mean, values, scale)
     _need_two_axes(mean)
-    if bool(xp.all(mean[0, :] == values[0, :])) and bool(xp.all(mean == values)):
+    twice = bool(xp.all(mean[0, :] == values[0, :])) and bool(xp.all(mean == values))
+    if twice and not bool(xp.all(mean == mean[0, 0])):
         raise ValueError(f"mean and {scale} are the same array")
     if scale == "var":
         return lambda: [(mean, values)]
@@ -225,7 +235,7 @@ def _describe(
     if factors is not None:
         if names is None:
             names = [str(c) for c in getattr(factors, "columns", ())] or None
-        table = np.asarray(factors)
+        table = on_host(factors)
         table = table[:, None] if table.ndim == 1 else table
         if names is None:
             names = [f"factor_{i}" for i in range(table.shape[1])]
@@ -236,7 +246,7 @@ def _describe(
             )
         columns = [(name, table[:, i]) for i, name in enumerate(names)]
     if labels is not None:
-        columns.append(("labels", np.asarray(labels)))
+        columns.append(("labels", on_host(labels)))
     for name, column in columns:
         if column.shape != (n,):
             raise ValueError(f"{name} must have {n} entries, one per row; got {column.shape}")

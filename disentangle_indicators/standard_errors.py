@@ -16,7 +16,7 @@ second pass over the data, and not the per-latent errors in quadrature. Rows tha
 """
 
 import math
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -30,19 +30,22 @@ from disentangle_indicators._array import (
     to_numpy,
     widen,
 )
+from disentangle_indicators._source import Batches, cluster_codes
 from disentangle_indicators.moments import Moments
 
-__all__ = ["clustered", "per_latent", "sampled", "totals"]
-
-Batches = Callable[[], Iterable[tuple[Array, Array]]]
-"""Gives a fresh iterator over (mean, var) batches at each call."""
+__all__ = ["clustered", "per_latent", "totals"]
 
 ENOUGH = 1 << 16
-"""Rows that fix the standard error of a total to 0.3%; of more rows, about this many are picked,
-by a fixed scramble of their numbers."""
+"""Rows enough for the error of a total; of more, about this many are picked, by a fixed scramble of
+their numbers, and their errors are scaled to those that all rows give the latents. With light
+tails this fixes the error of a total to 0.3%."""
 
 TOTALS = ("kl_posterior_prior", "mutual_information", "kl_aggregate_prior")
-BEYOND = ("gaussian_total_correlation", "mutual_information_full_mean")
+BEYOND = (
+    "gaussian_total_correlation",
+    "mutual_information_full_mean",
+    "kl_aggregate_prior_full_mean",
+)
 PER_LATENT = ("kl_posterior_prior", "mutual_information", "kl_aggregate_prior")
 
 
@@ -115,51 +118,38 @@ def totals(batches: Batches, moments: Moments) -> dict[str, float]:
     >>> round(error["mutual_information"], 4)
     0.2165
     """
-    return sampled(batches, moments)[0]
-
-
-def sampled(batches: Batches, moments: Moments) -> tuple[dict[str, float], dict[str, Array]]:
-    """Return the standard errors of totals and per latent from one more pass over the rows.
-
-    Of many rows about `ENOUGH` are picked, by their number alone.
-
-    Parameters
-    ----------
-    batches : callable
-        Gives the batches that `moments` summarises, once more.
-    moments : Moments
-
-    Returns
-    -------
-    totals : dict of str to float
-    per_latent : dict of str to array, shape (d,)
-        Nats; infinite for a single sample.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> mean, var = np.array([[1.0], [-1.0], [2.0], [0.0]]), np.full((4, 1), 0.5)
-    >>> total, each = sampled(lambda: [(mean, var)], Moments.of(mean, var, errors=False))
-    >>> round(total["mutual_information"], 4), each["mutual_information"].round(4)
-    (0.2165, array([0.2165]))
-    """
     influence = Influence(moments)
     step = max(moments.n / ENOUGH, 1)
-    first, second = 0.0, 0.0
+    n, first, second = 0, 0.0, 0.0
     sample: Moments | None = None
-    for mean, var in _blocks(_pick(step, batches)):
+    for mean, var in _blocks(_pick(step, batches, moments.n)):
         t = influence(mean, var)
-        first, second = first + t.sum(axis=0), second + (t * t).sum(axis=0)
-        part = Moments.of(mean, var)
-        sample = part if sample is None else sample + part
-    assert sample is not None
-    n, share = sample.n, math.sqrt(sample.n / moments.n)
-    each = {name: error * share for name, error in per_latent(sample).items()}
+        n, first, second = n + len(t), first + t.sum(axis=0), second + (t * t).sum(axis=0)
+        if step > 1:
+            part = Moments.of(mean, var)
+            sample = part if sample is None else sample + part
     if n == 1:
-        return dict.fromkeys(influence.names, math.inf), each
+        return dict.fromkeys(influence.names, math.inf)
     variance = np.maximum(second - first * first / n, 0.0) / (n - 1)
     errors = np.sqrt(variance / moments.n)
-    return dict(zip(influence.names, errors.tolist(), strict=True)), each
+    if sample is not None and moments.co_scatter is not None:
+        errors[: len(TOTALS)] *= _correction(moments, sample)
+    return dict(zip(influence.names, errors.tolist(), strict=True))
+
+
+def _correction(moments: Moments, sample: Moments) -> Float:
+    """Return the errors of the latents from all rows over those from the picked ones, per total.
+
+    Few rows far out carry most of a heavy-tailed variance, and the pick may miss them or catch
+    too many; the latents' own errors know.
+    """
+    exact, picked = per_latent(moments), per_latent(sample)
+    out = []
+    for name in TOTALS:
+        all_rows = float(np.sum(to_numpy(exact[name]) ** 2)) * moments.n
+        some_rows = float(np.sum(to_numpy(picked[name]) ** 2)) * sample.n
+        out.append(math.sqrt(all_rows / some_rows) if some_rows > 0 else 1.0)
+    return np.array(out)
 
 
 class Influence:
@@ -207,7 +197,7 @@ class Influence:
         )
         columns = [0.5 * (u - log_var), 0.5 * (u_over_s - log_var), 0.5 * (u - u_over_s)]
         if self.centre is not None:
-            columns += self._beyond(to_numpy(mean) - self.centre, to_numpy(var), log_var)
+            columns += self._beyond(to_numpy(mean) - self.centre, to_numpy(var), u, log_var)
         return np.stack(columns, axis=1)
 
     def _rows(self, xp: Any, mean: Array, var: Array) -> tuple[Array, Array, Array]:
@@ -217,11 +207,11 @@ class Influence:
         second += var
         return second @ ones, second @ inverse, xp.log(var) @ ones
 
-    def _beyond(self, x: Float, var: Float, log_var: Float) -> list[Float]:
+    def _beyond(self, x: Float, var: Float, u: Float, log_var: Float) -> list[Float]:
         full = np.sum((x @ self.precision) * x, axis=1) + var @ np.diag(self.precision)
         apart = (x * x + var) @ self.inverse_var
         d = x.shape[1]
-        return [0.5 * (apart - full), 0.5 * (full - d - log_var)]
+        return [0.5 * (apart - full), 0.5 * (full - d - log_var), 0.5 * (u - full + d)]
 
 
 def clustered(
@@ -258,31 +248,29 @@ def clustered(
     """
     from scipy import sparse
 
-    names, codes = np.unique(np.asarray(clusters), return_inverse=True)
-    if codes.shape != (moments.n,):
-        raise ValueError(f"cluster must have {moments.n} entries, one per row; got {codes.shape}")
+    count, codes = cluster_codes(clusters, moments.n)
     influence = Influence(moments)
     second, log_mean = to_numpy(moments.second_moment), to_numpy(moments.log_var)
     d = second.size
-    sums = np.zeros((len(names), len(influence.names) + 2 * d))
+    sums = np.zeros((count, len(influence.names) + 2 * d))
     row = 0
     for mean, var in _blocks(batches):
         m, v = to_numpy(mean), to_numpy(var)
         columns = [influence(mean, var), m * m + v - second, np.log(v) - log_mean]
         block = codes[row : row + len(m)]
         member = sparse.csr_array(
-            (np.ones(len(m)), (block, np.arange(len(m)))), shape=(len(names), len(m))
+            (np.ones(len(m)), (block, np.arange(len(m)))), shape=(count, len(m))
         )
         sums += member @ np.concatenate(columns, axis=1)
         row += len(m)
-    correction = len(names) / max(len(names) - 1, 1)
+    correction = count / max(count - 1, 1)
 
     def error(x: Float) -> Float:
         return to_numpy(np.sqrt(correction * np.sum(x * x, axis=0)) / moments.n)
 
     k = len(influence.names)
     u, log_var = sums[:, k : k + d], sums[:, k + d :]
-    if len(names) == 1:
+    if count == 1:
         infinite = np.full(d, math.inf)
         return dict.fromkeys(influence.names, math.inf), dict.fromkeys(PER_LATENT, infinite)
     per = (0.5 * (u - log_var), 0.5 * (u / second - log_var), 0.5 * (1 - 1 / second) * u)
@@ -292,21 +280,25 @@ def clustered(
     )
 
 
-def _pick(step: float, batches: Batches) -> Batches:
-    """Keep about one row in `step`, picked by its number over all batches."""
-    if step == 1:
-        return batches
+def _pick(step: float, batches: Batches, n: int) -> Batches:
+    """Keep about one row in `step`, picked by its number over all batches, of which n are due."""
 
     def thinned() -> Iterator[tuple[Array, Array]]:
         first = 0
         for mean, var in batches():
             _, mean, var = as_pair(mean, var)
-            for rows in row_blocks(mean, int(2048 * step)):
+            if step == 1:
+                yield mean, var
+            for rows in row_blocks(mean, int(2048 * step)) if step > 1 else ():
                 number = np.arange(first + rows.start, first + rows.stop)
                 kept = np.flatnonzero(_scramble(number) < 2.0**64 / step)
                 if kept.size:
                     yield _take(mean[rows, :], kept), _take(var[rows, :], kept)
             first += mean.shape[0]
+        if first != n:
+            raise ValueError(
+                f"batches must give the same rows at every call; first {n}, now {first}"
+            )
 
     return thinned
 

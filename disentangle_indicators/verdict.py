@@ -5,12 +5,16 @@ import math
 import numpy as np
 
 from disentangle_indicators._tables import with_error
-from disentangle_indicators.evaluate import ACTIVE_UNIT, NEAR_DETERMINISTIC, Indicators
+from disentangle_indicators.evaluate import ACTIVE_UNIT, Indicators
 from disentangle_indicators.means import MeansOnly
+from disentangle_indicators.states import NEAR_DETERMINISTIC
 
 __all__ = ["verdict"]
 
-CONSTANT = "constant (the same mean, off zero, whatever x is)"
+FEW = 10
+"""Rows per latent below which covariances are not to be trusted."""
+
+OFFSET = "offset (above it only because the mean is off zero)"
 
 
 def verdict(result: Indicators | MeansOnly) -> dict[str, str]:
@@ -59,18 +63,14 @@ def _used(r: Indicators) -> str:
     if math.isinf(high) and low == 0:
         holds = "so it is for any threshold"
     verb = "carries" if r.used == 1 else "carry"
-    text = f"{r.used} of {r.d} latents {verb} more than {r.threshold:g} nats ({holds})"
-    rest = [
-        f"{k} {word}"
-        for k, word in ((r.weak, "weak"), (r.constant, CONSTANT), (r.unused, "unused"))
-        if k
-    ]
-    if r.used == 0:
+    latents = "latent" if r.d == 1 else "latents"
+    text = f"{r.used} of {r.d} {latents} {verb} more than {r.threshold:g} nats ({holds})"
+    counts = ((r.weak, "weak"), (r.offset, OFFSET), (r.unused, "unused"))
+    rest = [f"{k} {word}" for k, word in counts if k]
+    if r.unused == r.d:
         text += ": posterior collapse"
-    if rest and (r.used or r.constant):
+    elif rest:
         text += f"; {', '.join(rest)}"
-    elif r.used == 0:
-        pass
     elif r.d > 1:
         text += "; all are used, so the width may be the limit"
     if r.near_deterministic:
@@ -82,38 +82,60 @@ def _used(r: Indicators) -> str:
 
 
 def _prior(r: Indicators) -> str:
+    if r.n == 1:
+        return "One row has no aggregated posterior to compare with the prior."
     error = r.standard_errors.get("kl_aggregate_prior")
     value = with_error(r.kl_aggregate_prior, error, 4)
     text = f"KL(q(z) || p) ≥ {value} nats by Definition 4, which sees second moments only"
-    bound = r.upper_bounds.get("full-mean")
-    if bound is not None:
-        text += f"; ≥ {r.kl_posterior_prior - bound:.4f} with mean and correlation"
-    text += f"; ≤ {r.kl_posterior_prior:.3f} (Definition 1)"
-    chance = r.d / (2 * r.n)
-    if r.kl_aggregate_prior < 2 * chance:
-        text += f"; a perfect match would show up to {chance:.2g} at this n"
-    return f"{text}; shape and further dependence are not known."
+    chance = r.chance.get("kl_aggregate_prior", math.inf)
+    if r.kl_aggregate_prior < 2 * chance and math.isfinite(chance):
+        text += f" (a perfect match shows about {chance:.2g} at this n)"
+    text += _with_correlation(r)
+    text += f"; ≤ {r.kl_posterior_prior:.3f}, Definition 1, as if the code held no information"
+    text += "; shape and further dependence are not known"
+    if r.kl_aggregate_prior > r.d or np.all(r.posterior_variance > 1.5):
+        text += (
+            ". This far is usual for another prior, swapped arrays or a wrong scale, and not for "
+            "a trained model"
+        )
+    return f"{text}."
+
+
+def _with_correlation(r: Indicators) -> str:
+    """Give the bound that counts mean and correlation, less what chance adds to it."""
+    value, chance = r.kl_aggregate_prior_full_mean, r.chance.get("kl_aggregate_prior_full_mean")
+    if value is None or chance is None or r.n < FEW * r.d:
+        return ""
+    error = r.standard_errors.get("kl_aggregate_prior_full_mean", 0.0)
+    if value - chance - 2 * error <= r.kl_aggregate_prior:
+        return ""
+    return f"; ≥ {with_error(value - chance, error, 4)} with mean and correlation"
 
 
 def _trust(r: Indicators) -> str:
+    draws = r.n if r.n_clusters is None else r.n_clusters
     if r.n == 1:
         return "Nothing here can be trusted: every number is that of the one row."
+    good = "good within their errors"
+    if draws < 30:
+        good = f"but of {draws} draws the errors themselves are guesses"
+    bounds = "Definitions 2 and 3 are upper bounds of the information"
+    clauses = [f"Definition 1 and S are plain averages, {good}", bounds]
+    if r.n < FEW * r.d:
+        clauses.append(f"{r.n} rows are few for {r.d} latents: do not trust covariances")
+    offset = r.mutual_information - r.upper_bounds.get("factorised-mean", r.mutual_information)
+    if offset > 0.05 and offset > 0.05 * r.mutual_information:
+        clauses.append(f"{offset:.2f} nats of Definition 2 are the offset of the means from zero")
     limit = math.log(r.n)
     over = int(np.sum(r.mutual_information_per_latent > limit))
-    text = (
-        "Definition 1 and S are plain averages, good within their errors; Definitions 2 and 3 "
-        "are upper bounds of the information"
-    )
-    if r.n <= 2 * r.d:
-        text += f", and {r.n} rows are few for {r.d} latents: covariances are not to be trusted"
     if over:
-        text += (
-            f", and {over} of the latents would carry more than log n = {limit:.2f} nats, which "
-            "these rows cannot show"
+        clauses.append(
+            f"{over} of the latents would carry more than log n = {limit:.2f} nats, which these "
+            "rows cannot show"
         )
     elif r.mutual_information > limit:
-        text += (
-            f", and Definition 2 is beyond log n = {limit:.2f} nats, the most that these rows "
-            "can show: compare models by it, do not read it as I(x; z)"
+        clauses.append(
+            f"Definition 2 is beyond log n = {limit:.2f} nats, the most that these rows can show: "
+            "compare models by it, do not read it as I(x; z)"
         )
-    return f"{text}."
+    return "; ".join(clauses) + "."

@@ -65,7 +65,7 @@ def test_labels_have_units_and_the_title_has_the_count():
     assert upper.get_ylabel() == "information [nats]"
     assert lower.get_ylabel() == "variance S of q*"
     assert lower.get_xlabel() == "latent"
-    assert upper.get_title(loc="left") == f"{result.used} of 4 latents used, n = 50"
+    assert upper.get_title() == f"{result.used} of 4 latents used, n = 50"
 
 
 def test_colours_are_states_and_are_explained():
@@ -75,7 +75,7 @@ def test_colours_are_states_and_are_explained():
     drawn = [to_hex(colour) for colour in dots(upper).get_facecolors()]
     assert drawn == [COLOURS[state] for state in result.states]
     legend = [text.get_text() for text in upper.get_legend().get_texts()]
-    assert legend == ["used", "weak", "unused", "used above 0.3 nats"]
+    assert legend == ["used", "weak", "unused", "used above 0.3 nats; bars ± 2 standard errors"]
     heights = [line.get_ydata()[0] for line in upper.lines]
     assert 0.3 in heights
 

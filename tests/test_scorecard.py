@@ -329,14 +329,14 @@ def test_thresholds_that_are_refused(pair, threshold):
         score(pair[0], var=pair[1], threshold=threshold)
 
 
-def test_a_constant_latent_is_not_used():
+def test_an_offset_latent_is_not_used():
     """Definition 3 takes its offset for information; about its own mean there is none."""
     card = score(np.ones((50, 2)), var=np.full((50, 2), 0.5))
     assert card.mutual_information_per_latent.min() > 0.5
-    assert card.states == ("constant", "constant")
-    assert (card.used, card.constant) == (0, 2)
+    assert card.states == ("offset", "offset")
+    assert (card.used, card.offset) == (0, 2)
     assert card.used_range == (0.0, np.inf)
-    assert "2 constant" in card.verdict["USED"]
+    assert "2 offset" in card.verdict["USED"]
 
 
 def test_the_threshold_counts(pair):

@@ -18,6 +18,7 @@ TOTALS = {
     "kl_aggregate_prior",
     "gaussian_total_correlation",
     "mutual_information_full_mean",
+    "kl_aggregate_prior_full_mean",
 }
 
 
@@ -36,6 +37,7 @@ def weighted(mean, var, weights):
         "kl_aggregate_prior": first - information,
         "gaussian_total_correlation": 0.5 * (np.sum(np.log(np.diag(centred))) - log_det),
         "mutual_information_full_mean": 0.5 * (log_det - np.sum(log_var)),
+        "kl_aggregate_prior_full_mean": first - 0.5 * (log_det - np.sum(log_var)),
     }
 
 
@@ -154,6 +156,9 @@ def replications():
                 "kl_aggregate_prior": define.kl_aggregate_prior(moments, q_star),
                 "gaussian_total_correlation": define.gaussian_total_correlation(moments),
                 "mutual_information_full_mean": define.upper_bounds(moments)["full-mean"],
+                "kl_aggregate_prior_full_mean": (
+                    define.kl_posterior_prior(moments) - define.upper_bounds(moments)["full-mean"]
+                ),
             }
         )
     return {
@@ -207,7 +212,10 @@ def test_of_many_rows_some_are_picked(xp, monkeypatch, split):
     kept = np.array([splitmix64(row) < 2**64 * 0.3 for row in range(1000)])
     assert 250 < kept.sum() < 350
     influence = 0.5 * (mean**2 + var - np.log(var)).sum(axis=1)[kept]
-    wanted = np.std(influence, ddof=1) / np.sqrt(1000)
+    picked = np.std(influence, ddof=1)
+    latents = 0.5 * (mean**2 + var - np.log(var))
+    exact, some = (np.var(rows, axis=0, ddof=1).sum() for rows in (latents, latents[kept]))
+    wanted = picked * np.sqrt(exact / some) / np.sqrt(1000)
     assert ours["kl_posterior_prior"] == pytest.approx(wanted, rel=1e-10)
 
 
@@ -366,3 +374,32 @@ def test_clusters_that_do_not_fit_the_rows(clusters):
     mean, var = random_encodings(np.random.default_rng(0), 20, 3)
     with pytest.raises(ValueError, match="cluster must have 20 entries, one per row; got"):
         by_cluster(np, mean, var, clusters)
+
+
+def test_a_few_rows_far_out_are_not_missed():
+    """Twenty rows of 200,000 carry most of the variance: the pick alone would be far off."""
+    rng = np.random.default_rng(0)
+    mean = rng.normal(size=(200_000, 2))
+    mean[:20] = 100.0
+    var = np.full_like(mean, 0.1)
+    t = 0.5 * (mean**2 + var - np.log(var)).sum(axis=1)
+    wanted = np.std(t, ddof=1) / np.sqrt(len(t))
+    for order in (slice(None), slice(None, None, -1), rng.permutation(len(mean))):
+        x, v = mean[order], var[order]
+        ours = standard_errors.totals(lambda x=x, v=v: [(x, v)], Moments.of(x, v))
+        assert ours["kl_posterior_prior"] == pytest.approx(wanted, rel=0.5)
+
+
+def test_batches_that_run_dry_are_refused():
+    mean, var = random_encodings(np.random.default_rng(0), 20, 3)
+    moments = Moments.of(mean, var)
+    with pytest.raises(ValueError, match="same rows at every call; first 20, now 12"):
+        standard_errors.totals(lambda: [(mean[:12], var[:12])], moments)
+
+
+@pytest.mark.parametrize("clusters", [[0.0, np.nan] * 10, [None, "a"] * 10])
+def test_a_missing_cluster_is_named(clusters):
+    mean, var = random_encodings(np.random.default_rng(0), 20, 3)
+    clusters = np.array(clusters, dtype=object if None in clusters else float)
+    with pytest.raises(ValueError, match=r"cluster\[[01]\] is missing"):
+        standard_errors.clustered(lambda: [(mean, var)], Moments.of(mean, var), clusters)

@@ -10,8 +10,9 @@ from dindic.options import bad_input, encoding_options, failing_output, reading,
 @click.command()
 @click.argument("paths", nargs=-1, metavar="[FILE] OUT", type=click.Path())
 @encoding_options
+@click.option("--cluster", metavar="KEY|FILE", help="Cluster of each row, to be stored.")
 @click.option("--quiet", is_flag=True, help="No messages.")
-def convert(paths: tuple[str, ...], quiet: bool, **options: Any) -> None:
+def convert(paths: tuple[str, ...], cluster: str | None, quiet: bool, **options: Any) -> None:
     """Convert encodings to .safetensors or .npz, with the scale stored as a log variance.
 
     \b
@@ -26,20 +27,19 @@ def convert(paths: tuple[str, ...], quiet: bool, **options: Any) -> None:
     if len(paths) != (2 if read["mean"] is None else 1):
         raise click.UsageError("give FILE and OUT, or --mean A.npy --logvar B.npy and OUT")
     with bad_input():
-        encoded = read_encodings(paths[0] if len(paths) == 2 else None, **read)
-        mean, var = encoded.mean, encoded.var
+        encoded = read_encodings(paths[0] if len(paths) == 2 else None, cluster=cluster, **read)
+        mean, scale = encoded.mean, {encoded.scale: encoded.scales} if encoded.scale else {}
         with failing_output():
             path = write_encodings(
                 paths[-1],
                 mean,
-                var=var,
+                **scale,
                 factors=encoded.factors,
                 factor_names=encoded.factor_names or None,
                 labels=encoded.labels,
+                cluster=encoded.cluster,
                 metadata=encoded.metadata,
             )
     if not quiet:
         say_notes(encoded.notes)
-        if encoded.cluster is not None:
-            say_notes(("which image a site belongs to is not stored; score with --cluster",))
         click.echo(f"{encoded.describe()}\nwritten: {path}", err=True)

@@ -40,6 +40,8 @@ def bad_input() -> Iterator[None]:
         raise BadInput(
             f"no such file: {error.filename}" if error.filename else str(error)
         ) from error
+    except IsADirectoryError as error:
+        raise BadInput(f"{error.filename} is a folder") from error
     except ValueError as error:
         raise BadInput(str(error)) from error
     except OSError as error:
@@ -57,10 +59,11 @@ def failing_output() -> Iterator[None]:
         raise click.ClickException(f"cannot write: {error}") from error
 
 
-def say_notes(notes: tuple[str, ...]) -> None:
-    """Print remarks on stderr."""
+def say_notes(notes: tuple[str, ...], path: str | None = None) -> None:
+    """Print remarks on stderr, after the name of the file they are about."""
     for note in notes:
         text = note if note.startswith("WARNING") else f"note: {note}"
+        text = f"{path}: {text}" if path else text
         click.secho(text, fg="yellow", err=True)
 
 
@@ -175,6 +178,14 @@ def failed_gates(
         where = f"{content['name']}: " if len(contents) > 1 else ""
         for name, operator, number in conditions:
             if name not in scalars:
+                if name in content:
+                    kind = "a list" if content[name] else "not known here"
+                    raise BadInput(f"{where}--fail-if: {name} is {kind}, so it has no number")
+                if "used" not in scalars and name in ("used", "weak", "unused"):
+                    raise BadInput(
+                        f"{where}--fail-if: without variances there is no {name!r}; there is "
+                        "active_units"
+                    )
                 near = get_close_matches(name, scalars, n=4, cutoff=0.4) or sorted(scalars)
                 raise BadInput(
                     f"{where}--fail-if: no scalar is called {name!r}; there is {', '.join(near)}"

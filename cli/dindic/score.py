@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from dindic.options import (
+    SCALES,
     BadInput,
     GateFailed,
     bad_input,
@@ -50,7 +51,11 @@ _LONG = 30_000_000
     metavar="NUMBERS",
     help="Variance of the prior, likewise.",
 )
-@click.option("--paired", is_flag=True, help="Several files: the rows are the same inputs.")
+@click.option(
+    "--paired/--no-paired",
+    default=None,
+    help="Several files: whether the rows are the same inputs  [default: if labels or factors agree].",
+)
 @click.option(
     "--threads",
     type=click.IntRange(min=1),
@@ -90,7 +95,7 @@ def score(files: tuple[str, ...], quiet: bool, **options: Any) -> None:
       dindic score encodings.npz --json - --fail-if 'unused > 4'
     """
     read = reading(options)
-    _check_outputs(options)
+    _check_outputs(options, [*files, *(read[name] for name in ("mean", *SCALES) if read[name])])
     if not files and read["mean"] is None:
         raise click.UsageError("give a FILE, or --mean A.npy with one of --var --std --logvar ...")
     if files and read["mean"] is not None:
@@ -104,15 +109,23 @@ def score(files: tuple[str, ...], quiet: bool, **options: Any) -> None:
         raise GateFailed("\n".join(failed))
 
 
-def _check_outputs(options: dict[str, Any]) -> None:
+def _check_outputs(options: dict[str, Any], inputs: list[str]) -> None:
     """Refuse what could not be written before anything is computed."""
     if list(map(options.get, FORMS)).count("-") > 1:
         raise click.UsageError(f"only one of {', '.join(FORMS)} can go to stdout")
     for name in (*FORMS, "plot"):
         if options[name] == "":
             raise click.UsageError(f"--{name} needs the name of a file")
+        if options[name] in inputs or _same_file(options[name], inputs):
+            raise BadInput(f"--{name} {options[name]} would overwrite an input")
     if options["plot"] and Path(options["plot"]).suffix.lower() not in PICTURES:
         raise BadInput(f"{options['plot']}: a picture ends in .png, .svg or .pdf")
+
+
+def _same_file(output: str | None, inputs: list[str]) -> bool:
+    if output is None or not Path(output).exists():
+        return False
+    return any(Path(path).exists() and Path(output).samefile(path) for path in inputs)
 
 
 def _score_all(
@@ -123,7 +136,7 @@ def _score_all(
     cards, encodings = [], []
     for path in paths:
         try:
-            card, encoded = _score_one(path, read, options, quiet)
+            card, encoded = _score_one(path, read, options, quiet, len(paths) > 1)
         except ValueError as error:
             told = path is None or str(error).startswith(str(path))
             raise error if told else ValueError(f"{path}: {error}") from error
@@ -131,11 +144,18 @@ def _score_all(
         encodings.append(encoded)
     if len(cards) == 1:
         return cards[0], cards
-    return compare(cards, paired=options["paired"] or _same_rows(encodings)), cards
+    paired = options["paired"]
+    if paired is None:
+        paired = _same_rows(encodings)
+        if paired and not quiet:
+            say_notes(
+                ("labels or factors agree, so rows are compared in pairs; else --no-paired",)
+            )
+    return compare(cards, paired=paired), cards
 
 
 def _score_one(
-    path: str | None, read: dict[str, Any], options: dict[str, Any], quiet: bool
+    path: str | None, read: dict[str, Any], options: dict[str, Any], quiet: bool, several: bool
 ) -> tuple["Scorecard", "Encodings"]:
     from disentangle_indicators import read_encodings
     from disentangle_indicators import score as score_encodings
@@ -156,7 +176,7 @@ def _score_one(
         notes=encoded.notes,
     )
     if not quiet:
-        say_notes(encoded.notes)
+        say_notes(encoded.notes, path if several else None)
     return card, encoded
 
 

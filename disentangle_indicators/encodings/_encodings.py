@@ -114,6 +114,15 @@ class Encodings:
         (whole,) = _blocks(self.stored_scale, self.layout, self.n)
         return self._variance(whole, 0)
 
+    @cached_property
+    def scales(self) -> NDArray[Any] | None:
+        """The scales as they are stored, whole, shape (n, d), or None for means only."""
+        if self.stored_scale is None:
+            return None
+        (whole,) = _blocks(self.stored_scale, self.layout, self.n)
+        self._variance(whole, 0)
+        return _floats(whole, self.scale_key, self.path)
+
     def describe(self) -> str:
         """Return one sentence about what was read, and by which rule.
 

@@ -26,7 +26,7 @@ from disentangle_indicators.encodings._stored import (
     Stored,
     reading,
 )
-from disentangle_indicators.encodings.keys import Choice, choose
+from disentangle_indicators.encodings.keys import NATIVE, Choice, choose
 
 _PathLike = str | os.PathLike[str]
 
@@ -70,7 +70,7 @@ def read_encodings(
     factors, labels, cluster : key or path, optional
         Ground-truth factors (n, k), class labels (n,), and groups of dependent rows (n,): a key of
         the file, or another file. The keys "factors", "factor_names" and "labels" are taken by
-        themselves.
+        themselves, and so is the key "cluster" of a file that write_encodings wrote.
     factor_names : sequence of str, length k, optional
 
     Returns
@@ -222,6 +222,8 @@ def _with_columns(
         raise ValueError("factor_names are given without factors")
     if labels is None and len(getattr(contents.arrays.get("labels"), "shape", ())) == 1:
         labels = "labels"
+    if contents.metadata.get("format") == NATIVE and "cluster" in contents.arrays:
+        cluster = cluster or "cluster"
     for name, source in (("labels", labels), ("cluster", cluster)):
         if source is not None:
             changes[name] = as_column(rows(column_of(contents, source, name)), n, name)

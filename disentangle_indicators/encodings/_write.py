@@ -29,6 +29,7 @@ def write_encodings(
     factors: Any = None,
     factor_names: Sequence[str] | None = None,
     labels: Any = None,
+    cluster: Any = None,
     metadata: Mapping[str, str] | None = None,
 ) -> Path:
     """Write posterior means and variances to an .npz or a .safetensors file.
@@ -48,6 +49,8 @@ def write_encodings(
     factor_names : sequence of str, length k, optional
     labels : array, shape (n,), optional
         Numbers; text only in .npz.
+    cluster : array, shape (n,), optional
+        Groups of dependent rows; numbers, or text only in .npz. Read back by itself.
     metadata : dict of str, optional
 
     Returns
@@ -92,6 +95,8 @@ def write_encodings(
         raise ValueError("factor_names are given without factors")
     if labels is not None:
         arrays["labels"] = as_column(labels, len(arrays["mean"]), "labels")
+    if cluster is not None:
+        arrays["cluster"] = as_column(cluster, len(arrays["mean"]), "cluster")
     said = {str(k): str(v) for k, v in (metadata or {}).items() if k != "factor_names"}
     said |= {"format": NATIVE, "scale": "logvar" if scale else ""}
     if path.suffix.lower() == ".safetensors" and "factor_names" in arrays:

@@ -8,6 +8,7 @@ are as explicit, and only the factor analysis and the Student-t need iterations.
 """
 
 import math
+from numbers import Integral
 
 from disentangle_indicators._array import Array, as_pair, scalar
 from disentangle_indicators.moments import Moments
@@ -104,9 +105,9 @@ def estimate_q_star(
     for name, value, user in (("rank", rank, "low-rank"), ("nu", nu, "student-t")):
         if value is not None and family != user:
             raise ValueError(f"{name}= belongs to the {user} family, not to {family}")
-    if not (step_size > 0 and tol > 0 and max_iterations >= 0):
+    if not (0 < step_size < math.inf and tol > 0 and max_iterations >= 0):
         raise ValueError("step_size and tol must be positive, max_iterations at least 0")
-    if (moments is None) == (mean is None):
+    if (moments is None) == (mean is None) or (moments is not None and var is not None):
         raise ValueError("give either mean and var or moments=")
     if family == "student-t":
         return _student_t(mean, var, moments, nu, tol, max_iterations)
@@ -154,10 +155,10 @@ def _with_covariance(
     d = moments.mean.shape[-1]
     loadings = None
     if family == "low-rank":
-        if not isinstance(rank, int) or not 1 <= rank < d:
+        if not isinstance(rank, Integral) or not 1 <= rank < d:
             raise ValueError(f"the low-rank family needs rank= from 1 to {d - 1}; got {rank}")
         mean = xp.zeros_like(moments.mean)
-        fit = low_rank.em(moments, rank, tol=tol, max_iterations=max_iterations)
+        fit = low_rank.em(moments, int(rank), tol=tol, max_iterations=max_iterations)
         loadings, covariance, residual, iterations = fit
     else:
         mean, covariance, residual, iterations = full.closed(

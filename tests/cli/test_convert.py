@@ -178,3 +178,19 @@ def test_a_failed_write_keeps_the_old_file(say, good, folder, monkeypatch):
     assert "No space left on device" in say("convert", good, "out.npz", code=1)
     assert Path("out.npz").read_text() == "old"
     assert sorted(p.name for p in folder.iterdir()) == ["good.npz", "out.npz"]
+
+
+def test_clusters_of_images_are_kept(dindic, npz):
+    rng = np.random.default_rng(0)
+    path = npz(mean=rng.normal(size=(6, 3, 2, 2)), logvar=rng.normal(size=(6, 3, 2, 2)))
+    for target in ("out.npz", "out.safetensors"):
+        dindic("convert", path, target, "--layout", "channels")
+        encoded = read_encodings(target)
+        assert encoded.cluster.tolist() == np.repeat(np.arange(6), 4).tolist()
+
+
+def test_log_variances_pass_through_to_the_bit(dindic, npz):
+    logvar = np.random.default_rng(0).normal(-30, 20, size=(9, 3)).astype(np.float32)
+    path = npz(mean=np.zeros((9, 3), np.float32), logvar=logvar)
+    dindic("convert", path, "out.npz")
+    assert np.array_equal(np.load("out.npz")["logvar"], logvar)
