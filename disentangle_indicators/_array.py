@@ -19,7 +19,7 @@ Float = NDArray[np.float64]
 SCALES = ("var", "std", "logvar", "logstd")
 """The four ways in which encoders state the width of a posterior."""
 
-_CACHE_BYTES = 3 << 19
+_CACHE_BYTES = 1 << 21
 _DEVICE_BYTES = 1 << 27
 
 

@@ -49,20 +49,17 @@ def sum_blocks(
 
     def columns(rows: slice) -> Array:
         with np.errstate(all="ignore"):
-            return _columns(xp, _about(mean[..., rows, :], c), var[..., rows, :], c, errors)
+            return _columns(xp, mean[..., rows, :], var[..., rows, :], c, errors)
 
     def outer(rows: slice) -> Array:
         with np.errstate(all="ignore"):
-            return _outer(xp, _about(mean[..., rows, :], c))
+            x = mean[..., rows, :]
+            return _outer(xp, x if c is None else x - c)
 
     sums = _add_up(columns, _whole_tiles(row_blocks(mean)), threads)
     if not covariance:
         return sums, None
     return sums, _add_up(outer, row_blocks(mean, _OUTER_ROWS), threads)
-
-
-def _about(mean: Array, pivot: Array | None) -> Array:
-    return mean if pivot is None else mean - pivot
 
 
 def _add_up(block: Callable[[slice], Array], slices: Iterable[slice], threads: int) -> Array:
@@ -96,30 +93,31 @@ def _whole_tiles(slices: Iterable[slice]) -> Iterator[slice]:
 def _columns(xp: Any, x: Array, var: Array, pivot: Array | None, errors: bool) -> Array:
     """Return the sums of x, x^2, v, log v and, for the errors, u'u', u' log v, (log v)^2.
 
-    Here x is the mean less the pivot c and u' = x^2 + 2 c x + v = u - c^2. Rows are summed 64 at
+    Here x becomes the mean less the pivot c and u' = x^2 + 2 c x + v = u - c^2. Rows are summed 64 at
     a time in the precision of the input, as (64, tile d) so that loops are long, and then in
     float64. Statements are in place where they can be: fresh memory is slow memory.
     """
     b, d = x.shape[-2:]
     height = _ROWS if b % _ROWS == 0 else b
     shape = (*x.shape[:-2], height, b // height * d)
-    if pivot is not None:
-        slope = xp.reshape(xp.broadcast_to(2 * pivot, x.shape), shape)
     x, var = xp.reshape(x, shape), xp.reshape(var, shape)
+    if pivot is not None:
+        c = xp.tile(pivot, (*(1,) * (pivot.ndim - 1), b // height))
+        x = x - c
     u = x * x
     sums = [_column_sum(xp, x), _column_sum(xp, u), _column_sum(xp, var)]
     if errors:
         u += var
         if pivot is not None:
-            u += slope * x
+            u += 2 * c * x
         log_var = xp.log(var)
         sums.append(_column_sum(xp, log_var))
         pairs = ((u, u), (u, log_var), (log_var, log_var))
         sums += [_column_dot(xp, left, right) for left, right in pairs]
     else:
         sums.append(log_sum(xp, var))
-    tiles = xp.reshape(xp.stack(sums, axis=-2), (*x.shape[:-2], len(sums), b // height, d))
-    return xp.sum(widen(xp, tiles), axis=-2)
+    together = widen(xp, xp.concat(sums, axis=-1))
+    return xp.sum(xp.reshape(together, (*x.shape[:-2], len(sums), b // height, d)), axis=-2)
 
 
 def _column_sum(xp: Any, x: Array) -> Array:

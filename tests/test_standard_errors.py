@@ -202,20 +202,21 @@ def splitmix64(number):
 
 @pytest.mark.parametrize("split", [[0, 1000], [0, 1, 70, 64 * 5 + 3, 640, 1000]])
 def test_of_many_rows_some_are_picked(xp, monkeypatch, split):
-    """By their number over all batches: here about three in ten."""
+    """By their number over all batches: here one of every three."""
     monkeypatch.setattr(standard_errors, "ENOUGH", 300)
     mean, var = replicate(np.random.default_rng(3), n=1000)
     x, v = to(xp, mean, var)
     moments = Moments.of(x, v)
     batches = [(x[a:b, :], v[a:b, :]) for a, b in pairwise(split)]
     ours = standard_errors.totals(lambda: batches, moments)
-    kept = np.array([splitmix64(row) < 2**64 * 0.3 for row in range(1000)])
-    assert 250 < kept.sum() < 350
+    picked = [3 * run + splitmix64(run) % 3 for run in range(334)]
+    kept = np.isin(np.arange(1000), picked)
+    assert 333 <= kept.sum() <= 334
     influence = 0.5 * (mean**2 + var - np.log(var)).sum(axis=1)[kept]
-    picked = np.std(influence, ddof=1)
+    spread = np.std(influence, ddof=1)
     latents = 0.5 * (mean**2 + var - np.log(var))
     exact, some = (np.var(rows, axis=0, ddof=1).sum() for rows in (latents, latents[kept]))
-    wanted = picked * np.sqrt(exact / some) / np.sqrt(1000)
+    wanted = spread * np.sqrt(exact / some) / np.sqrt(1000)
     assert ours["kl_posterior_prior"] == pytest.approx(wanted, rel=1e-10)
 
 
