@@ -32,15 +32,41 @@ NORMAL_VARIANCE = 0.1
 class Indicators(Result):
     """Definitions 1-7 of one encoder, with standard errors, counts and states.
 
-    All values are in nats and in units of the prior. `standard_errors` holds, under the name of
-    the field, how far a value would move with another sample of rows (or of clusters);
-    `upper_bounds` and `gaussian_total_correlation` are there when the covariance was asked for and
-    is not singular to working precision.
-    `kl_aggregate_prior_full_mean` is Definition 1 less the full-mean bound: like Definition 4 a
-    lower bound of KL(q(z) || p), which counts the mean and the correlations as well. `chance` is
-    what a perfect match, near-deterministic codes drawn from the prior, shows on average at this
-    n: correlations of few rows are large by chance. `used_range` is the range of thresholds over which the count `used` stays what it is.
-    `solver_difference` is the largest difference between Definitions 4/5, 2/6 and 3/7.
+    Values are in nats and in units of the prior; arrays have the shape (d,).
+
+    Parameters
+    ----------
+    n, d, n_clusters : int
+        Rows, latents, and clusters, None where rows are independent.
+    kl_posterior_prior, mutual_information, kl_aggregate_prior : float
+        Definitions 1, 2 and 4; at least 0.
+    kl_q_star_prior, mutual_information_via_q_star : float
+        Definitions 5 and 6.
+    gaussian_total_correlation, kl_aggregate_prior_full_mean : float or None
+        None unless the covariance was asked for and is not singular. The second is Definition 1
+        less the full-mean bound: a lower bound of KL(q(z) || p) that counts mean and correlation.
+    threshold, used, used_range : float, int, (float, float)
+        Least information of a used latent, their count, and the thresholds for which it holds.
+    near_deterministic, weak, offset, unused, active_units, normal_variance : int
+        Counts of latents; the first are among the used ones.
+    solver_difference : float
+        Largest difference between Definitions 4/5, 2/6 and 3/7.
+    prior_mean, prior_var : float or array
+    states : tuple of str
+    kl_posterior_prior_per_latent, mutual_information_per_latent : array
+        Definition 1 of each latent, and Definition 3.
+    kl_aggregate_prior_per_latent, mutual_information_per_latent_via_q_star : array
+        Definition 4 of each latent, and Definition 7.
+    second_moment, mean, mean_variance, posterior_variance : array
+        S, the average mean, the variance of the means, and the average posterior variance.
+    upper_bounds : dict of str to float
+        Of I(x; z), by family of q*; empty unless the covariance was asked for.
+    chance : dict of str to float
+        What a perfect match, near-deterministic codes drawn from the prior, shows on average.
+    standard_errors : dict of str to float or array
+        Under the names of the fields.
+    q_star : QStar
+    moments : Moments
 
     Examples
     --------
@@ -128,6 +154,7 @@ def indicators(
     var: Array = None,
     *,
     batches: Batches | None = None,
+    moments: Moments | None = None,
     covariance: bool = False,
     errors: bool = True,
     clusters: Any = None,
@@ -145,6 +172,9 @@ def indicators(
     batches : callable, optional
         In place of the arrays: gives a fresh iterator over (mean, var) batches at each call. It
         is called once, and once more for the errors of the totals.
+    moments : Moments, optional
+        In place of the arrays: the summary of shards, say, in units of the prior. It gives the
+        errors of latents, not those of totals, for which the rows are needed.
     covariance : bool
         Also the Gaussian total correlation and the chain of upper bounds.
     errors : bool
@@ -184,6 +214,12 @@ def indicators(
     """
     if not 0 < threshold < math.inf:
         raise ValueError(f"threshold must be positive and finite; got {threshold:g}")
+    if moments is not None:
+        if mean is not None or batches is not None or clusters is not None:
+            raise ValueError("moments= stand for the rows; they exclude arrays and clusters")
+        bounds = define.upper_bounds(moments) if moments.scatter is not None else {}
+        error = {} if moments.co_scatter is None else _renamed(standard_errors.per_latent(moments))
+        return _from_moments(moments, bounds, error, None, threshold, prior_mean, prior_var)
     source = in_prior_units(_source(mean, var, batches), prior_mean, prior_var)
     moments = Moments.of_batches(source(), errors=errors, covariance=covariance, threads=threads)
     bounds = define.upper_bounds(moments) if covariance else {}
@@ -207,18 +243,11 @@ def _from_moments(
     named = states(moments, information, threshold)
     offset = np.array(named) == "offset"
     counted = np.where(offset, information_about_mean(moments), information)
-    values = {
-        name: function(moments, q_star) for name, (_, function) in define.DEFINITIONS.items()
-    }
-    per_latent: dict[str, Any] = {
-        name: to_numpy(v) for name, v in values.items() if "per_latent" in name
-    }
-    per_latent["kl_posterior_prior_per_latent"] = to_numpy(
-        define.kl_posterior_prior_per_latent(moments)
-    )
-    per_latent["kl_aggregate_prior_per_latent"] = (
-        per_latent["kl_posterior_prior_per_latent"] - information
-    )
+    values: dict[str, Any] = {}
+    for name, (_, function) in define.DEFINITIONS.items():
+        value = function(moments, q_star)
+        values[name] = to_numpy(value) if "per_latent" in name else value
+    first = to_numpy(define.kl_posterior_prior_per_latent(moments))
     second = to_numpy(moments.second_moment)
     mean_variance = to_numpy(moments.mean_variance)
     return Indicators(
@@ -253,8 +282,9 @@ def _from_moments(
         standard_errors=error,
         q_star=q_star,
         moments=moments,
-        **per_latent,
-        **{name: v for name, v in values.items() if "per_latent" not in name},
+        kl_posterior_prior_per_latent=first,
+        kl_aggregate_prior_per_latent=first - information,
+        **values,
     )
 
 
@@ -278,12 +308,14 @@ def _errors(batches: Batches, moments: Moments, clusters: Any) -> dict[str, Any]
     total |= {} if bound is None else {"upper_bounds.full-mean": bound}
     total["kl_q_star_prior"] = total["kl_aggregate_prior"]
     total["mutual_information_via_q_star"] = total["mutual_information"]
-    each["mutual_information_via_q_star"] = each["mutual_information"]
-    renamed = {f"{name}_per_latent": to_numpy(value) for name, value in each.items()}
-    renamed["mutual_information_per_latent_via_q_star"] = renamed.pop(
-        "mutual_information_via_q_star_per_latent"
-    )
-    return total | renamed
+    return total | _renamed(each)
+
+
+def _renamed(each: dict[str, Array]) -> dict[str, Float]:
+    """Return the errors of latents under the names of the fields."""
+    named = {f"{name}_per_latent": to_numpy(value) for name, value in each.items()}
+    information = to_numpy(each["mutual_information"])
+    return named | {"mutual_information_per_latent_via_q_star": information}
 
 
 def _chance(n: int, d: int) -> dict[str, float]:

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from strategies import cut, encodings, random_encodings, rngs, to
 
-from disentangle_indicators import Moments, estimate_q_star, standard_errors
+from disentangle_indicators import Moments, estimate_q_star, indicators, standard_errors
 from disentangle_indicators import definitions as define
 from disentangle_indicators._array import to_numpy
 
@@ -404,3 +404,16 @@ def test_a_missing_cluster_is_named(clusters):
     clusters = np.array(clusters, dtype=object if None in clusters else float)
     with pytest.raises(ValueError, match=r"cluster\[[01]\] is missing"):
         standard_errors.clustered(lambda: [(mean, var)], Moments.of(mean, var), clusters)
+
+
+def test_moments_alone_give_the_errors_of_latents():
+    mean, var = random_encodings(np.random.default_rng(0), 50, 3)
+    parts = [Moments.of(mean[i::2], var[i::2], covariance=True) for i in range(2)]
+    ours, whole = indicators(moments=sum(parts)), indicators(mean, var, covariance=True)
+    assert ours.mutual_information == pytest.approx(whole.mutual_information, rel=1e-12)
+    assert ours.gaussian_total_correlation == pytest.approx(whole.gaussian_total_correlation)
+    assert "mutual_information" not in ours.standard_errors
+    for name, error in ours.standard_errors.items():
+        np.testing.assert_allclose(error, whole.standard_errors[name], rtol=1e-9)
+    with pytest.raises(ValueError, match="moments= stand for the rows"):
+        indicators(mean, var, moments=parts[0])

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from scipy.linalg import hadamard
+from scipy.special import digamma
 
 from disentangle_indicators import indicators
 from disentangle_indicators.means import means_only
@@ -248,3 +249,14 @@ def test_means_only():
     assert "is not known" in sentences["PRIOR"]
     assert "3 rows" in sentences["TRUST"]
     assert "Definitions 1-7 cannot be had" in sentences["TRUST"]
+
+
+@pytest.mark.parametrize(("n", "d"), [(30, 2), (200, 64), (1000, 128), (10_000, 10)])
+def test_what_chance_shows_is_the_expectation_of_a_wishart(n, d):
+    """E log det of a Wishart matrix of n - 1 degrees of freedom, by digamma functions."""
+    chance = indicators(np.random.default_rng(0).normal(size=(n, d)), np.ones((n, d))).chance
+    full = -0.5 * sum(digamma((n - i) / 2) - math.log(n / 2) for i in range(1, d + 1))
+    apart = -0.5 * d * (digamma((n - 1) / 2) - math.log(n / 2))
+    assert chance["kl_aggregate_prior_full_mean"] == pytest.approx(full, rel=1e-4)
+    assert chance["gaussian_total_correlation"] == pytest.approx(full - apart, rel=1e-4)
+    assert chance["kl_aggregate_prior"] == d / (2 * n)
