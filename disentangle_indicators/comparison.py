@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 __all__ = ["Comparison", "compare"]
 
 COUNTS = ("n", "d", "used", "weak", "unused", "active_units")
+SHOWN = (*TOTALS, "kl_q_star_prior", "gaussian_total_correlation")
 DEFINED = ("Def 1", "Def 2", "Def 4")
 
 
@@ -66,7 +67,7 @@ class Comparison(Result):
         """Return a data frame with one row per file."""
         import pandas as pd
 
-        names = (*COUNTS, *TOTALS, "gaussian_total_correlation")
+        names = (*COUNTS, *SHOWN)
         rows = []
         for card in self.cards:
             row = {"name": card.name} | {x: getattr(card.result, x, None) for x in names}
@@ -78,11 +79,11 @@ class Comparison(Result):
         """Return what is used in each, the totals side by side, and the differences."""
         names = _short_names([card.name for card in self.cards])
         used = {name: card.verdict["USED"] for name, card in zip(names, self.cards, strict=True)}
-        shown = (*COUNTS, *TOTALS, "gaussian_total_correlation")
+        shown = (*COUNTS, *SHOWN)
         rows = [(x, *(_cell(card, x) for card in self.cards)) for x in shown]
         table = Table(("", *names), tuple(rows), title="Side by side (nats)")
         if len(names) > 4:
-            short = ("n", "d", "used", "weak", "unused", "active", *DEFINED, "Gauss. TC")
+            short = ("n", "d", "used", "weak", "unused", "active", *DEFINED, "Def 5", "Gauss. TC")
             lines = zip(names, *(row[1:] for row in rows), strict=True)
             table = Table(("", *short), tuple(lines), title="Side by side (nats)")
         return [used, table, *self._difference_table(names), *self._missing()]
@@ -206,7 +207,9 @@ def _cell(card: Scorecard, name: str) -> str:
         return "-"
     if isinstance(value, int):
         return str(value)
-    return with_error(value, card.standard_errors.get(name))
+    digits = 4 if abs(value) < 0.1 else 3
+    text = with_error(value, card.standard_errors.get(name), digits)
+    return f"≥ {text}" if name == "kl_aggregate_prior" else text
 
 
 def _short_names(names: list[str]) -> list[str]:
