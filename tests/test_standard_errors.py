@@ -396,6 +396,8 @@ def test_batches_that_run_dry_are_refused():
     moments = Moments.of(mean, var)
     with pytest.raises(ValueError, match="same rows at every call; first 20, now 12"):
         standard_errors.totals(lambda: [(mean[:12], var[:12])], moments)
+    with pytest.raises(ValueError, match="same rows at every call; first 20, now 12"):
+        standard_errors.clustered(lambda: [(mean[:12], var[:12])], moments, np.arange(20))
 
 
 @pytest.mark.parametrize("clusters", [[0.0, np.nan] * 10, [None, "a"] * 10])

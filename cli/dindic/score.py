@@ -95,7 +95,8 @@ def score(files: tuple[str, ...], quiet: bool, **options: Any) -> None:
       dindic score encodings.npz --json - --fail-if 'unused > 4'
     """
     read = reading(options)
-    _check_outputs(options, [*files, *(read[name] for name in ("mean", *SCALES) if read[name])])
+    named = [read[name] for name in ("mean", *SCALES, "factors", "labels")]
+    _check_outputs(options, [*files, *filter(None, [*named, options["cluster"]])])
     if not files and read["mean"] is None:
         raise click.UsageError("give a FILE, or --mean A.npy with one of --var --std --logvar ...")
     if files and read["mean"] is not None:
@@ -116,7 +117,7 @@ def _check_outputs(options: dict[str, Any], inputs: list[str]) -> None:
     for name in (*FORMS, "plot"):
         if options[name] == "":
             raise click.UsageError(f"--{name} needs the name of a file")
-        if options[name] in inputs or _same_file(options[name], inputs):
+        if _same_file(options[name], inputs):
             raise BadInput(f"--{name} {options[name]} would overwrite an input")
     if options["plot"] and Path(options["plot"]).suffix.lower() not in PICTURES:
         raise BadInput(f"{options['plot']}: a picture ends in .png, .svg or .pdf")

@@ -744,6 +744,9 @@ def test_no_output_overwrites_an_input(dindic, good, form):
         message = dindic("score", good, f"--{form}", name, code=2).stderr
         assert "would overwrite an input" in message
     assert Path(good).read_bytes() == before
+    np.save("factors.npy", np.arange(80.0)[:, None])
+    dindic("score", good, "--factors", "factors.npy", f"--{form}", "factors.npy", code=2)
+    assert np.load("factors.npy").shape == (80, 1)
 
 
 def test_pairs_made_by_labels_are_said_and_can_be_refused(dindic, numbers, npz, pair):
