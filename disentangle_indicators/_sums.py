@@ -93,9 +93,9 @@ def _whole_tiles(slices: Iterable[slice]) -> Iterator[slice]:
 def _columns(xp: Any, x: Array, var: Array, pivot: Array | None, errors: bool) -> Array:
     """Return the sums of x, x^2, v, log v and, for the errors, u'u', u' log v, (log v)^2.
 
-    Here x becomes the mean less the pivot c and u' = x^2 + 2 c x + v = u - c^2. Rows are summed 64 at
-    a time in the precision of the input, as (64, tile d) so that loops are long, and then in
-    float64. Statements are in place where they can be: fresh memory is slow memory.
+    Here x becomes the mean less the pivot c and u' = x^2 + 2 c x + v = u - c^2. Rows are summed
+    64 at a time in the precision of the input, as (64, tile d) so that loops are long, and then
+    in float64. Statements are in place where they can be: fresh memory is slow memory.
     """
     b, d = x.shape[-2:]
     height = _ROWS if b % _ROWS == 0 else b

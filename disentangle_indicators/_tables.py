@@ -22,16 +22,19 @@ def with_error(value: float, error: float | None, digits: int = 3) -> str:
 
 
 def latent_table(result: Any, most: int = 32) -> Table:
-    """Return the table of latents, the most informative first; many unused ones fold."""
+    """Return the table of latents, the most informative first.
+
+    Of more than `most` latents the unused ones fold into one line, and so do those that come
+    after twice as many.
+    """
     information = result.mutual_information_per_latent
     errors = result.standard_errors.get("mutual_information_per_latent")
     order = np.argsort(-information, kind="stable")
-    folded = [h for h in order if result.states[h] == "unused"] if result.d > most else []
-    folded = sorted({*folded, *order[2 * most :]}, key=list(order).index)
+    few = result.d <= most
+    shown = [h for h in order if few or result.states[h] != "unused"][: 2 * most]
+    folded = order[~np.isin(order, shown)]
     rows = []
-    for h in order:
-        if h in folded:
-            continue
+    for h in shown:
         error = None if errors is None else float(errors[h])
         rows.append(
             (
@@ -44,7 +47,7 @@ def latent_table(result: Any, most: int = 32) -> Table:
             )
         )
     note = "information: Definition 3, an upper bound of I(x; z_h); S: second moment of q(z_h)"
-    if folded:
+    if folded.size:
         most_info = float(information[folded[0]])
         states = sorted({result.states[h] for h in folded})
         rows.append((f"{len(folded)} more", f"≤ {most_info:.3f}", "", "", "", ", ".join(states)))

@@ -221,7 +221,8 @@ def indicators(
         error = {} if moments.co_scatter is None else _renamed(standard_errors.per_latent(moments))
         return _from_moments(moments, bounds, error, None, threshold, prior_mean, prior_var)
     source = in_prior_units(_source(mean, var, batches), prior_mean, prior_var)
-    moments = Moments.of_batches(source(), errors=errors, covariance=covariance, threads=threads)
+    per_row = errors and clusters is None
+    moments = Moments.of_batches(source(), errors=per_row, covariance=covariance, threads=threads)
     bounds = define.upper_bounds(moments) if covariance else {}
     if "full-mean" not in bounds:  # latents that repeat each other to the last bit
         moments = replace(moments, scatter=None)

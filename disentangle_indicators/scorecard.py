@@ -16,7 +16,7 @@ from disentangle_indicators._array import (
     variance,
 )
 from disentangle_indicators._result import Block, Result, plain
-from disentangle_indicators._source import Batches, in_prior_units
+from disentangle_indicators._source import Batches, as_batches, in_prior_units
 from disentangle_indicators.evaluate import Indicators, indicators
 from disentangle_indicators.means import MeansOnly, means_only
 from disentangle_indicators.states import USED
@@ -170,11 +170,7 @@ def score(
     scale, values = one_scale(var, std, logvar, logstd)
     if batches is not None and scale:
         raise ValueError(f"batches= hold the variances already; {scale}= goes with mean")
-    if isinstance(batches, (list, tuple)):
-        whole = batches
-        batches = lambda: whole
-    if batches is None:
-        batches = _array_batches(mean, values, scale)
+    batches = _array_batches(mean, values, scale) if batches is None else as_batches(batches)
     first_mean, first_var = next(iter(batches()), (None, None))
     if first_mean is None:
         raise ValueError("there is no batch to score")

@@ -87,8 +87,8 @@ def _prior(r: Indicators) -> str:
     error = r.standard_errors.get("kl_aggregate_prior")
     value = with_error(r.kl_aggregate_prior, error, 4)
     text = f"KL(q(z) || p) ≥ {value} nats by Definition 4, which sees second moments only"
-    chance = r.chance.get("kl_aggregate_prior", math.inf)
-    if r.kl_aggregate_prior < 2 * chance and math.isfinite(chance):
+    chance = r.chance.get("kl_aggregate_prior", 0.0)
+    if r.kl_aggregate_prior < 2 * chance:
         text += f" (a perfect match shows about {chance:.2g} at this n)"
     text += _with_correlation(r)
     text += f"; ≤ {r.kl_posterior_prior:.3f}, Definition 1, as if the code held no information"
