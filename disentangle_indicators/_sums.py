@@ -45,7 +45,7 @@ def sum_blocks(
     c = None
     if pivot is not None:
         c = array_api_compat.to_device(xp.astype(pivot, mean.dtype), array_api_compat.device(mean))
-    _keep_freed_memory()
+    keep_freed_memory()
 
     def columns(rows: slice) -> Array:
         with np.errstate(all="ignore"):
@@ -70,7 +70,7 @@ def _add_up(block: Callable[[slice], Array], slices: Iterable[slice], threads: i
     return reduce(add, map(block, slices))
 
 
-def _keep_freed_memory() -> None:
+def keep_freed_memory() -> None:
     """Free one large allocation, untouched: from then on glibc keeps freed blocks for reuse.
 
     Its thresholds follow the largest block freed so far. Without this, each temporary of a block

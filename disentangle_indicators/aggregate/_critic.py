@@ -1,0 +1,86 @@
+r"""An upper bound of the population's I(x; z): densities r_m that do not know row m.
+
+For any such density, :math:`E\,D_{KL}(q_m \| r_m) \ge I(x; z)`, because the aggregated posterior
+of the population is the best r that does not depend on m. The bound is tight where r_m comes near
+it, so r_m is a mixture of what may: the other rows' posteriors, the same with their means shrunk
+and their variances widened (which keeps the first two moments of q), the product of marginals,
+and a Gaussian. Weights and Gaussian are fitted on other folds of the rows.
+"""
+
+from typing import Any
+
+import numpy as np
+from scipy.special import logsumexp
+
+from disentangle_indicators._array import Float, to_numpy
+from disentangle_indicators.aggregate._monte_carlo import Draw
+from disentangle_indicators.moments import Moments
+
+_STEPS = 300
+
+
+def shrunk(mean: Float, var: Float, share: float) -> tuple[Float, Float]:
+    """Move a share of the variance of the means into the posteriors (West, 1993)."""
+    if share == 0:
+        return mean, var
+    centre = mean.mean(axis=0)
+    return centre + np.sqrt(1 - share) * (mean - centre), var + share * mean.var(axis=0)
+
+
+def leave_one_out(draw: Draw, log_q_h: Float, n: int, moments: Moments) -> Float:
+    r"""Return the log of the product of marginals (s,) that leave each point's own row out.
+
+    A marginal is :math:`(1 - \frac1n) \frac{n q(z_h) - q_m(z_h)}{n - 1} + \frac1n N(z_h)`, with
+    the Gaussian of q's moments, so that no row is infinitely far from all others.
+    """
+    z, variance = draw.z - to_numpy(moments.mean), to_numpy(moments.variance)
+    log_gaussian = -0.5 * (z * z / variance + np.log(2 * np.pi * variance))
+    own = np.minimum(np.exp(draw.log_own - log_q_h) / n, 1.0)
+    with np.errstate(divide="ignore"):
+        others = log_q_h + np.log1p(-own)
+    return np.asarray(np.logaddexp(others, log_gaussian - np.log(n)).sum(axis=1))
+
+
+def gaussian(draw: Draw, mean: Float, var: Float, folds: Any) -> Float:
+    """Return the log density (s,) of the Gaussian fitted to all folds but the point's own."""
+    out = np.empty(len(draw.z))
+    fold = folds[draw.rows]
+    for k in np.unique(fold):
+        rest = folds != k if np.any(folds != k) else folds == k
+        centre = mean[rest].mean(axis=0)
+        covariance = np.cov(mean[rest].T, bias=True).reshape(mean.shape[1], -1)
+        covariance = covariance + np.diag(var[rest].mean(axis=0))
+        try:
+            factor = np.linalg.cholesky(covariance)
+        except np.linalg.LinAlgError:
+            factor = np.diag(np.sqrt(np.diag(covariance)))
+        x = np.linalg.solve(factor, (draw.z[fold == k] - centre).T)
+        constant = np.log(np.diag(factor)).sum() + 0.5 * mean.shape[1] * np.log(2 * np.pi)
+        out[fold == k] = -0.5 * np.sum(x * x, axis=0) - constant
+    return out
+
+
+def mix(log_density: Float, fold: Any) -> tuple[Float, Float]:
+    """Return the log of the mixture (s,) with weights from other folds, and weights (k,) from all.
+
+    Parameters
+    ----------
+    log_density : array, shape (s, k)
+    fold : array, shape (s,)
+    """
+    out = np.empty(len(log_density))
+    for k in np.unique(fold):
+        rest = fold != k if np.any(fold != k) else fold == k
+        weights = _log_weights(log_density[rest])
+        out[fold == k] = logsumexp(log_density[fold == k] + weights, axis=1)
+    return out, np.exp(_log_weights(log_density))
+
+
+def _log_weights(log_density: Float) -> Float:
+    """Return the log weights of greatest likelihood, by EM."""
+    weights = np.full(log_density.shape[1], -np.log(log_density.shape[1]))
+    for _ in range(_STEPS):
+        share = log_density + weights
+        share -= logsumexp(share, axis=1, keepdims=True)
+        weights = np.maximum(logsumexp(share, axis=0) - np.log(len(share)), -700.0)
+    return weights

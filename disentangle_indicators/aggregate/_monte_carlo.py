@@ -1,0 +1,148 @@
+"""Points drawn from the aggregated posterior, and means over them with control variates."""
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from disentangle_indicators._array import Float, to_numpy
+from disentangle_indicators.aggregate._marginals import Evaluation
+from disentangle_indicators.moments import Moments
+
+_LOG_2PI = math.log(2 * math.pi)
+
+
+@dataclass(frozen=True)
+class Draw:
+    """Points z (s, d), the rows (s,) whose posteriors they come from, and their log densities.
+
+    `log_own` (s, d) is the log density of the row's own posterior at the point, per latent.
+    """
+
+    rows: Any
+    z: Float
+    log_own: Float
+
+
+def draw(mean: Float, var: Float, points: int, rng: np.random.Generator) -> Draw:
+    """Draw points from the mixture, from each component as often as from any other but for one."""
+    n, d = mean.shape
+    whole = np.tile(np.arange(n), points // n)
+    rows = np.concatenate([whole, rng.permutation(n)[: points % n]])
+    noise = rng.standard_normal((points, d))
+    z = mean[rows] + np.sqrt(var[rows]) * noise
+    return Draw(rows, z, -0.5 * (noise * noise + np.log(var[rows]) + _LOG_2PI))
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A mean over points, its Monte Carlo error, and its error as a value of the population."""
+
+    value: float
+    error: float
+    population_error: float
+
+
+@dataclass(frozen=True)
+class Controls:
+    """Functions of the points whose means over the mixture are known, less these means.
+
+    They are, up to factors, the log densities of the point's own posterior, of the prior, of q*,
+    of the Gaussian with all covariances, and of the product of marginals. `x` (s, k) are their
+    values at the points and `rows` (p, k) their expectations under the posteriors of the picked
+    rows; `point_codes` (s,) and `row_codes` (p,) say which of them belong to one draw of the
+    population. Three of the log densities (s,) are kept as they are.
+    """
+
+    log_own: Float
+    log_prior: Float
+    log_marginals: Float
+    x: Float
+    rows: Float
+    n: int
+    point_rows: Any
+    point_codes: Any
+    row_codes: Any
+
+    @classmethod
+    def of(
+        cls,
+        points: Draw,
+        log_marginals: Float,
+        moments: Moments,
+        exact: Evaluation,
+        mean: Float,
+        var: Float,
+        codes: Any,
+    ) -> "Controls":
+        """Evaluate the controls at the points, and their expectations under picked rows.
+
+        `log_marginals` (s, d) is the log of each marginal at the points, `codes` (n,) the cluster
+        of each row, None where rows are independent.
+        """
+        codes = np.arange(len(mean)) if codes is None else codes
+        second, centre = to_numpy(moments.second_moment), to_numpy(moments.mean)
+        precision = np.linalg.pinv(to_numpy(moments.covariance), hermitian=True)
+        log_var = np.log(var).sum(axis=1)
+        d = second.size
+
+        def quadratic(z: Float, spread: Float | None = None) -> list[Float]:
+            """Return E sum z^2, E sum z^2 / S and the Mahalanobis square of z about the mean."""
+            v = 0.0 if spread is None else spread
+            x, u = z - centre, z * z + v
+            far = np.sum((x @ precision) * x, axis=1) + np.sum(v * np.diag(precision), axis=-1)
+            return [u.sum(axis=1), (u / second).sum(axis=1), far]
+
+        m, v = mean[exact.picked], var[exact.picked]
+        log_own, log_product = points.log_own.sum(axis=1), log_marginals.sum(axis=1)
+        own = log_own + 0.5 * (d + d * _LOG_2PI + log_var.mean())
+        known = [
+            float(second.sum()),
+            float(d),
+            float(np.sum(precision * to_numpy(moments.covariance))),
+        ]
+        entropy = float(exact.marginals.entropy.sum())
+        x = [own, *(f - k for f, k in zip(quadratic(points.z), known, strict=True))]
+        x.append(log_product + entropy)
+        rows = [-0.5 * (log_var[exact.picked] - log_var.mean())]
+        rows += [f - k for f, k in zip(quadratic(m, v), known, strict=True)]
+        rows.append(entropy - exact.surprise.sum(axis=1))
+        return cls(
+            log_own,
+            -0.5 * np.sum(points.z**2 + _LOG_2PI, axis=1),
+            log_product,
+            np.stack(x, axis=1),
+            np.stack(rows, axis=1),
+            len(mean),
+            points.rows,
+            codes[points.rows],
+            codes[exact.picked],
+        )
+
+    def expectation(self, y: Float) -> Estimate:
+        """Return the mean of y (s,) over the mixture, by regression on the controls."""
+        x = self.x - self.x.mean(axis=0)
+        scale = np.maximum(x.std(axis=0), np.finfo(float).tiny)
+        slope = np.linalg.lstsq(x / scale, y - y.mean(), rcond=1e-10)[0] / scale
+        rest = y - self.x @ slope
+        points = y.size
+        freedom = max(points - 1 - slope.size, 1)
+        centred = rest - rest.mean()
+        if points >= 2 * self.n:  # all rows were drawn: only what varies within them is left
+            count = np.bincount(self.point_rows)
+            centred = rest - (np.bincount(self.point_rows, rest) / count)[self.point_rows]
+            freedom = max(points - self.n - slope.size, 1)
+        error = math.sqrt(float(np.sum(centred * centred)) / (freedom * points))
+        sampled = _clustered(rest, self.point_codes)
+        rows = _clustered(self.rows @ slope, self.row_codes) * math.sqrt(len(self.rows) / self.n)
+        return Estimate(float(rest.mean()), error, math.hypot(max(sampled, error), rows))
+
+
+def _clustered(x: Float, codes: Any) -> float:
+    """Return the standard error of a mean when all entries with one code are one draw."""
+    sums = np.bincount(codes, x - x.mean())
+    count = np.unique(codes).size
+    if count == 1:
+        return math.inf
+    return math.sqrt(count / (count - 1) * float(np.sum(sums * sums))) / x.size
