@@ -21,38 +21,66 @@ def with_error(value: float, error: float | None, digits: int = 3) -> str:
     return f"{text} ± <{least:.{digits}f}" if small else f"{text} ± {error:.{digits}f}"
 
 
-def latent_table(result: Any, most: int = 32) -> Table:
+def latent_table(result: Any, exact: Any = None, most: int = 32, remark: str = "") -> Table:
     """Return the table of latents, the most informative first.
 
     Of more than `most` latents the unused ones fold into one line, and so do those that come
     after twice as many.
+
+    Parameters
+    ----------
+    result : Indicators
+    exact : Marginals, optional
+        Ranks the latents in place of Definition 3, which then stands beside.
+    most : int
+    remark : str
+        Ends the note.
     """
-    information = result.mutual_information_per_latent
+    third = result.mutual_information_per_latent
     errors = result.standard_errors.get("mutual_information_per_latent")
-    order = np.argsort(-information, kind="stable")
+    ranked = third if exact is None else exact.information
+    order = np.argsort(-ranked, kind="stable")
     few = result.d <= most
     shown = [h for h in order if few or result.states[h] != "unused"][: 2 * most]
     folded = order[~np.isin(order, shown)]
     rows = []
     for h in shown:
-        error = None if errors is None else float(errors[h])
+        cells = [str(h)]
+        if exact is not None:
+            error = float(exact.standard_errors["information"][h])
+            cells.append(with_error(float(exact.information[h]), error))
+        cells += [
+            with_error(float(third[h]), None if errors is None else float(errors[h])),
+            f"{result.second_moment[h]:.3f}",
+            f"{result.kl_posterior_prior_per_latent[h]:.3f}",
+            f"{result.mean_variance[h]:.4f}",
+            result.states[h],
+        ]
+        rows.append(tuple(cells))
+    if folded.size:
+        states = sorted({result.states[h] for h in folded})
+        most_info = [f"≤ {x[folded].max():.3f}" for x in (ranked, third)]
         rows.append(
             (
-                str(h),
-                with_error(float(information[h]), error),
-                f"{result.second_moment[h]:.3f}",
-                f"{result.kl_posterior_prior_per_latent[h]:.3f}",
-                f"{result.mean_variance[h]:.4f}",
-                result.states[h],
+                f"{len(folded)} more",
+                *(most_info if exact is not None else most_info[:1]),
+                "",
+                "",
+                "",
+                ", ".join(states),
             )
         )
-    note = "information: Definition 3, an upper bound of I(x; z_h); S: second moment of q(z_h)"
-    if folded.size:
-        most_info = float(information[folded[0]])
-        states = sorted({result.states[h] for h in folded})
-        rows.append((f"{len(folded)} more", f"≤ {most_info:.3f}", "", "", "", ", ".join(states)))
-    columns = ("latent", "information [nats]", "S", "KL [nats]", "Var(mean)", "state")
-    return Table(columns, tuple(rows), title="Latents, by information", note=note)
+    if exact is None:
+        information: tuple[str, ...] = ("information [nats]",)
+        note = "information: Definition 3, an upper bound of I(x; z_h); S: second moment of q(z_h)"
+    else:
+        information = ("I(x; z_h) [nats]", "Def 3 [nats]")
+        note = (
+            f"I(x; z_h): exact for these rows, by quadrature to {max(exact.error, 1e-15):.0e} "
+            "nats; Def 3: an upper bound of it; S: second moment of q(z_h)"
+        )
+    columns = ("latent", *information, "S", "KL [nats]", "Var(mean)", "state")
+    return Table(columns, tuple(rows), title="Latents, by information", note=note + remark)
 
 
 READING = {

@@ -12,6 +12,7 @@ from disentangle_indicators._array import Float, on_host
 from disentangle_indicators._result import Block, Result, Table, plain
 from disentangle_indicators._source import Batches, cluster_codes
 from disentangle_indicators._tables import with_error
+from disentangle_indicators.aggregate._joint import in_words, span
 from disentangle_indicators.evaluate import Indicators
 from disentangle_indicators.means import EXPORT, MeansOnly
 from disentangle_indicators.scorecard import Scorecard
@@ -25,6 +26,17 @@ __all__ = ["Comparison", "compare"]
 COUNTS = ("n", "d", "used", "weak", "unused", "active_units")
 SHOWN = (*TOTALS, "kl_q_star_prior", "gaussian_total_correlation")
 DEFINED = ("Def 1", "Def 2", "Def 4")
+EXACT = {
+    "total_information": "sum of I(x; z_h)",
+    "total_kl_prior": "sum of KL(q(z_h) || p)",
+    "total_looseness": "sum of J_h",
+}
+JOINT = {
+    "mutual_information": "I(x; z)",
+    "total_correlation": "total correlation",
+    "kl_aggregate_prior": "KL(q(z) || p)",
+}
+JOINT_ENDS = tuple(f"{name}_{end}" for name in JOINT for end in ("low", "high"))
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -72,7 +84,13 @@ class Comparison(Result):
         for card in self.cards:
             row = {"name": card.name} | {x: getattr(card.result, x, None) for x in names}
             errors = getattr(card.result, "standard_errors", {})
-            rows.append(row | {f"{x}_se": errors.get(x) for x in names if x in errors})
+            row |= {f"{x}_se": errors.get(x) for x in names if x in errors}
+            for part, parts in ((card.marginals, EXACT), (card.joint, JOINT_ENDS)):
+                prefix = "joint_" if parts is JOINT_ENDS else "marginals_"
+                if part is not None:
+                    row |= {f"{prefix}{x}": getattr(part, x) for x in parts}
+                    row |= {f"{prefix}{x}_se": part.standard_errors.get(x) for x in parts}
+            rows.append(row)
         return pd.DataFrame(rows)
 
     def blocks(self) -> list[Block]:
@@ -81,12 +99,35 @@ class Comparison(Result):
         used = {name: card.verdict["USED"] for name, card in zip(names, self.cards, strict=True)}
         shown = (*COUNTS, *SHOWN)
         rows = [(x, *(_cell(card, x) for card in self.cards)) for x in shown]
+        rows += self._exact_rows()
         table = Table(("", *names), tuple(rows), title="Side by side (nats)")
         if len(names) > 4:
-            short = ("n", "d", "used", "weak", "unused", "active", *DEFINED, "Def 5", "Gauss. TC")
+            short = ["n", "d", "used", "weak", "unused", "active", *DEFINED, "Def 5", "Gauss. TC"]
+            short += [row[0] for row in rows[len(shown) :]]
             lines = zip(names, *(row[1:] for row in rows), strict=True)
             table = Table(("", *short), tuple(lines), title="Side by side (nats)")
         return [used, table, *self._difference_table(names), *self._missing()]
+
+    def _exact_rows(self) -> list[tuple[str, ...]]:
+        """Rows on the aggregated posterior itself, where any of the cards has them."""
+        rows = []
+        if any(card.marginals is not None for card in self.cards):
+            for x, label in EXACT.items():
+                cells = (
+                    "-"
+                    if card.marginals is None
+                    else with_error(getattr(card.marginals, x), card.marginals.standard_errors[x])
+                    for card in self.cards
+                )
+                rows.append((label, *cells))
+        if any(card.joint is not None for card in self.cards):
+            for x, label in JOINT.items():
+                cells = (
+                    "-" if card.joint is None else in_words(span(card.joint, x))
+                    for card in self.cards
+                )
+                rows.append((label, *cells))
+        return rows
 
     def _missing(self) -> list[Block]:
         means_only = any(isinstance(card.result, MeansOnly) for card in self.cards)

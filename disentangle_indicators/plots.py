@@ -5,13 +5,14 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from disentangle_indicators._array import as_pair, to_numpy
 from disentangle_indicators._files import atomic
 from disentangle_indicators.evaluate import Indicators
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-__all__ = ["pulse", "save"]
+__all__ = ["marginal", "pulse", "save"]
 
 COLOURS = {
     "near-deterministic": "#d62728",
@@ -49,6 +50,7 @@ def pulse(result: Any, ax: "Axes | None" = None) -> "Axes":
     >>> ax.get_ylabel()
     'information [nats]'
     """
+    exact = getattr(result, "marginals", None)
     result = getattr(result, "result", result)
     if ax is None:
         from matplotlib.figure import Figure
@@ -67,9 +69,16 @@ def pulse(result: Any, ax: "Axes | None" = None) -> "Axes":
     lower, upper = below, ax.inset_axes((0.0, 0.4, 1.0, 0.6), sharex=below)
     ax.set_axis_off()
     title = f"{result.used} of {result.d} latents used, n = {result.n}"
-    upper.set_title(title, fontsize=11, pad=20)
-    errors = result.standard_errors.get("mutual_information_per_latent")
-    _stems(upper, latents, result.mutual_information_per_latent, result.states, errors)
+    upper.set_title(title, fontsize=11, pad=20 if exact is None else 32)
+    third = result.mutual_information_per_latent
+    if exact is None:
+        errors = result.standard_errors.get("mutual_information_per_latent")
+        _stems(upper, latents, third, result.states, errors)
+    else:
+        errors = exact.standard_errors["information"]
+        _stems(upper, latents, exact.information, result.states, errors)
+        size = max(8.0, min(36.0, 1200 / result.d))
+        upper.scatter(latents, third, s=size, facecolors="none", edgecolors="black", lw=0.8)
     upper.axhline(result.threshold, color="black", lw=0.8, ls="--")
     upper.set_ylabel("information [nats]")
     upper.set_ylim(bottom=0)
@@ -84,8 +93,74 @@ def pulse(result: Any, ax: "Axes | None" = None) -> "Axes":
         result.states,
         result.d,
         f"used above {result.threshold:g} nats; bars ± 2 standard errors",
+        "" if exact is None else "Definition 3, an upper bound",
     )
     return upper
+
+
+def marginal(mean: Any, var: Any, latent: int, ax: "Axes | None" = None) -> "Axes":
+    """Draw the aggregated posterior of one latent beside the prior and q*.
+
+    Parameters
+    ----------
+    mean, var : array, shape (n, d)
+        Means and variances of the posteriors, in units of the prior N(0, 1).
+    latent : int
+    ax : matplotlib axes, optional
+        A new figure by default.
+
+    Returns
+    -------
+    matplotlib axes
+
+    Raises
+    ------
+    ValueError
+        As :func:`disentangle_indicators.aggregate.marginals`, and on a latent that is not there.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import matplotlib
+    >>> matplotlib.use("Agg")
+    >>> ax = marginal(np.array([[1.0], [-1.0]]), np.full((2, 1), 0.1), 0)
+    >>> [line.get_label() for line in ax.lines]
+    ['aggregated posterior', 'q*, its Gaussian of Definition 3', 'prior']
+    """
+    from disentangle_indicators.aggregate._marginals import evaluate
+
+    _, mean, var = as_pair(mean, var)
+    if not 0 <= latent < mean.shape[-1]:
+        raise ValueError(f"latent must be from 0 to {mean.shape[-1] - 1}; got {latent}")
+    mean, var = (to_numpy(x[:, latent : latent + 1]) for x in (mean, var))
+    second = float(np.mean(mean**2 + var))
+    reach = 4 * max(1.0, np.sqrt(second))
+    z = np.linspace(min(mean.min(), -reach), max(mean.max(), reach), 2001)
+    exact = evaluate(mean, var, z[:, None])
+    if ax is None:
+        from matplotlib.figure import Figure
+
+        ax = Figure(figsize=(6.0, 3.5), layout="constrained").add_subplot()
+    ax.fill_between(z, exact.density[:, 0], color=COLOURS["used"], alpha=0.25)
+    ax.plot(z, exact.density[:, 0], color=COLOURS["used"], label="aggregated posterior")
+    for v, style, label in (
+        (second, "-", "q*, its Gaussian of Definition 3"),
+        (1.0, "--", "prior"),
+    ):
+        density = np.exp(-0.5 * z * z / v) / np.sqrt(2 * np.pi * v)
+        ax.plot(z, density, color="black", ls=style, lw=0.9, label=label)
+    information, loose = (
+        float(x[0]) for x in (exact.marginals.information, exact.marginals.looseness)
+    )
+    ax.set_title(
+        f"latent {latent}: I(x; z) = {information:.3f} nats, Definition 3 = "
+        f"{information + loose:.3f}",
+        fontsize=11,
+    )
+    ax.set(xlabel=f"z[{latent}]", ylabel="density", ylim=(0, None))
+    ax.spines[["top", "right"]].set_visible(False)
+    ax.legend(fontsize=8, frameon=False)
+    return ax
 
 
 def _stems(ax: "Axes", x: Any, height: Any, states: tuple[str, ...], errors: Any = None) -> None:
@@ -96,7 +171,7 @@ def _stems(ax: "Axes", x: Any, height: Any, states: tuple[str, ...], errors: Any
         ax.errorbar(x, height, yerr=2 * errors, fmt="none", ecolor="black", elinewidth=0.8)
 
 
-def _finish(ax: "Axes", states: tuple[str, ...], d: int, line: str = "") -> None:
+def _finish(ax: "Axes", states: tuple[str, ...], d: int, line: str = "", ring: str = "") -> None:
     from matplotlib.lines import Line2D
     from matplotlib.ticker import MaxNLocator
 
@@ -110,6 +185,8 @@ def _finish(ax: "Axes", states: tuple[str, ...], d: int, line: str = "") -> None
     handles = [Line2D([], [], marker="o", ls="", color=COLOURS[s], label=s) for s in seen]
     if line:
         handles.append(Line2D([], [], color="black", lw=0.8, ls="--", label=line))
+    if ring:
+        handles.append(Line2D([], [], marker="o", ls="", mfc="none", color="black", label=ring))
     if handles:
         ax.legend(
             handles=handles,
@@ -117,7 +194,7 @@ def _finish(ax: "Axes", states: tuple[str, ...], d: int, line: str = "") -> None
             bbox_to_anchor=(0.0, 1.0),
             borderaxespad=0.2,
             fontsize=8,
-            ncols=len(handles),
+            ncols=len(handles) if not ring else (len(handles) + 1) // 2,
             frameon=False,
         )
 

@@ -17,6 +17,12 @@ from disentangle_indicators._array import (
 )
 from disentangle_indicators._result import Block, Result, plain
 from disentangle_indicators._source import Batches, as_batches, in_prior_units
+from disentangle_indicators._tables import definition_table, latent_table
+from disentangle_indicators.aggregate import Certificate, Joint, Marginals
+from disentangle_indicators.aggregate import certify as certify_
+from disentangle_indicators.aggregate import joint as joint_
+from disentangle_indicators.aggregate import marginals as marginals_
+from disentangle_indicators.aggregate._marginals import Progress
 from disentangle_indicators.evaluate import Indicators, indicators
 from disentangle_indicators.means import MeansOnly, means_only
 from disentangle_indicators.states import USED
@@ -29,6 +35,9 @@ __all__ = ["Scorecard", "score"]
 
 _ROWS = 1 << 16
 
+LARGE = 10_000_000
+"""Numbers (n d) above which the exact marginals are left out unless asked for: ten seconds."""
+
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Scorecard(Result):
@@ -36,7 +45,9 @@ class Scorecard(Result):
 
     `verdict` maps USED, PRIOR and TRUST to one sentence each. `result` is an
     :class:`Indicators`, or a :class:`MeansOnly` where no variances were given; its fields can be
-    read from the scorecard itself. `factors` says what ground truth came along. `batches` gives
+    read from the scorecard itself. `marginals`, `joint` and `certificate` describe the aggregated
+    posterior itself, and are None where they were left out; `left_out` says why the marginals
+    were, unless that was asked for. `factors` says what ground truth came along. `batches` gives
     the encodings once more, in units of the prior, and `clusters` is what was given.
 
     Examples
@@ -53,6 +64,10 @@ class Scorecard(Result):
     source: str
     verdict: dict[str, str]
     result: Indicators | MeansOnly
+    marginals: Marginals | None
+    joint: Joint | None
+    certificate: Certificate | None
+    left_out: str
     factors: tuple[dict[str, Any], ...]
     notes: tuple[str, ...]
     batches: Batches | None
@@ -80,19 +95,49 @@ class Scorecard(Result):
             "name": self.name,
             "source": self.source,
             "verdict": dict(self.verdict),
+            **{name: _part(getattr(self, name)) for name in PARTS},
             "factors": plain(self.factors),
             "notes": list(self.notes),
         }
 
     def to_frame(self) -> "pd.DataFrame":
         """Return a data frame with one row per latent."""
-        return self.result.to_frame()
+        frame = self.result.to_frame()
+        if self.marginals is not None:
+            for name in ("information", "kl_prior", "looseness", "entropy"):
+                frame[f"marginal_{name}"] = getattr(self.marginals, name)
+                frame[f"marginal_{name}_se"] = self.marginals.standard_errors[name]
+        return frame
 
     def blocks(self) -> list[Block]:
         """Return the verdict, then the tables."""
         head = "\n".join(line for line in (self.name, self.source) if line)
-        blocks = [self.verdict, *self.result.blocks(), *_factor_line(self.factors)]
+        tables = self.result.blocks()
+        if isinstance(self.result, Indicators):
+            remark = f"; {self.left_out}" if self.left_out else ""
+            tables = [
+                latent_table(self.result, self.marginals, remark=remark),
+                definition_table(self.result),
+            ]
+        for part in (self.joint, self.certificate):
+            tables += [] if part is None else part.blocks()
+        blocks = [self.verdict, *tables, *_factor_line(self.factors)]
         return [head, *blocks] if head else blocks
+
+
+PARTS = ("marginals", "joint", "certificate")
+
+LEFT_OUT = (
+    f"exact marginals left out, as for all above {LARGE:,} numbers: ask with --marginals, or "
+    "score(marginals=True)"
+)
+
+
+def _part(part: Result | None) -> Any:
+    """Return a part as plain values, the marginals once only."""
+    if part is None:
+        return None
+    return {name: value for name, value in part.to_dict().items() if name != "marginals"}
 
 
 def score(
@@ -110,7 +155,13 @@ def score(
     threshold: float = USED,
     prior_mean: Any = 0.0,
     prior_var: Any = 1.0,
+    marginals: bool | None = None,
+    joint: bool = False,
+    certify: bool = False,
+    points: int = 4096,
+    rng: np.random.Generator | int = 0,
     threads: int = 1,
+    progress: Progress | None = None,
     name: str = "",
     source: str = "",
     notes: Iterable[str] = (),
@@ -138,8 +189,19 @@ def score(
         Least information of a used latent, in nats.
     prior_mean, prior_var : float or array, shape (d,)
         The Gaussian prior; results are in its units.
+    marginals : bool, optional
+        Whether to compute the exact marginals of the aggregated posterior, which rank the
+        latents. By default up to n d = 10,000,000, about ten seconds.
+    joint : bool
+        Whether to estimate I(x; z), the total correlation and KL(q(z) || p) as well.
+    certify : bool
+        Whether to bound I(x; z) of these rows by sums over all pairs, at a cost of n^2 d.
+    points, rng : int, numpy.random.Generator or int
+        Monte Carlo points of the joint, and their seed.
     threads : int
-        Threads over blocks of rows.
+        Threads over blocks of rows, and over latents.
+    progress : callable, optional
+        Wraps loops, given an iterable, a description and its length.
     name, source : str
         What to call the encodings, and where they come from; printed and stored.
     notes : iterable of str
@@ -154,7 +216,8 @@ def score(
     ------
     ValueError
         On more than one scale, on arrays that do not belong together, and on entries that are
-        not finite or variances that are not positive; the message names the first one.
+        not finite or variances that are not positive; the message names the first one. Also when
+        the joint is asked for and there are no variances.
 
     Examples
     --------
@@ -174,29 +237,73 @@ def score(
     first_mean, first_var = next(iter(batches()), (None, None))
     if first_mean is None:
         raise ValueError("there is no batch to score")
-    result: Indicators | MeansOnly
-    source_units: Batches | None = None
     if first_var is None:
-        result = means_only(batches, prior_mean, prior_var)
-    else:
-        source_units = in_prior_units(batches, prior_mean, prior_var)
-        result = indicators(
-            batches=source_units,
-            covariance=True,
-            clusters=clusters,
-            threshold=threshold,
-            threads=threads,
+        for asked, what in ((marginals, "marginals"), (joint, "joint"), (certify, "certify")):
+            if asked:
+                raise ValueError(f"{what} needs the posterior variances; there are means only")
+        means = means_only(batches, prior_mean, prior_var)
+        return Scorecard(
+            name,
+            source,
+            verdict(means),
+            means,
+            None,
+            None,
+            None,
+            "",
+            _describe(factors, factor_names, labels, means.n),
+            tuple(notes),
+            None,
+            clusters,
         )
+    batches = in_prior_units(batches, prior_mean, prior_var)
+    result = indicators(
+        batches=batches, covariance=True, clusters=clusters, threshold=threshold, threads=threads
+    )
+    exact, together, certificate, left_out = None, None, None, ""
+    wanted = result.n * result.d <= LARGE if marginals is None else marginals
+    if wanted or joint or certify:
+        mean, var = _gather(batches)
+        common: dict[str, Any] = {"progress": progress}
+        if joint:
+            together = joint_(
+                mean, var, rng=rng, points=points, clusters=clusters, threads=threads, **common
+            )
+            exact = together.marginals
+        elif wanted:
+            try:
+                exact = marginals_(mean, var, clusters=clusters, threads=threads, **common)
+            except ValueError as error:
+                if marginals:
+                    raise
+                left_out = f"exact marginals left out: {error}"
+        if certify:
+            certificate = certify_(mean, var, **common)
+    elif marginals is None:
+        left_out = LEFT_OUT
     return Scorecard(
         name=name,
         source=source,
-        verdict=verdict(result),
+        verdict=verdict(result, exact, together),
         result=result,
+        marginals=exact,
+        joint=together,
+        certificate=certificate,
+        left_out=left_out,
         factors=_describe(factors, factor_names, labels, result.n),
         notes=tuple(notes),
-        batches=source_units,
+        batches=batches,
         clusters=clusters,
     )
+
+
+def _gather(batches: Batches) -> tuple[Array, Array]:
+    """Return the means and variances of all batches, on their device."""
+    pairs = [as_pair(mean, var) for mean, var in batches()]
+    xp = pairs[0][0]
+    if len(pairs) == 1:
+        return pairs[0][1:]
+    return xp.concat([mean for _, mean, _ in pairs]), xp.concat([var for *_, var in pairs])
 
 
 def _array_batches(mean: Array, values: Array, scale: str) -> Batches:

@@ -5,6 +5,8 @@ import math
 import numpy as np
 
 from disentangle_indicators._tables import with_error
+from disentangle_indicators.aggregate import Joint, Marginals
+from disentangle_indicators.aggregate._joint import in_words, span
 from disentangle_indicators.evaluate import ACTIVE_UNIT, Indicators
 from disentangle_indicators.means import MeansOnly
 from disentangle_indicators.states import NEAR_DETERMINISTIC
@@ -17,12 +19,22 @@ FEW = 10
 OFFSET = "offset (above it only because the mean is off zero)"
 
 
-def verdict(result: Indicators | MeansOnly) -> dict[str, str]:
+LOOSE = 0.05
+"""Nats by which Definition 3 may exceed I(x; z_h) before the latent is named."""
+
+
+def verdict(
+    result: Indicators | MeansOnly, exact: Marginals | None = None, joint: Joint | None = None
+) -> dict[str, str]:
     """Say in three sentences what is used, how far the prior is, and what to trust.
 
     Parameters
     ----------
     result : Indicators or MeansOnly
+    exact : Marginals, optional
+        What is known of the aggregated posterior of each latent.
+    joint : Joint, optional
+        What is known of that of all latents.
 
     Returns
     -------
@@ -45,10 +57,14 @@ def verdict(result: Indicators | MeansOnly) -> dict[str, str]:
             "TRUST": "The variances of the means are plain averages over "
             f"{result.n} rows; Definitions 1-7 cannot be had from means only.",
         }
-    return {"USED": _used(result), "PRIOR": _prior(result), "TRUST": _trust(result)}
+    return {
+        "USED": _used(result, exact),
+        "PRIOR": _prior(result, exact, joint),
+        "TRUST": _trust(result, exact, joint),
+    }
 
 
-def _used(r: Indicators) -> str:
+def _used(r: Indicators, exact: Marginals | None) -> str:
     if r.n == 1:
         return "One row cannot show which latents are used: information is in how rows differ."
     low, high = r.used_range
@@ -65,6 +81,8 @@ def _used(r: Indicators) -> str:
     verb = "carries" if r.used == 1 else "carry"
     latents = "latent" if r.d == 1 else "latents"
     text = f"{r.used} of {r.d} {latents} {verb} more than {r.threshold:g} nats ({holds})"
+    if exact is not None and (count := int(np.sum(exact.information > r.threshold))) != r.used:
+        text += f", {count} by the exact I(x; z_h)"
     counts = ((r.weak, "weak"), (r.offset, OFFSET), (r.unused, "unused"))
     rest = [f"{k} {word}" for k, word in counts if k]
     if r.unused == r.d:
@@ -81,18 +99,29 @@ def _used(r: Indicators) -> str:
     return f"{text}."
 
 
-def _prior(r: Indicators) -> str:
+def _prior(r: Indicators, exact: Marginals | None, joint: Joint | None) -> str:
     if r.n == 1:
         return "One row has no aggregated posterior to compare with the prior."
     error = r.standard_errors.get("kl_aggregate_prior")
     value = with_error(r.kl_aggregate_prior, error, 4)
-    text = f"KL(q(z) || p) ≥ {value} nats by Definition 4, which sees second moments only"
+    fourth = f"Definition 4, which sees second moments only, says {value}"
     chance = r.chance.get("kl_aggregate_prior", 0.0)
     if r.kl_aggregate_prior < 2 * chance:
-        text += f" (a perfect match shows about {chance:.2g} at this n)"
-    text += _with_correlation(r)
-    text += f"; ≤ {r.kl_posterior_prior:.3f}, Definition 1, as if the code held no information"
-    text += "; shape and further dependence are not known"
+        fourth += f" (a perfect match shows about {chance:.2g} at this n)"
+    rate = f"≤ {r.kl_posterior_prior:.3f}, Definition 1, as if the code held no information"
+    if joint is not None and exact is not None:
+        text = f"{_joint_prior(joint)}; {_exact_prior(exact)} in the marginals alone; {fourth}"
+    elif exact is not None:
+        text = f"KL(q(z) || p) ≥ {_exact_prior(exact)} in the marginals alone; {fourth}"
+        text += (
+            f"{_with_correlation(r, exact)}; {rate}; how dependent the latents are is not known"
+        )
+        text += " (--joint)"
+    else:
+        text = f"KL(q(z) || p) ≥ {value} nats by Definition 4, which sees second moments only"
+        if r.kl_aggregate_prior < 2 * chance:
+            text += f" (a perfect match shows about {chance:.2g} at this n)"
+        text += f"{_with_correlation(r)}; {rate}; shape and further dependence are not known"
     if r.kl_aggregate_prior > r.d or np.all(r.posterior_variance > 1.5):
         text += (
             ". This far is usual for another prior, swapped arrays or a wrong scale, and not for "
@@ -101,26 +130,40 @@ def _prior(r: Indicators) -> str:
     return f"{text}."
 
 
-def _with_correlation(r: Indicators) -> str:
+def _exact_prior(exact: Marginals) -> str:
+    return with_error(exact.total_kl_prior, exact.standard_errors["total_kl_prior"]) + " nats"
+
+
+def _joint_prior(joint: Joint) -> str:
+    errors = joint.standard_errors
+    if not joint.saturated:
+        value = with_error(joint.kl_aggregate_prior, errors["kl_aggregate_prior"])
+        return f"KL(q(z) || p) = {value} nats for these rows, by Monte Carlo"
+    return (
+        f"KL(q(z) || p) of the population is in {in_words(span(joint, 'kl_aggregate_prior'))} nats"
+    )
+
+
+def _with_correlation(r: Indicators, exact: Marginals | None = None) -> str:
     """Give the bound that counts mean and correlation, less what chance adds to it."""
     value, chance = r.kl_aggregate_prior_full_mean, r.chance.get("kl_aggregate_prior_full_mean")
     if value is None or chance is None or r.n < FEW * r.d:
         return ""
     error = r.standard_errors.get("kl_aggregate_prior_full_mean", 0.0)
-    if value - chance - 2 * error <= r.kl_aggregate_prior:
+    known = r.kl_aggregate_prior if exact is None else exact.total_kl_prior
+    if value - chance - 2 * error <= known:
         return ""
     return f"; ≥ {with_error(value - chance, error, 4)} with mean and correlation"
 
 
-def _trust(r: Indicators) -> str:
+def _trust(r: Indicators, exact: Marginals | None, joint: Joint | None) -> str:
     draws = r.n if r.n_clusters is None else r.n_clusters
     if r.n == 1:
         return "Nothing here can be trusted: every number is that of the one row."
     good = "good within their errors"
     if draws < 30:
         good = f"but of {draws} draws the errors themselves are guesses"
-    bounds = "Definitions 2 and 3 are upper bounds of the information"
-    clauses = [f"Definition 1 and S are plain averages, {good}", bounds]
+    clauses = [f"Definition 1 and S are plain averages, {good}", _looseness(r, exact)]
     if r.n < FEW * r.d:
         clauses.append(f"{r.n} rows are few for {r.d} latents: do not trust covariances")
     offset = r.mutual_information - r.upper_bounds.get("factorised-mean", r.mutual_information)
@@ -133,9 +176,41 @@ def _trust(r: Indicators) -> str:
             f"{over} of the latents would carry more than log n = {limit:.2f} nats, which these "
             "rows cannot show"
         )
-    elif r.mutual_information > limit:
+    if joint is not None:
+        clauses.append(_joint_information(joint))
+    elif r.mutual_information > limit and not over:
         clauses.append(
             f"Definition 2 is beyond log n = {limit:.2f} nats, the most that these rows can show: "
             "compare models by it, do not read it as I(x; z)"
         )
     return "; ".join(clauses) + "."
+
+
+def _looseness(r: Indicators, exact: Marginals | None) -> str:
+    """Say by how much Definition 3 exceeds what is carried, where that is known."""
+    bounds = "Definitions 2 and 3 are upper bounds of the information"
+    if exact is None:
+        return bounds
+    worst = int(np.argmax(exact.looseness))
+    third = float(r.mutual_information_per_latent[worst])
+    if exact.looseness[worst] <= LOOSE:
+        return f"{bounds}, Definition 3 by at most {max(exact.looseness[worst], 0.001):.3f} nats"
+    return (
+        f"{bounds}: latent {worst} shows {third:.3f} in Definition 3 and carries "
+        f"{exact.information[worst]:.3f}, and the shapes of all marginals make up "
+        f"{exact.total_looseness:.3f} of Definition 2"
+    )
+
+
+def _joint_information(joint: Joint) -> str:
+    errors = joint.standard_errors
+    if not joint.saturated:
+        value = with_error(joint.mutual_information, errors["mutual_information"])
+        return f"I(x; z) of these rows is {value} nats, by Monte Carlo"
+    text = (
+        f"I(x; z) is only known to be in {in_words(span(joint, 'mutual_information'))} nats, "
+        f"because {joint.n} rows show no more than log n = {math.log(joint.n):.2f}"
+    )
+    if joint.mutual_information_high is None:
+        text += " and clusters forbid an upper end"
+    return text

@@ -38,8 +38,14 @@ def stems(ax):
 
 
 def dots(ax):
-    (found,) = [artist for artist in ax.collections if isinstance(artist, PathCollection)]
+    found, *_ = [artist for artist in ax.collections if isinstance(artist, PathCollection)]
     return found
+
+
+def rings(ax):
+    """The height of each ring."""
+    _, found = [artist for artist in ax.collections if isinstance(artist, PathCollection)]
+    return found.get_offsets()[:, 1]
 
 
 def halves(ax):
@@ -51,8 +57,11 @@ def halves(ax):
 def test_heights_are_information_above_and_second_moment_below(d):
     result = card(d)
     upper, lower = halves(pulse(result))
-    np.testing.assert_allclose(stems(upper), result.mutual_information_per_latent)
+    np.testing.assert_allclose(stems(upper), result.marginals.information)
+    np.testing.assert_allclose(rings(upper), result.mutual_information_per_latent)
     np.testing.assert_allclose(stems(lower), result.second_moment)
+    bare, _ = halves(pulse(result.result))
+    np.testing.assert_allclose(stems(bare), result.mutual_information_per_latent)
     np.testing.assert_allclose(dots(upper).get_offsets()[:, 0], np.arange(d))
     assert lower.get_ylim()[0] > lower.get_ylim()[1] == 0
     assert lower.get_ylim()[0] >= result.second_moment.max()
@@ -75,7 +84,10 @@ def test_colours_are_states_and_are_explained():
     drawn = [to_hex(colour) for colour in dots(upper).get_facecolors()]
     assert drawn == [COLOURS[state] for state in result.states]
     legend = [text.get_text() for text in upper.get_legend().get_texts()]
-    assert legend == ["used", "weak", "unused", "used above 0.3 nats; bars ± 2 standard errors"]
+    line = "used above 0.3 nats; bars ± 2 standard errors"
+    assert legend == ["used", "weak", "unused", line, "Definition 3, an upper bound"]
+    bare = pulse(result.result).get_legend().get_texts()
+    assert [text.get_text() for text in bare] == ["used", "weak", "unused", line]
     heights = [line.get_ydata()[0] for line in upper.lines]
     assert 0.3 in heights
 
@@ -105,11 +117,14 @@ def bars(ax):
 
 def test_error_bars_are_two_standard_errors():
     result = card()
-    (bar,) = bars(pulse(result))
-    segments = bar.lines[2][0].get_segments()
-    half = [(segment[1, 1] - segment[0, 1]) / 2 for segment in segments]
-    expected = 2 * result.standard_errors["mutual_information_per_latent"]
-    np.testing.assert_allclose(half, expected, atol=1e-12)
+    for drawn, errors in (
+        (result, result.marginals.standard_errors["information"]),
+        (result.result, result.standard_errors["mutual_information_per_latent"]),
+    ):
+        (bar,) = bars(pulse(drawn))
+        segments = bar.lines[2][0].get_segments()
+        half = [(segment[1, 1] - segment[0, 1]) / 2 for segment in segments]
+        np.testing.assert_allclose(half, 2 * errors, atol=1e-12)
 
 
 def test_without_errors_there_are_no_bars():

@@ -52,6 +52,27 @@ _LONG = 30_000_000
     help="Variance of the prior, likewise.",
 )
 @click.option(
+    "--marginals/--no-marginals",
+    default=None,
+    help="Exact marginals of the aggregated posterior  [default: up to 10,000,000 numbers].",
+)
+@click.option(
+    "--joint",
+    is_flag=True,
+    help="Also I(x; z), total correlation and KL(q(z) || p) of all latents.",
+)
+@click.option(
+    "--points",
+    type=click.IntRange(min=100),
+    default=4096,
+    show_default=True,
+    help="Monte Carlo points of --joint.",
+)
+@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Of them.")
+@click.option(
+    "--certify", is_flag=True, help="Also certain bounds of I(x; z), from all pairs of rows."
+)
+@click.option(
     "--paired/--no-paired",
     default=None,
     help="Several files: whether the rows are the same inputs  [default: if labels or factors agree].",
@@ -171,7 +192,13 @@ def _score_one(
         threshold=options["threshold"],
         prior_mean=options["prior_mean"],
         prior_var=options["prior_var"],
+        marginals=options["marginals"],
+        joint=options["joint"],
+        certify=options["certify"],
+        points=options["points"],
+        rng=options["seed"],
         threads=options["threads"],
+        progress=None if quiet else _bar,
         name=str(encoded.path),
         source=encoded.describe(),
         notes=encoded.notes,
@@ -179,6 +206,23 @@ def _score_one(
     if not quiet:
         say_notes(encoded.notes, path if several else None)
     return card, encoded
+
+
+def _bar(steps: Iterable[Any], description: str, total: int) -> Iterator[Any]:
+    """Show a bar on stderr while the steps of a long computation go by, if they take long."""
+    from time import monotonic
+
+    from rich.console import Console
+    from rich.progress import Progress
+
+    console = Console(stderr=True)
+    start, shown = monotonic(), False
+    with Progress(console=console, transient=True, disable=not console.is_terminal) as progress:
+        bar = progress.add_task(description, total=total, visible=False)
+        for step in steps:
+            yield step
+            shown = shown or monotonic() - start > 0.5
+            progress.update(bar, advance=1, visible=shown)
 
 
 def _with_progress(encoded: "Encodings", quiet: bool) -> Callable[[], Iterable[Any]]:

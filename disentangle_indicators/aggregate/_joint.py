@@ -18,7 +18,7 @@ weights fitted on other rows.
 """
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -56,6 +56,8 @@ class Joint(Result):
     ----------
     n, d, points : int
         Rows, latents, and points of each of the two Monte Carlo runs.
+    seed : int or None
+        The seed, where one was given.
     mutual_information, total_correlation, kl_aggregate_prior : float
         I(x; z), TC and KL(q(z) || p) of the empirical mixture: I from one set of points, TC and
         KL(q(z) || p) from another.
@@ -103,6 +105,7 @@ class Joint(Result):
     n: int
     d: int
     points: int
+    seed: int | None
     mutual_information: float
     total_correlation: float
     kl_aggregate_prior: float
@@ -195,6 +198,7 @@ def joint(
     like, precision = mean, precision or precision_of(xp, mean)
     if precision not in TOLERANCE:
         raise ValueError(f"precision must be one of {', '.join(TOLERANCE)}; got {precision!r}")
+    seed = None if isinstance(rng, np.random.Generator) else int(rng)
     rng = np.random.default_rng(rng)
     keep_freed_memory()
     moments = Moments.of(mean, var, covariance=True)
@@ -242,6 +246,7 @@ def joint(
     return _assemble(
         moments,
         points,
+        seed,
         exact.marginals,
         Controls.of(one, marginals_one, moments, exact, mean, var, codes),
         Controls.of(two, marginals_two, moments, exact, mean, var, codes),
@@ -256,6 +261,7 @@ def joint(
 def joint_table(r: Joint) -> Table:
     """Return the table of I, TC, KL(q(z) || p) and of where Definition 2 less I comes from."""
     errors, m = r.standard_errors, r.marginals
+    rest = [None if end is None else end - r.correlation for end in span(r, "total_correlation")]
     rows = [
         _row(r, "I(x; z)", "mutual_information"),
         _row(r, "total correlation", "total_correlation"),
@@ -275,49 +281,48 @@ def joint_table(r: Joint) -> Table:
             with_error(r.shape, m.standard_errors["total_looseness"]),
             "exact: marginals that are not Gaussian",
         ),
-        ("  correlation", f"{r.correlation:.3f}", "total correlation that a Gaussian would have"),
-        (
-            "  other dependence",
-            _span(r.rest_low, r.rest_high),
-            "the rest of the total correlation; may be negative",
-        ),
+        ("  correlation", f"{r.correlation:.3f}", "total correlation if q(z) were Gaussian"),
+        ("  other dependence", in_words(rest), "the rest of it; may be negative"),
         (
             "check of the sum",
             with_error(r.residual, errors["residual"]),
             "Def 1 - I - TC - sum of KL: 0 within its error",
         ),
     ]
+    seed = "" if r.seed is None else f", seed {r.seed}"
     note = (
-        f"nats; Monte Carlo with 2 x {r.points} points, ± one standard error; saturation exp(I)/n "
-        f"= {r.saturation:.2g}"
+        f"nats; Monte Carlo with 2 x {r.points} points{seed}; ± one standard error; ranges are of "
+        "the population, hold in expectation, and include two standard errors; saturation "
+        f"exp(I)/n = {r.saturation:.2g}"
     )
     if r.saturated:
         note += (
             f": the posteriors of these {r.n} rows hardly overlap, so that I(x; z) of the rows is "
-            f"mostly log n = {math.log(r.n):.2f}, and TC what it leaves; ranges are those of the "
-            "population, whose ends hold in expectation"
+            f"mostly log n = {math.log(r.n):.2f}, and TC what it leaves; only ranges are given"
         )
     return Table(("quantity", "value [nats]", "how to read it"), tuple(rows), "Joint", note)
 
 
 def _row(r: Joint, label: str, name: str) -> tuple[str, str, str]:
-    errors = r.standard_errors
-    low, high = getattr(r, f"{name}_low"), getattr(r, f"{name}_high")
-    span = " to ".join(
-        "?" if end is None else with_error(end, errors[f"{name}_{which}"])
-        for end, which in ((low, "low"), (high, "high"))
-    )
+    ends = in_words(span(r, name))
     if not r.saturated:
-        value = with_error(getattr(r, name), errors[name])
-        return label, value, f"these rows; the population: {span}"
-    hint = "range for the population"
-    if name == "total_correlation" and r.vacuous:
-        hint += ", vacuous: 0 is not excluded"
-    return label, span, hint
+        value = with_error(getattr(r, name), r.standard_errors[name])
+        return label, value, f"of these rows; of the population: {ends}"
+    vacuous = name == "total_correlation" and r.vacuous
+    return label, ends, "vacuous: 0 is not excluded" if vacuous else "of the population"
 
 
-def _span(low: float | None, high: float) -> str:
-    return f"{'?' if low is None else f'{low:.3f}'} to {high:.3f}"
+def span(r: Joint, name: str) -> tuple[float | None, float | None]:
+    """Return the range of a quantity, two standard errors of its ends included."""
+    low, high = getattr(r, f"{name}_low"), getattr(r, f"{name}_high")
+    if low is not None:
+        low = max(low - 2 * r.standard_errors[f"{name}_low"], 0.0)
+    return low, None if high is None else high + 2 * r.standard_errors[f"{name}_high"]
+
+
+def in_words(ends: Sequence[float | None]) -> str:
+    """Write a range, with a question mark for an end that is not known."""
+    return " to ".join("?" if end is None else f"{end:.3f}" for end in ends)
 
 
 def _bar(progress: Progress | None, steps: int) -> Iterable[int]:
@@ -327,6 +332,7 @@ def _bar(progress: Progress | None, steps: int) -> Iterable[int]:
 def _assemble(
     moments: Moments,
     points: int,
+    seed: int | None,
     exact: Marginals,
     one: Controls,
     two: Controls,
@@ -363,6 +369,7 @@ def _assemble(
         n=moments.n,
         d=exact.d,
         points=points,
+        seed=seed,
         mutual_information=information.value,
         total_correlation=dependence.value,
         kl_aggregate_prior=dependence.value + exact.total_kl_prior,
@@ -378,8 +385,8 @@ def _assemble(
         residual=residual,
         shape=exact.total_looseness,
         correlation=correlation,
-        rest_low=None if low is None else low.value - correlation,
-        rest_high=ends["total_correlation_high"].value - correlation,
+        rest_low=None if low is None else value["total_correlation_low"] - correlation,
+        rest_high=value["total_correlation_high"] - correlation,
         critic=critic,
         standard_errors={
             "mutual_information": information.error,

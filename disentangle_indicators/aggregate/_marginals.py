@@ -43,6 +43,9 @@ _LOG_2PI = math.log(2 * math.pi)
 _ENOUGH = 1 << 12
 """Rows from which standard errors are taken where rows are independent."""
 
+_ROUNDING = 1e-12
+"""Standard errors below it are those of constants."""
+
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Marginals(Result):
@@ -295,15 +298,18 @@ def _influence(mean: Float, var: Float, surprise: Float, second: Float) -> dict[
 def _standard_errors(
     influence: dict[str, Float], n: int, codes: tuple[int, Any] | None
 ) -> dict[str, Any]:
-    def error(x: Float) -> Any:
-        if codes is None:
-            many = x.shape[0] > 1
-            return x.std(axis=0, ddof=1) / math.sqrt(n) if many else np.full(x.shape[1:], np.inf)
-        count, code = codes
+    def error(x: Float) -> Float:
         x = x - x.mean(axis=0)
-        sums = np.stack([np.bincount(code, column, count) for column in x.T], axis=1)
-        factor = math.sqrt(count / (count - 1)) if count > 1 else math.inf
-        return np.sqrt(np.sum(sums * sums, axis=0)) * factor / n
+        count, draws = len(x), n
+        if codes is not None:
+            count, code = codes
+            x = np.stack([np.bincount(code, column, count) for column in x.T], axis=1)
+            draws = count
+        if count == 1:
+            return np.full(x.shape[1:], np.inf)
+        # of rows, or of sums over clusters, of which n / draws rows are in one
+        spread = np.sqrt(np.sum(x * x, axis=0) / (count - 1) / draws) * draws / n
+        return np.where(spread < _ROUNDING, 0.0, spread)
 
     errors: dict[str, Any] = {name: error(rows) for name, rows in influence.items()}
     for name in ("information", "kl_prior", "looseness"):
