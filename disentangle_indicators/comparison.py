@@ -99,14 +99,17 @@ class Comparison(Result):
         used = {name: card.verdict["USED"] for name, card in zip(names, self.cards, strict=True)}
         shown = (*COUNTS, *SHOWN)
         rows = [(x, *(_cell(card, x) for card in self.cards)) for x in shown]
-        rows += self._exact_rows()
-        table = Table(("", *names), tuple(rows), title="Side by side (nats)")
+        exact = self._exact_rows()
+        tables = [Table(("", *names), (*rows, *exact), title="Side by side (nats)")]
         if len(names) > 4:
-            short = ["n", "d", "used", "weak", "unused", "active", *DEFINED, "Def 5", "Gauss. TC"]
-            short += [row[0] for row in rows[len(shown) :]]
+            short = ("n", "d", "used", "weak", "unused", "active", *DEFINED, "Def 5", "Gauss. TC")
             lines = zip(names, *(row[1:] for row in rows), strict=True)
-            table = Table(("", *short), tuple(lines), title="Side by side (nats)")
-        return [used, table, *self._difference_table(names), *self._missing()]
+            tables = [Table(("", *short), tuple(lines), title="Side by side (nats)")]
+            if exact:
+                columns = ("", *(row[0] for row in exact))
+                lines = zip(names, *(row[1:] for row in exact), strict=True)
+                tables.append(Table(columns, tuple(lines), title="Aggregated posterior (nats)"))
+        return [used, *tables, *self._difference_table(names), *self._missing()]
 
     def _exact_rows(self) -> list[tuple[str, ...]]:
         """Rows on the aggregated posterior itself, where any of the cards has them."""

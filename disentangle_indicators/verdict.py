@@ -6,7 +6,7 @@ import numpy as np
 
 from disentangle_indicators._tables import with_error
 from disentangle_indicators.aggregate import Joint, Marginals
-from disentangle_indicators.aggregate._joint import in_words, span
+from disentangle_indicators.aggregate._joint import SATURATED, in_words, span
 from disentangle_indicators.evaluate import ACTIVE_UNIT, Indicators
 from disentangle_indicators.means import MeansOnly
 from disentangle_indicators.states import NEAR_DETERMINISTIC
@@ -171,7 +171,14 @@ def _trust(r: Indicators, exact: Marginals | None, joint: Joint | None) -> str:
         clauses.append(f"{offset:.2f} nats of Definition 2 are the offset of the means from zero")
     limit = math.log(r.n)
     over = int(np.sum(r.mutual_information_per_latent > limit))
-    if over:
+    alone = 0 if exact is None else int(np.sum(np.exp(exact.information) > SATURATED * r.n))
+    if alone:
+        one = "latent carries" if alone == 1 else "latents carry"
+        clauses.append(
+            f"{alone} {one} close to log n = {limit:.2f} nats each: these rows show no more, and "
+            "more rows may"
+        )
+    elif over:
         clauses.append(
             f"{over} of the latents would carry more than log n = {limit:.2f} nats, which these "
             "rows cannot show"

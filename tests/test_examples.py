@@ -39,7 +39,13 @@ def empty(tmp_path):
 
 def test_all_examples_are_here():
     names = [script.name for script in SCRIPTS]
-    assert names == ["compare_models.py", "in_training.py", "score_arrays.py", "shards.py"]
+    assert names == [
+        "compare_models.py",
+        "in_training.py",
+        "minibatch_estimators.py",
+        "score_arrays.py",
+        "shards.py",
+    ]
     listed = (EXAMPLES / "README.md").read_text(encoding="utf-8")
     assert [name for name in names if f"[{name}]({name})" not in listed] == []
 
@@ -111,6 +117,64 @@ def test_shards(empty):
     second = [float(x) for x in re.search(r"\[(.*)\]", text)[1].split()]
     np.testing.assert_allclose(second, 1, atol=0.02)
     assert output("shards.py", empty) == text
+
+
+@pytest.fixture(scope="module")
+def minibatch(tmp_path_factory):
+    """Return the table: name of the encoder, then estimator, to its numbers; and the last line."""
+    text = output("minibatch_estimators.py", tmp_path_factory.mktemp("empty"))
+    table = {}
+    for line in text.splitlines()[1:-2]:
+        label, *numbers = re.split(r"\s{2,}| ± ", line.strip())
+        if label.endswith("joint()"):
+            name, label = label.split(", ")
+        table[name, label] = [float(x) for x in numbers]
+    assert len(table) == 3 * (1 + 4)
+    return table, [float(x) for x in re.findall(r"\d+\.\d+", text.splitlines()[-1])]
+
+
+MINIBATCH = [(kind, f"{kind}, batch of {b}") for kind in ("MWS", "MSS") for b in (64, 256)]
+
+
+def test_minibatch_estimators_of_a_collapsed_encoder(minibatch):
+    table, (log_n, *_) = minibatch
+    assert log_n == pytest.approx(np.log(4000), abs=5e-4)
+    assert table["collapsed", "joint()"] == [0, 0]
+    for kind, label in MINIBATCH:
+        # all weights of MWS sum to 1 / n, so that each estimate of a density is off by that factor
+        offset = np.log(4000) if kind == "MWS" else 0
+        i, tc, ratio, error = table["collapsed", label]
+        assert i == pytest.approx(offset, abs=6e-4)
+        assert tc == pytest.approx(4 * offset, abs=6e-4)
+        assert ratio == pytest.approx(np.exp(-offset), abs=6e-6)
+        assert error == 0
+
+
+@pytest.mark.parametrize("name", ["Gaussian", "MNIST"])
+def test_only_mss_is_unbiased_for_the_density(minibatch, name):
+    for kind, label in MINIBATCH:
+        _, _, ratio, error = minibatch[0][name, label]
+        assert (abs(ratio - 1) < 4 * error) == (kind == "MSS")
+
+
+def test_no_minibatch_estimate_is_near_the_known_value(minibatch):
+    table, (_, information, correlation) = minibatch
+    variance = np.linalg.det(0.5 + 0.5 * np.eye(5))
+    assert information == pytest.approx(0.5 * np.log(variance / 0.2**5), abs=6e-4)
+    assert correlation == pytest.approx(-0.5 * np.log(variance), abs=6e-4)
+    # The Monte Carlo error is 0.02, the spread between samples of 4000 rows 0.02, and the bias of
+    # so many rows is 0.02 as well.
+    assert table["Gaussian", "joint()"] == pytest.approx([information, correlation], abs=0.08)
+    for name in ("Gaussian", "MNIST"):
+        i, tc = table[name, "joint()"]
+        for kind, label in MINIBATCH:
+            assert table[name, label][0] > i + (3 if kind == "MWS" else 0)
+            if kind == "MWS":
+                assert table[name, label][1] > tc + 20
+    small, large = (table["Gaussian", f"MSS, batch of {b}"] for b in (64, 256))
+    assert small[0] > large[0] + 0.1 > information + 0.1
+    assert small[1] < large[1] - 0.1 < correlation - 0.1
+    assert table["MNIST", "joint()"][0] < np.log(4000)  # the rows of one finite mixture
 
 
 def test_the_data_are_as_described():

@@ -103,6 +103,17 @@ def test_expectations_are_those_of_each_component(data):
     assert np.max(np.abs(ours - cross_entropies(mean, var))) <= 5e-9
 
 
+@pytest.mark.parametrize("apart", [1e-12, 4.5e-12])
+def test_the_last_digits_of_the_means_count(apart):
+    """A panel's own place is exact: what 3 + 1e-12 is in float64, it is on the tree."""
+    mean, var = np.array([3.0, 3.0 + apart]), np.full(2, 1e-24)
+    tree = grid(mean, var)
+    z = mean[0] + np.arange(-20, 40) * np.spacing(3.0) * 700
+    assert np.max(np.abs(tree.density(z) - density(z, mean, var))) <= BETWEEN * peak(var)
+    wanted = cross_entropies((mean - mean[0]) / 1e-12, np.ones(2)) + np.log(1e-12)
+    assert tree.expectations(surprise, np.ones(2, bool)) == pytest.approx(wanted, abs=5e-9)
+
+
 @given(data=mixtures())
 def test_expectations_average_to_the_integral(data):
     """Pulling back is the transpose of pushing forward: to rounding, for any function."""

@@ -115,9 +115,7 @@ def test_blocks_do_not_matter(xp, monkeypatch, memory, cache, spread, var):
     rng = np.random.default_rng(1)
     at, mean, variances = near_duplicates(rng, var, n=150, d=3, points=160)
     spreads = rng.exponential(size=at.z.shape) * var if spread else None
-    ours = log_sums(
-        at.z, at.rows, mean, variances, *to(xp, mean), spread=spreads, memory=memory
-    )
+    ours = log_sums(at.z, at.rows, mean, variances, *to(xp, mean), spread=spreads, memory=memory)
     wanted = direct(at.z, at.rows, mean, variances, 0.0 if spreads is None else spreads)
     assert np.all(np.abs(ours - wanted) <= allowed(wanted))
 

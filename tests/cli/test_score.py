@@ -764,3 +764,38 @@ def test_a_gate_on_what_has_no_number(dindic, good):
     for name, why in (("used_range", "a list"), ("n_clusters", "not known here")):
         message = dindic("score", good, "--quiet", "--fail-if", f"{name} > 1", code=2).stderr
         assert f"{name} is {why}" in message
+
+
+def test_joint_prints_ranges_and_its_seed(dindic, numbers, good):
+    text = flat(dindic("score", good, "--joint", "--certify", "--points", "300").stdout)
+    assert "Monte Carlo with 2 x 300 points, seed 0" in text
+    assert "sums over all pairs of the 80 rows, no sampling" in text
+    found = numbers(good, "--joint", "--points", "300")
+    same = numbers(good, "--joint", "--points", "300", "--seed", "0")
+    other = numbers(good, "--joint", "--points", "300", "--seed", "1")
+    assert found["joint"] == same["joint"]
+    assert found["joint"]["mutual_information"] != other["joint"]["mutual_information"]
+    assert found["marginals"] == other["marginals"]
+    assert found["certificate"] is None
+
+
+def test_gates_reach_the_aggregated_posterior(dindic, good):
+    gate = "marginals.total_information > 0.1"
+    assert "gate failed" in dindic("score", good, "--fail-if", gate, code=3).stderr
+    dindic("score", good, "--joint", "--fail-if", "joint.saturation > 1.1")
+
+
+def test_marginals_can_be_left_out(dindic, numbers, good):
+    assert numbers(good, "--no-marginals")["marginals"] is None
+    assert "I(x; z_h) [nats]" not in dindic("score", good, "--no-marginals").stdout
+
+
+@pytest.mark.parametrize("words", [("--points", "99"), ("--seed", "-1")])
+def test_points_and_seeds_are_checked(dindic, good, words):
+    dindic("score", good, "--joint", *words, code=2)
+
+
+@pytest.mark.parametrize("flag", ["--joint", "--certify", "--marginals"])
+def test_means_alone_have_no_joint(dindic, npz, pair, flag):
+    result = dindic("score", npz(mean=pair[0]), flag, code=2)
+    assert "needs the posterior variances" in result.stderr

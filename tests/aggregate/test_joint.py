@@ -1,0 +1,634 @@
+"""The joint of all latents: dense quadrature, laws, honest errors, and ranges of known truths."""
+
+import json
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy.special import logsumexp
+from scipy.stats import multivariate_normal, norm
+from strategies import encodings, rngs, seeds, to
+
+from disentangle_indicators import Moments
+from disentangle_indicators.aggregate import Joint, _critic, joint, marginals
+from disentangle_indicators.aggregate._critic import gaussian, leave_one_out, mix, shrunk
+from disentangle_indicators.aggregate._joint import SATURATED
+from disentangle_indicators.aggregate._log_sums import log_sums
+from disentangle_indicators.aggregate._marginals import evaluate
+from disentangle_indicators.aggregate._monte_carlo import Controls, draw
+
+NAMES = ("mutual_information", "total_correlation", "kl_aggregate_prior")
+
+
+def sampled(mean, var, **kwargs):
+    """The joint without its upper bound, which takes most of the time and changes nothing else."""
+    return joint(mean, var, clusters=np.arange(mean.shape[0]), **kwargs)
+
+
+def mixture(rng, n=150, d=3):
+    """Dependent latents, one of them a function of another, with variances that differ."""
+    mean = rng.normal(size=(n, d)) * np.exp(rng.uniform(-0.5, 0.5, d))
+    mean[:, 1] = np.abs(mean[:, 0])
+    return mean, 0.1 * np.exp(rng.normal(size=(n, d)))
+
+
+def same(a, b, tolerance):
+    """Compare all numbers of two results."""
+    for name, value in a.to_dict().items():
+        other = b.to_dict()[name]
+        if name in ("critic", "standard_errors"):
+            assert other == pytest.approx(value, abs=tolerance, rel=tolerance), name
+        elif isinstance(value, float):
+            assert other == pytest.approx(value, abs=tolerance, rel=tolerance), name
+
+
+def quadrature(mean, var):
+    """I, TC and KL(q || p) of two latents by trapezoids of a quarter of the least deviation."""
+    axes, densities = [], []
+    for m, v in zip(mean.T, var.T, strict=True):
+        sd = np.sqrt(v)
+        z = np.arange(np.min(m - 9 * sd), np.max(m + 9 * sd), sd.min() / 4)
+        axes.append(z)
+        densities.append(norm.pdf(z, m[:, None], sd[:, None]))
+    q = densities[0].T @ densities[1] / len(mean)
+    area = math.prod(z[1] - z[0] for z in axes)
+
+    def entropy(p, step):
+        return -np.sum(p * np.log(np.maximum(p, 1e-300))) * step
+
+    joint_entropy = entropy(q, area)
+    own = np.mean(np.sum(0.5 * np.log(2 * np.pi * np.e * var), axis=1))
+    each = sum(entropy(p.mean(axis=0), z[1] - z[0]) for p, z in zip(densities, axes, strict=True))
+    prior = 0.5 * np.sum(np.log(2 * np.pi) + np.mean(mean**2 + var, axis=0))
+    return dict(
+        zip(NAMES, (joint_entropy - own, each - joint_entropy, prior - joint_entropy), strict=True)
+    )
+
+
+@given(seed=seeds, n=st.integers(2, 10), width=st.floats(-4, 0))
+@settings(max_examples=15)
+def test_against_dense_quadrature(seed, n, width):
+    """To 5 reported errors, and 3 / points: what is rarer may not have been seen at all."""
+    rng = np.random.default_rng(seed)
+    mean, var = rng.normal(size=(n, 2)) * [1, 2], np.exp(width + rng.normal(size=(n, 2)))
+    ours = sampled(mean, var, points=400 * n, rng=seed)
+    for name, exact in quadrature(mean, var).items():
+        allowed = 5 * ours.standard_errors[name] + 3 / ours.points
+        assert abs(getattr(ours, name) - exact) <= allowed, name
+
+
+def test_many_points_come_nearer():
+    """An error of 2e-3, so that quadrature would show a bias of 1e-2."""
+    rng = np.random.default_rng(0)
+    mean, var = rng.normal(size=(20, 2)), 0.1 * np.exp(rng.normal(size=(20, 2)))
+    ours = sampled(mean, var, points=40_000, rng=0)
+    for name, exact in quadrature(mean, var).items():
+        assert ours.standard_errors[name] < 2e-3
+        assert abs(getattr(ours, name) - exact) <= 5 * ours.standard_errors[name], name
+
+
+@pytest.mark.parametrize("n", [1, 2, 300])
+def test_collapsed(xp, n):
+    """No information in any draw: exact but for rounding, and for the marginals' quadrature."""
+    ours = joint(*to(xp, np.full((n, 3), 0.5), np.full((n, 3), 2.0)), points=100, rng=0)
+    assert abs(ours.mutual_information) <= 1e-12
+    assert ours.mutual_information_low <= 1e-12
+    assert abs(ours.total_correlation) <= 1e-7
+    assert abs(ours.residual) <= 1e-6
+    kl = 3 * 0.5 * (0.25 + 2 - 1 - np.log(2))
+    assert ours.kl_aggregate_prior == pytest.approx(kl, abs=1e-6)
+    assert ours.kl_aggregate_prior_high == pytest.approx(kl, abs=1e-6)
+
+
+@pytest.mark.parametrize("n", [1, 2, 120])
+def test_separated(xp, n):
+    mean = np.arange(n)[:, None] * np.array([1.0, 0.3])
+    ours = joint(*to(xp, mean, np.full((n, 2), 1e-6)), points=100, rng=0)
+    assert ours.mutual_information == pytest.approx(np.log(n), abs=1e-9)
+    assert ours.total_correlation == pytest.approx(np.log(n), abs=1e-7)
+    assert ours.saturation == pytest.approx(1.0, abs=1e-9)
+    assert ours.saturated
+
+
+@given(data=encodings(max_n=60, max_d=4), seed=seeds)
+@settings(max_examples=12)
+def test_laws_of_any_encoding(data, seed):
+    """0 <= I <= log n, TC >= 0, and Definition 1 is the sum of its parts, within 5 errors."""
+    ours = sampled(*data, points=120, rng=seed)
+    errors = ours.standard_errors
+    slack = 5 * errors["mutual_information"] + 1e-9
+    assert -slack <= ours.mutual_information <= np.log(ours.n) + slack
+    assert ours.total_correlation >= -5 * errors["total_correlation"] - 1e-6
+    assert ours.kl_aggregate_prior == ours.total_correlation + ours.marginals.total_kl_prior
+    assert abs(ours.residual) <= 5 * errors["residual"] + 1e-6
+    assert errors["residual"] == pytest.approx(
+        np.hypot(errors["mutual_information"], errors["total_correlation"])
+    )
+    assert ours.saturation == pytest.approx(np.exp(ours.mutual_information) / ours.n)
+    assert ours.saturated == (ours.saturation > SATURATED)
+    assert ours.mutual_information_low == max(ours.mutual_information, 0)
+    exact = marginals(*data)
+    assert ours.shape == pytest.approx(exact.total_looseness)
+    assert np.all(ours.marginals.entropy == exact.entropy)
+    assert (
+        ours.rest_high + ours.correlation
+        == pytest.approx(ours.total_correlation_high, abs=slack + 1e-9)
+        or ours.total_correlation_high == 0
+    )
+
+
+@given(rng=rngs, seed=seeds)
+@settings(max_examples=10)
+def test_all_pairs_of_two_encoders(rng, seed):
+    """I adds and TC is 0, without Monte Carlo error: the controls say all there is to say.
+
+    To 1e-6: two latents of a quadrature that is good to 1e-8 each, and its tails.
+    """
+    mean, var = rng.normal(size=(2, 12)), np.exp(rng.uniform(-4, 0, size=(2, 12)))
+    pairs = np.stack(np.meshgrid(np.arange(12), np.arange(12)), axis=-1).reshape(-1, 2)
+    x, v = (np.stack([a[h, pairs[:, h]] for h in (0, 1)], axis=1) for a in (mean, var))
+    ours = sampled(x, v, points=144, rng=seed)
+    one = sum(marginals(mean[h][:, None], var[h][:, None]).total_information for h in (0, 1))
+    assert ours.mutual_information == pytest.approx(one, abs=1e-6)
+    assert abs(ours.total_correlation) <= 1e-6
+    assert ours.standard_errors["mutual_information"] <= 1e-6
+
+
+def replications(mean, var, points, times):
+    """The values and reported errors of many seeds, by name."""
+    runs = [sampled(mean, var, points=points, rng=seed) for seed in range(times)]
+    return {
+        name: (
+            np.array([getattr(run, name) for run in runs]),
+            np.array([run.standard_errors[name] for run in runs]),
+        )
+        for name in (*NAMES, "residual")
+    }
+
+
+@pytest.mark.parametrize("points", [100, 150, 400])
+def test_errors_are_what_replication_shows(points):
+    """Of 150 rows: on the safe side up to n points, and honest from 2n on.
+
+    0.25 is three errors of a standard deviation of 80 values; test_errors_replicated is sharper.
+    """
+    for values, errors in replications(
+        *mixture(np.random.default_rng(1)), points, times=80
+    ).values():
+        assert 0.7 <= values.std(ddof=1) / errors.mean() <= 1.25
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("points", [100, 150, 225, 300, 450, 600])
+def test_errors_replicated(points):
+    """0.11 is five errors of a standard deviation of 1000 values."""
+    for name, (values, errors) in replications(
+        *mixture(np.random.default_rng(1)), points, times=1000
+    ).items():
+        assert 0.7 <= values.std(ddof=1) / errors.mean() <= 1.11, name
+        if name == "residual":
+            assert abs(values.mean()) <= 5 * values.std() / np.sqrt(1000)
+
+
+@pytest.mark.xfail(reason="rows that are drawn once more than others count more", strict=True)
+def test_errors_where_rows_differ_and_points_are_no_multiple_of_n():
+    """Clusters of copies whose sizes the marginals do not show: all variance is between rows."""
+    counts = np.array([[1, 6, 11], [11, 1, 6], [6, 11, 1]])
+    cell = np.repeat(np.arange(9), counts.ravel())
+    mean = 10.0 * np.stack(np.divmod(cell, 3), axis=1)
+    var = np.full(mean.shape, 0.01)
+    exact = np.log(54) - np.mean(np.log(counts.ravel()[cell]))
+    values, errors = replications(mean, var, 135, times=60)["mutual_information"]
+    assert abs(values.mean() - exact) <= 5 * values.std() / np.sqrt(60)
+    assert np.sqrt(np.mean((values - exact) ** 2)) <= 1.5 * np.sqrt(np.mean(errors**2)) + 1e-9
+
+
+@pytest.mark.parametrize("points", [200, 400])
+def test_controls_reduce_the_error(points):
+    """Against the plain mean of the same points, whose value it agrees with."""
+    mean, var = mixture(np.random.default_rng(2), n=200)
+    ours = sampled(mean, var, points=points, rng=5)
+    at = draw(mean, var, points, np.random.default_rng(5))
+    exponents = norm.logpdf(at.z[:, None], mean, np.sqrt(var)).sum(axis=2)
+    plain = at.log_own.sum(axis=1) - logsumexp(exponents, axis=1) + np.log(200)
+    error = plain.std(ddof=1) / np.sqrt(points)
+    assert ours.standard_errors["mutual_information"] < 0.7 * error
+    assert 0 < abs(ours.mutual_information - plain.mean()) <= 5 * error
+
+
+@given(data=encodings(min_n=5, max_n=40, max_d=3), rng=rngs)
+@settings(max_examples=10)
+def test_controls_have_known_means(data, rng):
+    """Over the mixture 0, and under each row's posterior what `rows` says, to 5 errors."""
+    mean, var = data
+    n, moments = len(mean), Moments.of(mean, var, covariance=True)
+    at = draw(mean, var, 400 * n, rng)
+    exact = evaluate(mean, var, at.z)
+    controls = Controls.of(at, np.log(exact.density), moments, exact, mean, var, None)
+    size = 1 + np.abs(controls.rows).max(axis=0)
+    assert np.all(np.abs(controls.rows.mean(axis=0)) <= 1e-6 * size)
+    order = np.argsort(at.rows, kind="stable")
+    each = controls.x[order].reshape(n, 400, -1)
+    error = each.std(axis=1) / 20
+    assert np.all(np.abs(each.mean(axis=1) - controls.rows) <= 6 * error + 1e-6 * size)
+    of_mean = np.sqrt(np.sum(error**2, axis=0)) / n
+    assert np.all(np.abs(each.mean(axis=(0, 1))) <= 5 * of_mean + 1e-6 * size)
+    assert controls.log_prior == pytest.approx(norm.logpdf(at.z).sum(axis=1))
+
+
+def test_the_seed_decides():
+    mean, var = mixture(np.random.default_rng(3), n=60)
+    one = joint(mean, var, points=100, rng=4)
+    other = joint(mean, var, points=100, rng=np.random.default_rng(4))
+    same(one, other, 0)
+    assert sampled(mean, var, points=100, rng=5).mutual_information != one.mutual_information
+
+
+@pytest.mark.parametrize("memory", [1, 1 << 14, 1 << 30])
+def test_memory_and_threads_do_not_matter(memory):
+    mean, var = mixture(np.random.default_rng(4), n=200)
+    same(
+        sampled(mean, var, points=100, rng=0, memory=memory, threads=2),
+        sampled(mean, var, points=100, rng=0),
+        1e-9,
+    )
+
+
+def test_other_namespaces(xp):
+    mean, var = mixture(np.random.default_rng(5), n=80)
+    same(joint(*to(xp, mean, var), points=100, rng=0), joint(mean, var, points=100, rng=0), 1e-9)
+
+
+@pytest.mark.parametrize("width", [1.0, 1e-4, 1e-8])
+def test_float32(xp, width):
+    """Each exponent to 1e-5, and the weights of a regression add up to less than 3."""
+    mean, var = mixture(np.random.default_rng(6), n=80)
+    wanted = sampled(mean, width * var, points=100, rng=0)
+    ours = sampled(*to(xp, mean, width * var), points=100, rng=0, precision="float32")
+    for name in NAMES:
+        assert abs(getattr(ours, name) - getattr(wanted, name)) <= 3e-5, name
+
+
+def mean_and_error(x):
+    return np.mean(x), np.std(x, ddof=1) / np.sqrt(len(x))
+
+
+def correlated(d, noise):
+    """A Gaussian population: samples, I, TC, KL(q || p) and each row's KL to the true q."""
+    basis = np.random.default_rng(d).normal(size=(d, d)) / np.sqrt(d)
+    sigma = basis @ basis.T + 0.2 * np.eye(d)
+    if d == 1:
+        sigma = np.eye(1)
+    cov = sigma + noise * np.eye(d)
+    log_det = np.linalg.slogdet(cov)[1]
+
+    def sample(rng, n):
+        return rng.multivariate_normal(np.zeros(d), sigma, size=n), np.full((n, d), noise)
+
+    def divergence(mean, var):
+        precision = np.linalg.inv(cov)
+        far = np.sum(mean @ precision * mean, axis=1) + var @ np.diag(precision)
+        return 0.5 * (far - d + log_det - np.log(var).sum(axis=1))
+
+    return (
+        sample,
+        0.5 * (log_det - d * np.log(noise)),
+        0.5 * (np.log(np.diag(cov)).sum() - log_det),
+        0.5 * (np.trace(cov) - d - log_det),
+        divergence,
+    )
+
+
+def bimodal(d, noise):
+    """Independent latents, each of N(-1.5, .09) or N(1.5, .09)."""
+    sd = np.sqrt(0.09 + noise)
+
+    def density(z):
+        return 0.5 * (norm.pdf(z, -1.5, sd) + norm.pdf(z, 1.5, sd))
+
+    z, step = np.linspace(-1.5 - 10 * sd, 1.5 + 10 * sd, 8001, retstep=True)
+    entropy = -np.sum(density(z) * np.log(density(z))) * step
+    x, weights = np.polynomial.hermite_e.hermegauss(40)
+
+    def sample(rng, n):
+        mean = rng.choice([-1.5, 1.5], size=(n, d)) + 0.3 * rng.normal(size=(n, d))
+        return mean, np.full((n, d), noise)
+
+    def divergence(mean, var):
+        at = mean[..., None] + np.sqrt(var)[..., None] * x
+        cross = -np.log(density(at)) @ weights / weights.sum()
+        return np.sum(cross - 0.5 * np.log(2 * np.pi * np.e * var), axis=1)
+
+    own = 0.5 * np.log(2 * np.pi * np.e * noise)
+    kl = 0.5 * (np.log(2 * np.pi) + 1.5**2 + sd**2) - entropy
+    return sample, d * (entropy - own), 0.0, d * kl, divergence
+
+
+POPULATIONS = {
+    "one Gaussian latent": (correlated(1, 0.02), 60),
+    "two": (correlated(2, 0.05), 100),
+    "three": (correlated(3, 0.1), 100),
+    "five, most rows apart": (correlated(5, 0.02), 80),
+    "two bits": (bimodal(2, 0.05), 100),
+    "three bits": (bimodal(3, 0.1), 100),
+}
+
+
+def check_range(name, times):
+    """Each end on its side of the truth, in the mean over samples of the population.
+
+    The upper end is compared with the KL of the same rows to the true q, whose expectation is I;
+    most of the variance is common to both. Ends that are cut off at 0 are taken before that.
+    """
+    (sample, information, dependence, kl, divergence), n = POPULATIONS[name]
+    rng = np.random.default_rng(7)
+    runs, ideal = [], []
+    for seed in range(times):
+        mean, var = sample(rng, n)
+        ideal.append(divergence(mean, var).mean())
+        runs.append(joint(mean, var, points=max(n, 100), rng=seed))
+
+    def values(field):
+        return np.array([getattr(run, field) for run in runs])
+
+    centre, error = mean_and_error(ideal)
+    assert abs(centre - information) <= 5 * error
+    for gap in (
+        values("mutual_information_low") - ideal,
+        values("rest_low") + values("correlation") - dependence,
+        values("kl_aggregate_prior_low") - kl,
+    ):
+        centre, error = mean_and_error(gap)
+        assert centre <= 5 * error
+    for gap in (
+        values("mutual_information_high") - ideal,
+        values("rest_high") + values("correlation") - dependence,
+        values("kl_aggregate_prior_high") - kl,
+    ):
+        centre, error = mean_and_error(gap)
+        assert centre >= -5 * error
+    assert np.all(values("mutual_information_low") <= values("mutual_information_high"))
+    return {
+        field: (
+            values(field).mean(),
+            values(field).std(ddof=1),
+            np.mean([run.standard_errors[field] for run in runs]),
+        )
+        for field in ("mutual_information_low", "mutual_information_high")
+    }
+
+
+@pytest.mark.parametrize("name", ["two", "five, most rows apart", "two bits"])
+def test_ranges_hold_the_truth(monkeypatch, name):
+    """For any weights of the critic: here those of 20 steps."""
+    monkeypatch.setattr(_critic, "_STEPS", 20)
+    check_range(name, times=30)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", POPULATIONS)
+def test_ranges_over_many_samples(name):
+    """And their errors are the spread over samples, or larger, to 5 errors of 150 values' sd."""
+    for field, (_, sd, error) in check_range(name, times=150).items():
+        assert 0.6 <= sd / error <= 1 + 5 / np.sqrt(300), field
+
+
+def test_errors_of_the_population(monkeypatch):
+    """Of samples of 100 rows, to 5 errors of a standard deviation of 60 values, each way."""
+    monkeypatch.setattr(_critic, "_STEPS", 10)
+    sample = correlated(2, 0.3)[0]
+    rng = np.random.default_rng(8)
+    runs = [joint(*sample(rng, 100), points=100, rng=seed) for seed in range(60)]
+    for name in ("mutual_information_low", "mutual_information_high"):
+        sd = np.std([getattr(run, name) for run in runs], ddof=1)
+        error = np.mean([run.standard_errors[name] for run in runs])
+        assert 1 - 5 / np.sqrt(120) <= sd / error <= 1 + 5 / np.sqrt(120), name
+
+
+def test_saturation_and_dependence():
+    """Ranges of 8 tight independent latents tell nothing; a function of a latent is seen."""
+    rng = np.random.default_rng(9)
+    x = rng.normal(size=(200, 8))
+    apart = joint(x, np.full(x.shape, 0.01), points=200, rng=0)
+    assert apart.saturated
+    assert apart.saturation > 0.9
+    assert apart.vacuous
+    assert apart.total_correlation > 5
+    assert apart.rest_low + apart.correlation <= 0.1
+    x[:, 1] = np.abs(x[:, 0])
+    bound = joint(x[:, :3], np.full((200, 3), 0.01), points=200, rng=0)
+    assert bound.saturated
+    assert not bound.vacuous
+    assert bound.total_correlation_low > 0.3
+    assert bound.rest_low > 0.3
+    smooth = joint(x[:, :2], np.full((200, 2), 0.5), points=200, rng=0)
+    assert not smooth.saturated
+
+
+def test_weights_of_the_critic():
+    """They add up to 1, and the upper bound is near the Gaussian where the population is one."""
+    mean, var = correlated(3, 0.05)[0](np.random.default_rng(10), 200)
+    ours = joint(mean, var, points=200, rng=0)
+    assert sum(ours.critic.values()) == pytest.approx(1.0, abs=1e-9)
+    assert set(ours.critic) >= {"kernels 0", "kernels 0.3", "marginals", "gaussian"}
+    assert min(ours.critic.values()) >= 0
+    assert ours.critic["gaussian"] > 0.5
+
+
+def test_weights_are_of_greatest_likelihood():
+    """Of two densities: no other weight on a grid is better, beyond the grid's step."""
+    rng = np.random.default_rng(11)
+    x = np.where(rng.random(400) < 0.3, rng.normal(size=400), 2 + 0.5 * rng.normal(size=400))
+    densities = np.stack([norm.logpdf(x), norm.logpdf(x, 2, 0.5)], axis=1)
+    mixed, weights = mix(densities, np.zeros(400, dtype=int))
+    grid = np.linspace(1e-3, 1 - 1e-3, 999)
+    each = logsumexp(densities[None] + np.log(np.stack([grid, 1 - grid], 1))[:, None], axis=2)
+    assert weights[0] == pytest.approx(grid[each.mean(axis=1).argmax()], abs=1e-3)
+    assert mixed == pytest.approx(logsumexp(densities + np.log(weights), axis=1))
+
+
+@given(rng=rngs, folds=st.integers(2, 5))
+@settings(max_examples=5)
+def test_weights_of_a_point_come_from_other_folds(rng, folds):
+    densities = rng.normal(size=(20, 3))
+    fold = rng.permutation(20) % folds
+    before, _ = mix(densities, fold)
+    changed = densities.copy()
+    mine = np.flatnonzero(fold == 0)
+    changed[mine[1:]] += 5 * rng.normal(size=(len(mine) - 1, 3))
+    after, _ = mix(changed, fold)
+    assert after[mine[0]] == before[mine[0]]
+    assert np.all(after[fold != 0] != before[fold != 0])
+    assert np.all(after <= changed.max(axis=1) + 1e-9)
+
+
+@given(rng=rngs, d=st.integers(1, 4))
+def test_the_gaussian_knows_other_folds_only(rng, d):
+    mean, var = rng.normal(size=(30, d)), rng.exponential(size=(30, d)) + 0.1
+    folds = rng.permutation(30) % 5
+    at = draw(mean, var, 50, rng)
+    ours = gaussian(at, mean, var, folds)
+    for k in range(5):
+        m, v, mine = mean[folds != k], var[folds != k], folds[at.rows] == k
+        cov = np.cov(m.T, bias=True).reshape(d, d) + np.diag(v.mean(axis=0))
+        wanted = multivariate_normal(m.mean(axis=0), cov).logpdf(at.z[mine])
+        assert ours[mine] == pytest.approx(wanted, rel=1e-9, abs=1e-9)
+    moved, wider = mean.copy(), var.copy()
+    moved[folds == 0] += 3
+    wider[folds == 0] *= 2
+    again, mine = gaussian(at, moved, wider, folds), folds[at.rows] == 0
+    assert np.all(again[mine] == ours[mine])
+    assert np.all(again[~mine] != ours[~mine])
+
+
+def test_the_gaussian_of_one_row_and_of_no_rank():
+    at = draw(np.ones((1, 2)), np.ones((1, 2)), 20, np.random.default_rng(0))
+    ours = gaussian(at, np.ones((1, 2)), np.ones((1, 2)), np.zeros(1, dtype=int))
+    assert ours == pytest.approx(norm.logpdf(at.z, 1).sum(axis=1))
+    line = np.arange(20.0)[:, None] * np.array([1e8, 1e8])
+    at = draw(line, np.full((20, 2), 1e-9), 20, np.random.default_rng(0))
+    assert np.all(np.isfinite(gaussian(at, line, np.full((20, 2), 1e-9), np.arange(20) % 5)))
+
+
+@given(data=encodings(min_n=2, max_n=40, max_d=4), rng=rngs)
+def test_marginals_without_the_own_row(data, rng):
+    """From the densities of all other rows, and 1/n of the Gaussian of q's moments.
+
+    Where the own row is nearly all there is, 1 - its share is what rounding leaves of it.
+    """
+    mean, var = data
+    n, moments = len(mean), Moments.of(mean, var)
+    at = draw(mean, var, 50, rng)
+    each = norm.logpdf(at.z[:, None], mean, np.sqrt(var))
+    ours = leave_one_out(at, logsumexp(each, axis=1) - np.log(n), n, moments)
+    each[np.arange(50), at.rows] = -np.inf
+    normal = norm.logpdf(at.z, moments.mean, np.sqrt(moments.variance))
+    wanted = np.logaddexp(logsumexp(each, axis=1), normal) - np.log(n)
+    share = np.exp(at.log_own - wanted) / n
+    size = (1 + np.abs(at.log_own)) * (1 + share)
+    assert np.all(np.abs(ours - wanted.sum(axis=1)) <= 1e-12 * size.sum(axis=1) + 1e-12 * n)
+
+
+@given(data=encodings(min_n=3, max_n=60), share=st.floats(0, 0.9))
+def test_shrinking_keeps_the_moments(data, share):
+    mean, var = data
+    m, v = shrunk(mean, var, share)
+    scale = (mean**2 + var).mean(axis=0)
+    assert np.all(np.abs(m.mean(axis=0) - mean.mean(axis=0)) <= 1e-12 * np.sqrt(scale))
+    assert np.all(np.abs((m**2 + v).mean(axis=0) - scale) <= 1e-12 * scale)
+    assert np.all(np.abs(m.var(axis=0) - (1 - share) * mean.var(axis=0)) <= 1e-12 * scale)
+
+
+@given(data=encodings(min_n=2, max_n=60, max_d=4), rng=rngs)
+def test_leaving_out_the_own_row_cannot_lower_information(data, rng):
+    """KL(q_m || q) <= (1 - 1/n) KL(q_m || the others), as q mixes q_m with the others."""
+    mean, var = data
+    n = len(mean)
+    at = draw(mean, var, 10 * n, rng)
+    own = at.log_own.sum(axis=1)
+    others = log_sums(at.z, at.rows, mean, var, mean)
+    gap = (
+        (1 - 1 / n) * (own - others + np.log(n - 1))
+        - (own - np.logaddexp(own, others))
+        - (np.log(n))
+    )
+    centre, error = mean_and_error(gap)
+    assert centre >= -5 * error - 1e-9
+
+
+def test_clusters_have_no_upper_end():
+    mean, var = mixture(np.random.default_rng(12), n=60)
+    plain = joint(mean, var, points=100, rng=0)
+    each = sampled(mean, var, points=100, rng=0)
+    for name in (*NAMES, "residual", "total_correlation_high", "kl_aggregate_prior_high"):
+        assert getattr(each, name) == getattr(plain, name), name
+        assert each.standard_errors[name] == pytest.approx(plain.standard_errors[name], rel=1e-9)
+    assert each.mutual_information_high is None
+    assert each.total_correlation_low is each.kl_aggregate_prior_low is each.rest_low is None
+    assert each.critic == {}
+    assert each.vacuous
+    read = json.loads(each.to_json())
+    assert read["mutual_information_high"] is None
+    assert "to ?" in repr(each)
+    assert "? to" in repr(each)
+    one = joint(mean, var, points=100, rng=0, clusters=["a"] * 60)
+    assert one.standard_errors["mutual_information_low"] == math.inf
+    assert json.loads(one.to_json())["standard_errors"]["mutual_information_low"] is None
+
+
+@pytest.mark.parametrize("points", [200, 800])
+def test_copies_in_one_cluster_are_one_draw(points):
+    """The mixture of four copies is that of one, and so is its error as a population's value."""
+    mean, var = mixture(np.random.default_rng(13), n=100)
+    many = (np.tile(mean, (4, 1)), np.tile(var, (4, 1)))
+    once = sampled(mean, var, points=points, rng=0)
+    copies = joint(*many, points=points, rng=0, clusters=np.tile(np.arange(100), 4))
+    apart = sampled(*many, points=points, rng=0)
+    for name in ("mutual_information", "total_correlation"):
+        gap = getattr(once, name) - getattr(copies, name)
+        errors = np.hypot(once.standard_errors[name], copies.standard_errors[name])
+        assert abs(gap) <= 5 * errors
+    end = "mutual_information_low"
+    assert copies.standard_errors[end] == pytest.approx(once.standard_errors[end], rel=0.25)
+    assert apart.standard_errors[end] < 0.75 * copies.standard_errors[end]
+
+
+def test_progress_is_told():
+    seen = []
+
+    def bar(items, label, length):
+        seen.append((label, length))
+        return items
+
+    mean, var = mixture(np.random.default_rng(14), n=20)
+    sampled(mean, var, points=100, rng=0, progress=bar)
+    assert seen == [("marginals", 3), ("joint", 2)]
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"points": 99}, "points must be at least 100; got 99"),
+        ({"precision": "float16"}, "precision must be one of float64, float32; got 'float16'"),
+        ({"var": np.zeros((3, 2))}, "var must be positive"),
+        ({"mean": np.full((3, 2), np.nan)}, "mean must be finite"),
+        ({"var": np.full((3, 2), np.inf)}, "var must be finite"),
+        ({"var": np.ones((2, 2))}, "the same shape"),
+        ({"mean": np.zeros((0, 2)), "var": np.ones((0, 2))}, "no samples"),
+        ({"clusters": [1, 2]}, "cluster must have 3 entries"),
+        ({"clusters": [1, None, 2]}, r"cluster\[1\] is missing"),
+    ],
+)
+def test_bad_input(changes, message):
+    with pytest.raises(ValueError, match=message):
+        joint(**({"mean": np.zeros((3, 2)), "var": np.ones((3, 2)), "rng": 0} | changes))
+
+
+def test_as_json_and_as_a_table():
+    """Values where posteriors overlap, ranges where they do not."""
+    mean, var = mixture(np.random.default_rng(15), n=120)
+    ours = joint(mean, 5 * var, points=100, rng=0)
+    read = json.loads(ours.to_json())
+    assert read["schema"] == Joint.schema == "dindic.joint/1"
+    assert set(read) == {"schema", *Joint.__dataclass_fields__}
+    assert set(read["standard_errors"]) == {
+        *NAMES,
+        "residual",
+        *(f"{name}_{end}" for name in NAMES for end in ("low", "high")),
+    }
+    assert read["marginals"]["schema"] == "dindic.marginals/1"
+    assert not ours.saturated
+    error = ours.standard_errors["mutual_information"]
+    assert f"{ours.mutual_information:.3f} ± {error:.3f}" in repr(ours)
+    assert "hardly overlap" not in repr(ours)
+    apart = joint(mean, 1e-6 * var, points=100, rng=0)
+    assert apart.saturated
+    row = next(line for line in apart.to_markdown().splitlines() if "| I(x; z) |" in line)
+    for end in ("low", "high"):
+        assert f"{getattr(apart, f'mutual_information_{end}'):.3f}" in row
+    assert " to " in row
+    assert "population" in row
+    assert "hardly overlap" in apart.to_markdown()
+    assert f"log n = {np.log(120):.2f}" in apart.to_markdown()

@@ -1,0 +1,237 @@
+"""score(): the aggregated posterior in its tables, its sentences and its reports."""
+
+import json
+import math
+import re
+
+import numpy as np
+import pytest
+
+from disentangle_indicators import score, scorecard
+from disentangle_indicators.aggregate import certify, joint, marginals
+from disentangle_indicators.comparison import compare
+from disentangle_indicators.plots import marginal
+
+
+def wide(n=300):
+    """Few rows and much information in two latents, one of them two-sided: saturated."""
+    rng = np.random.default_rng(0)
+    side = rng.choice([-1.0, 1.0], size=n)
+    mean = np.stack([0.995 * side, rng.normal(size=n), np.zeros(n)], axis=1)
+    return mean, np.stack([np.full(n, 0.01), np.full(n, 1e-5), np.ones(n)], axis=1)
+
+
+def narrow(n=2000):
+    """Two latents with half a nat each, far from saturated, and dependent."""
+    rng = np.random.default_rng(1)
+    x = rng.normal(size=n)
+    return np.stack([x, 0.9 * np.abs(x)], axis=1), np.full((n, 2), 0.6)
+
+
+def flat(card):
+    return " ".join(repr(card).split())
+
+
+def latents(card):
+    (table,) = [b for b in card.blocks() if getattr(b, "title", "") == "Latents, by information"]
+    return table
+
+
+def test_latents_are_ranked_by_what_they_carry():
+    """Definition 3 puts the two-sided latent first; it carries one bit."""
+    rng = np.random.default_rng(0)
+    mean = np.stack([rng.choice([-1.0, 1.0], 400), rng.normal(size=400)], axis=1)
+    var = np.stack([np.full(400, 0.01), np.full(400, 0.1)], axis=1)
+    card = score(mean, var=var)
+    assert card.mutual_information_per_latent[0] > card.mutual_information_per_latent[1]
+    assert [row[0] for row in latents(card).rows] == ["1", "0"]
+    assert latents(card).rows[1][1].startswith("0.6")
+    bare = score(mean, var=var, marginals=False)
+    assert [row[0] for row in latents(bare).rows] == ["0", "1"]
+    assert bare.marginals is None
+    assert "left out" not in repr(bare)
+    assert "by the exact" not in card.verdict["USED"]
+    assert "1 by the exact I(x; z_h)" in score(mean, var=var, threshold=1.0).verdict["USED"]
+
+
+def test_the_parts_are_those_of_the_library():
+    mean, var = wide()
+    card = score(mean, var=var, joint=True, certify=True, points=500, rng=7)
+    alone = joint(mean, var, points=500, rng=7)
+    assert card.joint.to_dict() == alone.to_dict()
+    assert card.marginals.to_dict() == marginals(mean, var).to_dict()
+    assert card.certificate.to_dict() == certify(mean, var).to_dict()
+    content = json.loads(card.to_json())
+    assert content["marginals"] == json.loads(alone.marginals.to_json())
+    assert content["joint"]["mutual_information_low"] == alone.mutual_information_low
+    assert "marginals" not in content["joint"]
+    assert content["certificate"]["certain"] is True
+    frame = card.to_frame()
+    np.testing.assert_array_equal(frame["marginal_information"], card.marginals.information)
+    assert {"marginal_kl_prior_se", "marginal_looseness", "marginal_entropy"} < set(frame)
+
+
+def test_the_prior_moves_the_marginals():
+    mean, var = narrow()
+    card = score(3 + 2 * mean, var=4 * var, prior_mean=3.0, prior_var=4.0)
+    np.testing.assert_allclose(card.marginals.entropy, marginals(mean, var).entropy, atol=1e-9)
+
+
+def test_saturated_rows_give_ranges_only():
+    mean, var = wide()
+    card = score(mean, var=var, joint=True)
+    assert card.joint.saturated
+    text = flat(card)
+    assert f"{card.joint.mutual_information:.3f} ±" not in text
+    assert "the posteriors of these 300 rows hardly overlap" in text
+    assert "I(x; z) is only known to be in " in card.verdict["TRUST"]
+    assert "because 300 rows show no more than log n = 5.70" in card.verdict["TRUST"]
+    low, high = map(
+        float, re.search(r"in ([\d.]+) to ([\d.]+) nats", card.verdict["TRUST"]).groups()
+    )
+    errors = card.joint.standard_errors
+    ends = card.joint.mutual_information_low, card.joint.mutual_information_high
+    assert low == pytest.approx(ends[0] - 2 * errors["mutual_information_low"], abs=6e-4)
+    assert high == pytest.approx(ends[1] + 2 * errors["mutual_information_high"], abs=6e-4)
+    assert re.search(r"KL\(q\(z\) \|\| p\) of the population is in [\d.]+ to [\d.]+ nats; ", text)
+
+
+def test_rows_that_overlap_give_values():
+    card = score(*narrow()[:1], var=narrow()[1], joint=True)
+    assert not card.joint.saturated
+    errors = card.joint.standard_errors
+    value = f"{card.joint.mutual_information:.3f} ± {errors['mutual_information']:.3f}"
+    assert f"I(x; z) of these rows is {value} nats, by Monte Carlo" in card.verdict["TRUST"]
+    assert f"I(x; z) {value} of these rows; of the population: " in flat(card)
+    assert "only ranges" not in repr(card)
+    assert card.verdict["PRIOR"].startswith(
+        f"KL(q(z) || p) = {card.joint.kl_aggregate_prior:.3f} ± "
+    )
+
+
+def test_the_prior_sentence_says_what_definition_4_misses():
+    card = score(*wide()[:1], var=wide()[1])
+    exact = card.marginals
+    text = card.verdict["PRIOR"]
+    assert text.startswith(f"KL(q(z) || p) ≥ {exact.total_kl_prior:.3f} ± ")
+    assert f"sees second moments only, says {card.kl_aggregate_prior:.4f} ± " in text
+    assert exact.total_kl_prior > 10 * card.kl_aggregate_prior
+    assert "(--joint)" in text
+
+
+def test_the_trust_sentence_names_the_loosest_latent():
+    card = score(*wide()[:1], var=wide()[1])
+    third, exact = card.mutual_information_per_latent, card.marginals
+    assert int(np.argmax(exact.looseness)) == 0
+    assert (
+        f"latent 0 shows {third[0]:.3f} in Definition 3 and carries {exact.information[0]:.3f}"
+    ) in card.verdict["TRUST"]
+    tight = score(np.random.default_rng(0).normal(size=(4000, 1)), var=np.ones((4000, 1)))
+    assert "Definition 3 by at most 0.00" in tight.verdict["TRUST"]
+
+
+def test_latents_that_tell_all_rows_apart_are_named():
+    text = score(*wide()[:1], var=wide()[1]).verdict["TRUST"]
+    assert "1 latent carries close to log n = 5.70 nats each: these rows show no more" in text
+
+
+def test_clusters_leave_the_upper_end_open():
+    mean, var = wide()
+    card = score(mean, var=var, joint=True, clusters=np.arange(300) // 3)
+    assert card.joint.mutual_information_high is None
+    assert "clusters forbid an upper end" in card.verdict["TRUST"]
+    assert " to ?" in flat(card)
+    assert re.search(r"KL\(q\(z\) \|\| p\) of the population is in \? to [\d.]+", flat(card))
+    json.loads(card.to_json())
+
+
+def test_beyond_a_size_the_marginals_are_left_out_and_it_says_so(monkeypatch):
+    monkeypatch.setattr(scorecard, "LARGE", 899)
+    mean, var = wide()
+    card = score(mean, var=var)
+    assert card.marginals is None
+    assert "exact marginals left out, as for all above" in flat(card)
+    assert "ask with --marginals, or score(marginals=True)" in flat(card)
+    assert score(mean, var=var, marginals=True).marginals is not None
+    monkeypatch.setattr(scorecard, "LARGE", 900)
+    assert score(mean, var=var).marginals is not None
+
+
+def test_what_float64_cannot_resolve_is_left_out_with_the_reason():
+    mean, var = wide()
+    var[5, 1] = 1e-40
+    card = score(mean, var=var)
+    assert card.marginals is None
+    assert "exact marginals left out: latent 1: var is too small for float64" in flat(card)
+    assert "var[5] = 1e-40" in flat(card)
+    for asked in ({"marginals": True}, {"joint": True}):
+        with pytest.raises(ValueError, match=r"latent 1: var is too small"):
+            score(mean, var=var, **asked)
+
+
+@pytest.mark.parametrize("asked", ["marginals", "joint", "certify"])
+def test_means_only_have_no_aggregated_posterior(asked):
+    with pytest.raises(ValueError, match=f"{asked} needs the posterior variances"):
+        score(np.eye(3), **{asked: True})
+    assert score(np.eye(3)).marginals is None
+
+
+def test_batches_are_gathered():
+    mean, var = wide()
+    parts = [(mean[rows], var[rows]) for rows in (slice(100), slice(100, 300))]
+    card, whole = score(batches=parts, joint=True), score(mean, var=var, joint=True)
+    assert card.joint.to_dict() == whole.joint.to_dict()
+
+
+def test_progress_sees_every_loop():
+    seen = []
+
+    def progress(steps, description, total):
+        steps = list(steps)
+        seen.append((description, len(steps), total))
+        return steps
+
+    score(*wide()[:1], var=wide()[1], joint=True, certify=True, progress=progress)
+    assert [name for name, *_ in seen] == ["marginals", "joint", "certificate"]
+    assert all(steps == total for _, steps, total in seen)
+
+
+def test_comparisons_carry_the_exact_values():
+    cards = [
+        score(m, var=v, joint=True, name=str(i)) for i, (m, v) in enumerate([wide(), narrow(300)])
+    ]
+    both = compare(cards)
+    text = flat(both)
+    assert f"sum of I(x; z_h) {cards[0].marginals.total_information:.3f} ± " in text
+    assert "total correlation " in text
+    frame = both.to_frame()
+    assert frame["marginals_total_kl_prior"].tolist() == [
+        card.marginals.total_kl_prior for card in cards
+    ]
+    assert frame["joint_mutual_information_high"].tolist() == [
+        card.joint.mutual_information_high for card in cards
+    ]
+    half = compare(
+        [cards[0], score(*narrow(300)[:1], var=narrow(300)[1], marginals=False, name="b")]
+    )
+    assert re.search(r"sum of I\(x; z_h\) [\d.]+ ± [\d.]+ -", flat(half))
+    many = flat(
+        compare(
+            [cards[0], *[score(np.eye(9), var=np.ones((9, 9)), name=str(i)) for i in range(5)]]
+        )
+    )
+    assert "Aggregated posterior (nats) sum of" in many
+
+
+def test_the_density_of_a_latent_is_drawn():
+    mean, var = wide()
+    ax = marginal(mean, var, 0)
+    z, q = ax.lines[0].get_data()
+    kernels = np.exp(-0.5 * (z[:, None] - mean[:, 0]) ** 2 / 0.01) / math.sqrt(0.02 * math.pi)
+    np.testing.assert_allclose(q, kernels.mean(axis=1), atol=1e-7)
+    second = np.mean(mean[:, 0] ** 2) + 0.01
+    assert np.max(ax.lines[1].get_ydata()) == pytest.approx(1 / math.sqrt(2 * math.pi * second))
+    assert "I(x; z) = 0.689" in ax.get_title()
+    assert ax.get_xlabel() == "z[0]"
+    with pytest.raises(ValueError, match="latent must be from 0 to 2; got 3"):
+        marginal(mean, var, 3)
