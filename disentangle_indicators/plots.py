@@ -69,7 +69,7 @@ def pulse(result: Any, ax: "Axes | None" = None) -> "Axes":
     lower, upper = below, ax.inset_axes((0.0, 0.4, 1.0, 0.6), sharex=below)
     ax.set_axis_off()
     title = f"{result.used} of {result.d} latents used, n = {result.n}"
-    upper.set_title(title, fontsize=11, pad=20 if exact is None else 32)
+    upper.set_title(title, fontsize=11, pad=_pad(exact))
     third = result.mutual_information_per_latent
     if exact is None:
         errors = result.standard_errors.get("mutual_information_per_latent")
@@ -163,6 +163,11 @@ def marginal(mean: Any, var: Any, latent: int, ax: "Axes | None" = None) -> "Axe
     return ax
 
 
+def _pad(exact: Any) -> int:
+    """Leave room for the legend, which takes two rows where there are rings."""
+    return 20 if exact is None else 34
+
+
 def _stems(ax: "Axes", x: Any, height: Any, states: tuple[str, ...], errors: Any = None) -> None:
     colours = [COLOURS[state] for state in states]
     ax.vlines(x, 0, height, colors=colours, lw=max(1.0, min(4.0, 160 / len(x))))
@@ -238,7 +243,8 @@ def save(results: Any, path: str | Path) -> Path:
         name = getattr(result, "name", "")
         if name:
             title = f"{Path(name).name}: {ax.get_title()}"
-            ax.set_title(title, fontsize=11, pad=20, parse_math=False)
+            pad = _pad(getattr(result, "marginals", None))
+            ax.set_title(title, fontsize=11, pad=pad, parse_math=False)
     with atomic(path) as temporary:
         figure.savefig(temporary, dpi=150, format=path.suffix.lstrip(".").lower())
     return path

@@ -81,7 +81,9 @@ def entropy(mean, var, rule=panels):
 def exact_entropy(mean, var):
     """By mpmath at 30 digits, in pieces between multiples of each standard deviation."""
     with mp.workdps(30):
-        parts = [(mp.mpf(float(m)), mp.sqrt(mp.mpf(float(v)))) for m, v in zip(mean, var, strict=True)]
+        parts = [
+            (mp.mpf(float(m)), mp.sqrt(mp.mpf(float(v)))) for m, v in zip(mean, var, strict=True)
+        ]
         steps = [0, 1, 2, 3, 4, 5, 6, 8, 11]
         cuts = sorted({m + sign * k * s for m, s in parts for k in steps for sign in (1, -1)})
         scale = len(parts) * mp.sqrt(2 * mp.pi)

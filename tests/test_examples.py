@@ -181,7 +181,12 @@ def test_the_data_are_as_described():
     text = (EXAMPLES / "data" / "README.md").read_text(encoding="utf-8")
     for word in ("LeCun", "CC BY-SA 3.0", "YannDubs/disentangling-vae", "MIT", "32 x 32"):
         assert word in text
-    rows = re.findall(r"^\| `(\w+)` \| (\(.*?\)) \| (\w+) \|", text, re.MULTILINE)
+    rows = re.findall(r"^\| `(\w+)` \| (\(.*?\)) \| ([<\w]+) \|", text, re.MULTILINE)
+    found = []
+    for path in (DATA, DATA.with_name("dsprites_btcvae.npz")):
+        assert f"`{path.name}`" in text
+        with np.load(path, allow_pickle=False) as data:
+            found += [(key, str(data[key].shape), str(data[key].dtype)) for key in data.files]
+    assert rows == found
     with np.load(DATA, allow_pickle=False) as data:
-        assert rows == [(key, str(data[key].shape), str(data[key].dtype)) for key in data.files]
         assert sorted(set(data["labels"].tolist())) == list(range(10))

@@ -10,13 +10,15 @@ and a Gaussian. Weights and Gaussian are fitted on other folds of the rows.
 from typing import Any
 
 import numpy as np
-from scipy.special import logsumexp
 
 from disentangle_indicators._array import Float, to_numpy
 from disentangle_indicators.aggregate._monte_carlo import Draw
 from disentangle_indicators.moments import Moments
 
 _STEPS = 300
+
+_LEAST = 1e-12
+"""Least weight of a density: none is ruled out by the points that happen to be there."""
 
 
 def shrunk(mean: Float, var: Float, share: float) -> tuple[Float, Float]:
@@ -68,19 +70,21 @@ def mix(log_density: Float, fold: Any) -> tuple[Float, Float]:
     log_density : array, shape (s, k)
     fold : array, shape (s,)
     """
+    from scipy.special import logsumexp
+
     out = np.empty(len(log_density))
     for k in np.unique(fold):
         rest = fold != k if np.any(fold != k) else fold == k
-        weights = _log_weights(log_density[rest])
-        out[fold == k] = logsumexp(log_density[fold == k] + weights, axis=1)
-    return out, np.exp(_log_weights(log_density))
+        weights = _weights(log_density[rest])
+        out[fold == k] = logsumexp(log_density[fold == k], axis=1, b=weights)
+    return out, _weights(log_density)
 
 
-def _log_weights(log_density: Float) -> Float:
-    """Return the log weights of greatest likelihood, by EM."""
-    weights = np.full(log_density.shape[1], -np.log(log_density.shape[1]))
+def _weights(log_density: Float) -> Float:
+    """Return the weights of greatest likelihood, by EM."""
+    density = np.exp(log_density - log_density.max(axis=1, keepdims=True))
+    weights = np.full(density.shape[1], 1 / density.shape[1])
     for _ in range(_STEPS):
-        share = log_density + weights
-        share -= logsumexp(share, axis=1, keepdims=True)
-        weights = np.maximum(logsumexp(share, axis=0) - np.log(len(share)), -700.0)
-    return weights
+        weights *= (1 / (density @ weights)) @ density / len(density)
+        weights = np.maximum(weights, _LEAST)
+    return np.asarray(weights / weights.sum())

@@ -16,8 +16,6 @@ from functools import cache
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import sparse
-from scipy.linalg import block_diag
 
 from disentangle_indicators._array import Float
 
@@ -247,6 +245,8 @@ def _around(own: Int, reach: int) -> Int:
 
 def _deposit(group: Group, x: Float, density: Float) -> None:
     """Add the components of a group to its level, in units of width * sqrt(2 pi)."""
+    from scipy import sparse
+
     for block, f in _blocks(group, x):
         cell = group.cell[block]
         first = np.flatnonzero(np.diff(cell, prepend=cell[0] - 1))
@@ -311,6 +311,8 @@ def _rules() -> tuple[Float, Float]:
 @cache
 def _halves() -> tuple[Float, Float]:
     """Return the matrices that take values at a panel's nodes to those of its two halves."""
+    from scipy.linalg import block_diag
+
     rules = _legendre(MAIN), _legendre(CHECK)
     left, right = (
         block_diag(*(_lagrange(rule, (rule[0] + side) / 2) for rule in rules)) for side in (0, 1)

@@ -63,8 +63,8 @@ class Joint(Result):
         KL(q(z) || p) from another.
     saturation : float
         exp(I) / n: one over the number of posteriors that overlap with one of them. Below .01 the
-        three numbers above are those of the population, up to .1 they are off by about as many
-        nats, and beyond they say mostly how many rows there are.
+        three numbers above are nearly those of the population, up to .1 they are off by a few
+        times as many nats, and beyond they say mostly how many rows there are.
     saturated : bool
         Whether that is above 0.1, so that only the ranges below should be reported.
     mutual_information_low, mutual_information_high : float
@@ -322,7 +322,7 @@ def span(r: Joint, name: str) -> tuple[float | None, float | None]:
 
 def in_words(ends: Sequence[float | None]) -> str:
     """Write a range, with a question mark for an end that is not known."""
-    return " to ".join("?" if end is None else f"{end:.3f}" for end in ends)
+    return " to ".join("?" if end is None else f"{round(end, 3) + 0.0:.3f}" for end in ends)
 
 
 def _bar(progress: Progress | None, steps: int) -> Iterable[int]:

@@ -22,6 +22,8 @@ _NEAR = 20.0
 """Nats below the largest exponent of a point within which a pair matters."""
 
 _CACHE_BYTES = 1 << 22
+_COLUMNS = 1 << 12
+"""Components of one matrix product: enough to run at full speed, few enough for the cache."""
 
 
 def log_sums(
@@ -74,7 +76,7 @@ def log_sums(
         return xp.asarray(array, dtype=dtype, device=device)
 
     left = put(np.concatenate([square, z - centre], axis=1))
-    columns = min(n, max(64, memory // (64 * d)))
+    columns = min(n, _COLUMNS, max(64, memory // (64 * d)))
     on_host = "cpu" in str(device).lower() or isinstance(like, np.ndarray)
     rows = max(1, (_CACHE_BYTES if on_host else memory // 4) // (8 * columns))
     nothing = put(np.array(-np.inf))

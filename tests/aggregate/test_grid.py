@@ -25,6 +25,10 @@ def surprise(q):
     return -np.log(np.where(q > 0, q, 1.0))
 
 
+def surprise_of_all(q):
+    return q * surprise(q)
+
+
 def nodes(tree):
     """Points and densities at the nodes of all leaves."""
     x = (np.polynomial.legendre.leggauss(MAIN)[0] + 1) / 2
@@ -37,6 +41,28 @@ def nodes(tree):
 def test_mass(data):
     for mass in grid(*data).integral(lambda q: q):
         assert -BEYOND - 1e-13 <= mass - 1 <= 1e-13
+
+
+@given(data=mixtures(max_n=10))
+def test_the_second_rule_shares_nothing_with_the_first(data):
+    """Each is what a tree of its nodes alone gives, so that they can tell on each other."""
+    first, second = grid(*data).integral(surprise_of_all)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(_grid, "MAIN", CHECK)
+        patch.setattr(_grid, "CHECK", MAIN)
+        _grid._rules.cache_clear()
+        _grid._halves.cache_clear()
+        swapped = grid(*data).integral(surprise_of_all)
+    _grid._rules.cache_clear()
+    _grid._halves.cache_clear()
+    assert swapped == pytest.approx((second, first), rel=1e-12, abs=1e-12)
+
+
+def test_the_second_rule_is_the_coarser_one():
+    mean, var = np.array([0.0, 8.0]), np.ones(2)
+    wanted = cross_entropies(mean, var).mean()
+    first, second = (abs(x - wanted) for x in grid(mean, var).integral(surprise_of_all))
+    assert second > 2 * first
 
 
 @given(data=mixtures())
