@@ -33,7 +33,7 @@ REACH = 6.5
 
 _BLOCK = 1 << 12
 _SQRT_2PI = np.sqrt(2 * np.pi)
-_RESOLUTION = 2.0**48
+_ROUNDING = 2.0**-4
 
 
 @dataclass(frozen=True)
@@ -85,10 +85,15 @@ class Group:
 class Grid:
     """The density of a mixture of n Gaussians with equal weights on a tree of panels.
 
-    `levels` go from the coarsest to the finest.
+    `levels` go from the coarsest to the finest; their cells count from `centre`. `unit` is the
+    median standard deviation, up to a factor, and `rounding` how far a component may be from its
+    place, in units of the narrowest standard deviation.
     """
 
     n: int
+    centre: float
+    unit: float
+    rounding: float
     levels: tuple[Level, ...]
     groups: tuple[Group, ...]
 
@@ -108,6 +113,7 @@ class Grid:
     def density(self, z: Float) -> Float:
         """Return the density at points z (s,); 0 where no panel is."""
         out = np.zeros_like(z)
+        z = z - self.centre
         for level in self.levels:
             cell = np.floor(z / level.width)
             at = np.minimum(np.searchsorted(level.cells, cell), level.cells.size - 1)
@@ -171,13 +177,15 @@ def grid(mean: Float, var: Float) -> Grid:
     n = mean.size
     sd = np.sqrt(var)
     order = np.argsort(mean, kind="stable")
+    centre = float(mean[order[n // 2]])
+    x = mean - centre
+    # so that most components are narrow for their panels, and reach over few of them
     unit = float(np.median(sd)) / 0.6
     fraction, exponent = np.frexp(sd / unit)
     reach = np.ceil(REACH * fraction).astype(np.int64)
     finest, coarsest = int(exponent.min()), int(exponent.max())
-    if np.max(np.abs(mean)) / unit + REACH * np.ldexp(1.0, coarsest) > np.ldexp(
-        _RESOLUTION, finest
-    ):
+    rounding = float(np.finfo(float).eps * np.max(np.abs(x)) / sd.min())
+    if rounding > _ROUNDING:
         row = int(np.argmin(var))
         raise ValueError(
             f"var is too small for float64 beside means up to {np.max(np.abs(mean)):g}; "
@@ -190,12 +198,12 @@ def grid(mean: Float, var: Float) -> Grid:
     for key in np.unique(code)[::-1].tolist():
         e, c = key >> 4, key & 15
         rows = order[sorted_code == key]
-        scaled = np.ldexp(mean[rows] / unit, -e)
+        scaled = np.ldexp(x[rows] / unit, -e)
         own = np.floor(scaled)
         parts.append((rows, e, c, own.astype(np.int64), 1 / fraction[rows], scaled - own))
         touched.setdefault(e, []).append((parts[-1][3], c))
     cells = _cells(touched, finest, coarsest)
-    x, _ = _rules()
+    nodes, _ = _rules()
     groups = tuple(
         Group(rows, coarsest - e, c, np.searchsorted(cells[coarsest - e], own), t, u)
         for rows, e, c, own, t, u in parts
@@ -204,10 +212,10 @@ def grid(mean: Float, var: Float) -> Grid:
     levels: list[Level] = []
     for i, here in enumerate(cells):
         width = unit * float(np.ldexp(1.0, coarsest - i))
-        density = np.zeros((here.size, x.size))
+        density = np.zeros((here.size, nodes.size))
         for group in groups:
             if group.level == i:
-                _deposit(group, x, density)
+                _deposit(group, nodes, density)
         density /= n * width * _SQRT_2PI
         parent = np.searchsorted(cells[i - 1], here >> 1) if i else np.empty(0, np.int64)
         if i:
@@ -218,7 +226,7 @@ def grid(mean: Float, var: Float) -> Grid:
         if i + 1 < len(cells):
             leaf[np.searchsorted(here, cells[i + 1][::2] >> 1)] = False
         levels.append(Level(width, here, parent, leaf, density))
-    return Grid(n, tuple(levels), groups)
+    return Grid(n, centre, unit, rounding, tuple(levels), groups)
 
 
 def _cells(touched: dict[int, list[tuple[Int, int]]], finest: int, coarsest: int) -> list[Int]:

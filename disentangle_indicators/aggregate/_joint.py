@@ -68,8 +68,8 @@ class Joint(Result):
     saturated : bool
         Whether that is above 0.1, so that only the ranges below should be reported.
     mutual_information_low, mutual_information_high : float
-        Range of I(x; z) of the population; each end holds in expectation. The upper one is None
-        where rows are clustered.
+        Range of I(x; z) of the population; each end holds in expectation, before it is cut off at
+        0. The upper one is None where rows are clustered.
     total_correlation_low, total_correlation_high : float
         The range of TC that follows.
     kl_aggregate_prior_low, kl_aggregate_prior_high : float
@@ -88,7 +88,8 @@ class Joint(Result):
         Weights of the densities that the upper bound mixes.
     standard_errors : dict of str to float
         Under the names of the fields: Monte Carlo errors for the empirical mixture, and errors of
-        row sampling for the ends of the ranges.
+        row sampling for the ends of the ranges, which are to first order: where rows are saturated
+        that of the lower end of I(x; z) is up to a third too small.
     marginals : Marginals
 
     Examples
@@ -193,6 +194,8 @@ def joint(
     (True, 6.21, 6.21)
     """
     xp, mean, var = as_pair(mean, var)
+    if mean.ndim != 2:
+        raise ValueError(f"mean must have the shape (n, d); its shape is {tuple(mean.shape)}")
     if points < FEWEST_POINTS:
         raise ValueError(f"points must be at least {FEWEST_POINTS}; got {points}")
     like, precision = mean, precision or precision_of(xp, mean)

@@ -88,7 +88,7 @@ def log_sums(
         right, shift = put(np.concatenate([-0.5 / v, m / v], axis=1)).T, put(constant)
         index = xp.asarray(np.arange(first, first + len(m)), device=device)
         for start in range(0, points, rows):
-            at = slice(start, start + rows)
+            at = slice(start, min(start + rows, points))
             exponent = left[at, :] @ right
             exponent += shift
             mine = index == xp.asarray(own[at], device=device)[:, None]

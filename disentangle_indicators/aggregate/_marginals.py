@@ -260,12 +260,19 @@ def _map(
 
 
 def _entropy(tree: Grid) -> tuple[float, float]:
-    r"""Return :math:`-\int q \log q` and its error: of the quadrature, and of the missing mass."""
+    r"""Return :math:`-\int q \log q` and its error.
+
+    Two rules against each other, the mass that is not covered times what its -log q may be, and
+    the rounding of positions. Logarithms are taken in units of the components' widths.
+    """
     from scipy.special import entr
 
-    value, check = tree.integral(lambda q: np.asarray(entr(np.maximum(q, 0.0))))
+    value, check = tree.integral(lambda q: np.asarray(entr(np.maximum(q, 0.0) * tree.unit)))
     missing = abs(1 - tree.integral(lambda q: q)[0])
-    return value, abs(value - check) + missing * (REACH**2 / 2 + math.log(tree.n) + 1)
+    widths = math.log(tree.levels[0].width / tree.levels[-1].width)
+    beyond = (REACH + 2) ** 2 / 2 + math.log(tree.n) + widths + 2
+    error = abs(value - check) / tree.unit + missing * beyond + tree.rounding
+    return value / tree.unit + math.log(tree.unit), error
 
 
 def _surprise(q: Float) -> Float:

@@ -63,6 +63,7 @@ class Controls:
     n: int
     point_rows: Any
     point_codes: Any
+    picked: Any
     row_codes: Any
 
     @classmethod
@@ -117,32 +118,55 @@ class Controls:
             len(mean),
             points.rows,
             codes[points.rows],
+            exact.picked,
             codes[exact.picked],
         )
 
     def expectation(self, y: Float) -> Estimate:
-        """Return the mean of y (s,) over the mixture, by regression on the controls."""
-        x = self.x - self.x.mean(axis=0)
-        scale = np.maximum(x.std(axis=0), np.finfo(float).tiny)
-        slope = np.linalg.lstsq(x / scale, y - y.mean(), rcond=1e-10)[0] / scale
+        """Return the mean of y (s,) over the mixture, by regression on the controls.
+
+        All rows that were drawn have the same weight, however often they were. Where each was
+        drawn twice or more, only what varies within rows is left to chance.
+        """
+        count = np.bincount(self.point_rows, minlength=self.n)
+        weight = 1 / count[self.point_rows] / np.count_nonzero(count)
+        within = count.min() >= 2
+
+        def centred(f: Float) -> Float:
+            if not within:
+                return np.asarray(f - weight @ f)
+            columns = f.reshape(len(f), -1).T
+            means = [np.bincount(self.point_rows, column) / count for column in columns]
+            return np.asarray(f - np.stack(means, axis=1)[self.point_rows].reshape(f.shape))
+
+        x = centred(self.x)
+        scale = np.maximum(np.sqrt(np.mean(x * x, axis=0)), np.finfo(float).tiny)
+        slope = np.linalg.lstsq(x / scale, centred(y), rcond=1e-10)[0] / scale
         rest = y - self.x @ slope
-        points = y.size
-        freedom = max(points - 1 - slope.size, 1)
-        centred = rest - rest.mean()
-        if points >= 2 * self.n:  # all rows were drawn: only what varies within them is left
-            count = np.bincount(self.point_rows)
-            centred = rest - (np.bincount(self.point_rows, rest) / count)[self.point_rows]
-            freedom = max(points - self.n - slope.size, 1)
-        error = math.sqrt(float(np.sum(centred * centred)) / (freedom * points))
-        sampled = _clustered(rest, self.point_codes)
-        rows = _clustered(self.rows @ slope, self.row_codes) * math.sqrt(len(self.rows) / self.n)
-        return Estimate(float(rest.mean()), error, math.hypot(max(sampled, error), rows))
+        value = float(weight @ rest)
+        lost = self.n if within else 1
+        spread = weight * centred(rest)
+        if within:
+            spread *= np.sqrt(count / (count - 1))[self.point_rows]
+        freedom = (y.size - lost) / max(y.size - lost - slope.size, 1)
+        error = math.sqrt(freedom * float(spread @ spread))
+        if not within:
+            error *= math.sqrt(y.size / (y.size - 1))
+        rows = self.rows @ slope
+        sampled = 0.0
+        if within:  # the rest and the controls vary together between rows
+            rows = rows + (np.bincount(self.point_rows, rest) / count)[self.picked]
+        else:
+            sampled = _clustered(weight * (rest - value), self.point_codes)
+        known = _clustered((rows - rows.mean()) / rows.size, self.row_codes)
+        known *= math.sqrt(rows.size / self.n)
+        return Estimate(value, error, max(math.hypot(sampled, known), error))
 
 
-def _clustered(x: Float, codes: Any) -> float:
-    """Return the standard error of a mean when all entries with one code are one draw."""
-    sums = np.bincount(codes, x - x.mean())
+def _clustered(terms: Float, codes: Any) -> float:
+    """Return the standard error of a sum when all its terms with one code are one draw."""
+    sums = np.bincount(codes, terms)
     count = np.unique(codes).size
     if count == 1:
         return math.inf
-    return math.sqrt(count / (count - 1) * float(np.sum(sums * sums))) / x.size
+    return math.sqrt(count / (count - 1) * float(sums @ sums))

@@ -119,7 +119,9 @@ def test_more_nodes_and_a_longer_reach_change_less_than_the_reported_error(data)
     _grid._rules.cache_clear()
     _grid._halves.cache_clear()
     assert abs(ours.entropy[0] - finer.entropy[0]) <= ours.errors[0] + 1e-12
-    assert finer.errors[0] <= 2e-11
+    mean, var = data
+    places = 2.3e-16 * np.ptp(mean) / np.sqrt(var.min())
+    assert finer.errors[0] <= 2e-11 + places
 
 
 @given(data=mixtures(low=np.log(1e-6)))
@@ -182,6 +184,8 @@ def test_looseness_is_0_for_a_gaussian_only():
     mean, var, signs = np.zeros(50), np.full(50, 0.3), np.tile([1.0, -1.0], 25)
     ours = one((mean, var))
     assert ours.looseness[0] <= ours.errors[0] + 1e-12
+    tiny = one((mean, var * 1e-30))
+    assert tiny.looseness[0] <= tiny.errors[0] + 1e-12
     assert one((mean, var * (1 + 0.1 * signs))).looseness[0] == pytest.approx(
         0.03**2 / 48, rel=0.03
     )
@@ -436,6 +440,7 @@ def test_of_many_rows_some_are_picked_for_standard_errors():
     rng = np.random.default_rng(0)
     n = 12_000
     mean, var = rng.uniform(-2, 2, (n, 2)), 0.1 * rng.uniform(0.5, 1.5, (n, 2))
+    mean = np.sort(mean, axis=0)  # so that the first rows are not like the others
     some = marginals(mean, var).standard_errors
     every = marginals(mean, var, clusters=np.arange(n)).standard_errors
     fewer = slice(4096)
