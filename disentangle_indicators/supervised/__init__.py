@@ -1,0 +1,1 @@
+"""Supervised disentanglement metrics: functions of codes and ground-truth factors."""
