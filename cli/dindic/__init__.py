@@ -6,6 +6,7 @@ from io import TextIOWrapper
 
 import click
 
+from dindic.audit import audit
 from dindic.convert import convert
 from dindic.score import score
 
@@ -24,5 +25,6 @@ def main() -> None:
             stream.reconfigure(errors="replace")  # for terminals that lack a sign
 
 
+main.add_command(audit)
 main.add_command(convert)
 main.add_command(score)

@@ -1,0 +1,175 @@
+"""dindic audit: supervised scores of an encodings file under rotations of its latents."""
+
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from dindic.options import (
+    SCALES,
+    BadInput,
+    GateFailed,
+    bad_input,
+    encoding_options,
+    failed_gates,
+    failing_output,
+    gates,
+    reading,
+    say_notes,
+)
+from dindic.score import FORMS, _bar, _check_outputs, _print, _say
+
+if TYPE_CHECKING:
+    from disentangle_indicators.rotation import Audits
+
+
+@click.command()
+@click.argument("file", required=False, metavar="FILE", type=click.Path())
+@encoding_options
+@click.option(
+    "--metrics",
+    default="higgins,mig,sap",
+    show_default=True,
+    metavar="A,B,...",
+    help="Metrics of the code and the factors.",
+)
+@click.option(
+    "--rotations",
+    type=click.IntRange(min=2),
+    default=199,
+    show_default=True,
+    help="Random rotations.",
+)
+@click.option(
+    "--subspace",
+    type=click.Choice(["used", "all"]),
+    default="used",
+    show_default=True,
+    help="Latents that are rotated; the others are dropped.",
+)
+@click.option("--threshold", default=0.5, show_default=True, help="Nats of a used latent.")
+@click.option(
+    "--search/--no-search",
+    default=True,
+    show_default=True,
+    help="Look for the best and the worst orientation.",
+)
+@click.option(
+    "--seed",
+    type=click.IntRange(min=0),
+    default=0,
+    show_default=True,
+    help="Of the rotations, the halves of the rows, and the metrics.",
+)
+@click.option(
+    "--workers",
+    type=click.IntRange(min=1),
+    default=1,
+    show_default=True,
+    help="Processes; they change no number.",
+)
+@click.option("--json", type=click.Path(), metavar="PATH", help="Write JSON; - for stdout.")
+@click.option("--csv", type=click.Path(), metavar="PATH", help="Write CSV: a row per metric.")
+@click.option("--markdown", type=click.Path(), metavar="PATH", help="Write Markdown.")
+@click.option("--plot", type=click.Path(), metavar="PATH", help="Draw violins (.png, .svg).")
+@click.option(
+    "--fail-if",
+    callback=gates,
+    multiple=True,
+    metavar="NAME OP NUMBER",
+    help="Exit 3 when it holds, over the scalars of the JSON; repeatable.",
+)
+@click.option("--quiet", is_flag=True, help="No messages and no table; files are still written.")
+def audit(file: str | None, quiet: bool, **options: Any) -> None:
+    """Audit scores by rotating the latents: whether other axes would do as well, or better.
+
+    FILE holds posterior means, variances (which say what latents are used) and factors.
+
+    \b
+    Examples:
+      dindic audit encodings.npz --metrics mig --plot audit.png
+      dindic audit encodings.npz --metrics higgins,mig,sap --workers 4
+      dindic audit encodings.npz --json - --fail-if 'audits.mig.p_value > 0.05'
+    """
+    read = reading(options)
+    named = [read[name] for name in ("mean", *SCALES, "factors", "labels")]
+    _check_outputs(options, [*filter(None, [file, *named])])
+    if (file is None) == (read["mean"] is None):
+        raise click.UsageError("give either FILE, or --mean A.npy with --factors B.npy")
+    metrics = _metrics(options["metrics"])
+    with bad_input():
+        result = _audits(file, metrics, read, options, quiet)
+    failed = failed_gates([result.to_dict()], options["fail_if"])
+    with failing_output():
+        _emit(result, options, quiet)
+    if failed:
+        raise GateFailed("\n".join(failed))
+
+
+def _metrics(words: str) -> list[str]:
+    """Return the names between the commas; refuse those that are no metric."""
+    from difflib import get_close_matches
+
+    from disentangle_indicators.supervised import METRICS
+
+    names = list(dict.fromkeys(word.strip() for word in words.split(",") if word.strip()))
+    if not names:
+        raise BadInput(f"--metrics names no metric; there is {', '.join(METRICS)}")
+    for name in names:
+        if name not in METRICS:
+            near = get_close_matches(name.lower(), METRICS, n=4, cutoff=0.4) or list(METRICS)
+            raise BadInput(f"no metric is called {name!r}; there is {', '.join(near)}")
+    return names
+
+
+def _audits(
+    path: str | None,
+    metrics: list[str],
+    read: dict[str, Any],
+    options: dict[str, Any],
+    quiet: bool,
+) -> "Audits":
+    from disentangle_indicators import read_encodings
+    from disentangle_indicators.rotation import Audits, audit_rotations
+
+    encoded = read_encodings(path, **read)
+    if encoded.factors is None:
+        raise BadInput(
+            f"{encoded.path}: there are no ground-truth factors; give --factors KEY for an array "
+            "of the file, or --factors FILE.npy with one row per sample and one column per factor"
+        )
+    if not quiet:
+        say_notes(encoded.notes)
+    audits = {
+        name: audit_rotations(
+            name,
+            encoded.mean,
+            encoded.factors,
+            var=encoded.var,
+            subspace=options["subspace"],
+            rotations=options["rotations"],
+            search=options["search"],
+            rng=options["seed"],
+            workers=options["workers"],
+            threshold=options["threshold"],
+            progress=None if quiet else _bar,
+        )
+        for name in metrics
+    }
+    return Audits(str(encoded.path), encoded.describe(), audits, encoded.notes)
+
+
+def _emit(result: "Audits", options: dict[str, Any], quiet: bool) -> None:
+    from disentangle_indicators.report import WRITERS, write
+
+    for form in FORMS:
+        if options[form] and options[form] != "-":
+            _say(write(result, options[form], form), quiet)
+    if options["plot"]:
+        from disentangle_indicators.rotation import save_violin
+
+        _say(save_violin(result.audits, options["plot"]), quiet)
+    on_stdout = [form for form in FORMS if options[form] == "-"]
+    if on_stdout:
+        click.echo(WRITERS[on_stdout[0]](result), nl=False)
+    elif not quiet:
+        _print(result)

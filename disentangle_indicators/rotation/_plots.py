@@ -1,0 +1,184 @@
+"""Pictures of rotation audits."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, cast
+
+import numpy as np
+
+from disentangle_indicators._files import atomic
+from disentangle_indicators.rotation._audit import Audit
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.collections import PolyCollection
+
+__all__ = ["save_violin", "violin"]
+
+NULL = "#9aa0a6"
+OWN = "#1f77b4"
+MARKS = (("best", "^", "#2ca02c"), ("worst", "v", "#d62728"))
+
+SPREAD = 1e-9
+"""Nulls whose extremes are nearer, relative to their size, are drawn as a line."""
+
+
+def violin(
+    audits: Audit | Sequence[Audit] | Mapping[str, Audit], ax: "Axes | None" = None
+) -> "Axes":
+    """Draw scores under random rotations as violins, with the unrotated score marked.
+
+    Parameters
+    ----------
+    audits : Audit, or several, or a dict of them
+    ax : matplotlib axes, optional
+        A new figure by default.
+
+    Returns
+    -------
+    matplotlib axes
+
+    Raises
+    ------
+    ValueError
+        Without an audit.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import matplotlib
+    >>> matplotlib.use("Agg")
+    >>> from disentangle_indicators.rotation import audit_rotations
+    >>> factors = np.random.default_rng(0).integers(5, size=(100, 2))
+    >>> ax = violin(audit_rotations("mig", factors, factors, rotations=9, search=False, rng=0))
+    >>> ax.get_ylabel()
+    'score'
+    """
+    several = _several(audits)
+    if ax is None:
+        from matplotlib.figure import Figure
+
+        ax = Figure(figsize=_size(several), layout="constrained").add_subplot()
+    for x, audit in enumerate(several):
+        _violin(ax, x, audit)
+        low, middle, high = audit.quantiles.values()
+        ax.vlines(x, low, high, color="black", lw=1.2)
+        ax.scatter(x, middle, marker="_", color="black", s=60)
+        for word, marker, colour in MARKS:
+            found = getattr(audit, word)
+            if found is not None:
+                ax.scatter(x, found.score, marker=marker, color=colour, s=40, zorder=3)
+        ax.hlines(audit.score, x - 0.38, x + 0.38, color=OWN, lw=2.0, zorder=3)
+        ax.annotate(
+            f"p = {audit.p_value:.2g}",
+            (x, 0.0),
+            xycoords=("data", "axes fraction"),
+            xytext=(0, 4),
+            textcoords="offset points",
+            ha="center",
+            fontsize=8,
+        )
+    first = several[0]
+    ax.set_xticks(range(len(several)), [audit.metric for audit in several])
+    ax.set_xlim(-0.6, len(several) - 0.4)
+    ax.set_ylabel("score")
+    ax.margins(y=0.12)
+    ax.set_title(
+        f"{first.rotations} random rotations of {len(first.latents)} latents, n = {first.n}",
+        fontsize=11,
+        pad=34,
+    )
+    ax.spines[["top", "right"]].set_visible(False)
+    _legend(ax, any(audit.best is not None for audit in several))
+    return ax
+
+
+def save_violin(audits: Audit | Sequence[Audit] | Mapping[str, Audit], path: str | Path) -> Path:
+    """Draw :func:`violin` into a file.
+
+    Parameters
+    ----------
+    audits : Audit, or several, or a dict of them
+    path : path
+        .png, .svg or .pdf; written whole or not at all.
+
+    Returns
+    -------
+    Path
+
+    Raises
+    ------
+    ValueError
+        On an ending that is not a picture format.
+
+    Examples
+    --------
+    >>> import tempfile, numpy as np
+    >>> from disentangle_indicators.rotation import audit_rotations
+    >>> factors = np.random.default_rng(0).integers(5, size=(100, 2))
+    >>> audit = audit_rotations("mig", factors, factors, rotations=9, search=False, rng=0)
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     save_violin(audit, f"{folder}/audit.png").name
+    'audit.png'
+    """
+    from matplotlib.figure import Figure
+
+    path = Path(path)
+    form = path.suffix.lstrip(".").lower()
+    figure = Figure(figsize=_size(_several(audits)), layout="constrained")
+    if form not in figure.canvas.get_supported_filetypes():
+        raise ValueError(f"{path}: a picture ends in .png, .svg or .pdf")
+    violin(audits, figure.add_subplot())
+    with atomic(path) as temporary:
+        figure.savefig(temporary, dpi=150, format=form)
+    return path
+
+
+def _several(audits: Audit | Sequence[Audit] | Mapping[str, Audit]) -> list[Audit]:
+    if isinstance(audits, Audit):
+        return [audits]
+    several = list(audits.values() if isinstance(audits, Mapping) else audits)
+    if not several:
+        raise ValueError("audits must hold at least one; got none")
+    return several
+
+
+def _size(several: list[Audit]) -> tuple[float, float]:
+    return max(6.2, 1.6 + 1.3 * len(several)), 4.4
+
+
+def _violin(ax: "Axes", x: int, audit: Audit) -> None:
+    size = float(np.max(np.abs(audit.null)))
+    if float(np.ptp(audit.null)) <= SPREAD * size:
+        ax.hlines(audit.null[0], x - 0.3, x + 0.3, color=NULL, lw=4.0)
+        return
+    parts = ax.violinplot(
+        audit.null, positions=[x], widths=0.7, showextrema=False, showmedians=False
+    )
+    for body in cast("list[PolyCollection]", parts["bodies"]):
+        body.set(facecolor=NULL, edgecolor="none", alpha=0.6)
+
+
+def _legend(ax: "Axes", searched: bool) -> None:
+    from matplotlib.lines import Line2D
+    from matplotlib.patches import Patch
+
+    handles: list[Line2D | Patch] = [
+        Line2D([], [], color=OWN, lw=2.0, label="as it is"),
+        Patch(facecolor=NULL, alpha=0.6, label="random rotations"),
+        Line2D([], [], color="black", lw=1.2, marker="_", label="their median, 5% to 95%"),
+    ]
+    if searched:
+        handles += [
+            Line2D([], [], ls="", marker=marker, color=colour, label=f"{word} found")
+            for word, marker, colour in MARKS
+        ]
+    ax.legend(
+        handles=handles,
+        loc="lower left",
+        bbox_to_anchor=(0.0, 1.0),
+        borderaxespad=0.2,
+        fontsize=8,
+        ncols=3,
+        frameon=False,
+    )

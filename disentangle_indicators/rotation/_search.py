@@ -1,0 +1,124 @@
+"""The search over orientations: coordinate ascent, one turn in one plane at a time."""
+
+import math
+from collections.abc import Callable, Iterable
+from itertools import combinations
+
+import numpy as np
+
+from disentangle_indicators._array import Float
+from disentangle_indicators.rotation._orthogonal import givens
+
+Turn = tuple[int, int, float]
+"""Latents i and j, and the angle in degrees by which they are turned, in (-45, 45]."""
+
+Scores = Callable[[Iterable[Float], str], list[float]]
+"""Scores of orthogonal matrices, given a description for the progress bar."""
+
+STEP = 11.25
+"""Degrees between the angles that are tried first; halved until it is below `FINEST`."""
+
+FINEST = 0.5
+"""Degrees."""
+
+SMALLEST = 1.0
+"""Least angle of a turn, in degrees: smaller ones are left out."""
+
+ROUNDS = 6
+
+
+def wrapped(degrees: float) -> float:
+    """Return the angle in (-45, 45]: a turn by 90 degrees only swaps two latents and a sign."""
+    return 45.0 - (45.0 - degrees) % 90.0
+
+
+def matrix(k: int, turns: Iterable[Turn]) -> Float:
+    """Return the orthogonal matrix (k, k) of turns applied one after the other."""
+    q = np.eye(k)
+    for i, j, degrees in turns:
+        q = givens(k, i, j, math.radians(degrees)) @ q
+    return q
+
+
+def climb(
+    scores: Scores, k: int, start: float, least: float, sign: int, word: str
+) -> tuple[Turn, ...]:
+    r"""Find turns that raise (sign 1) or lower (sign -1) a score, by coordinate ascent.
+
+    Each round tries every pair of latents at angles :data:`STEP` apart, then takes the pairs in
+    the order of their gain, those that share no latent, and refines each angle by halving the
+    step. It ends with the round in which no turn gains more than `least`. The angles are in
+    (-45, 45], because a turn by 90 degrees is a signed permutation.
+
+    Parameters
+    ----------
+    scores : callable
+        Of a list of matrices (k, k) and a description.
+    k : int
+    start : float
+        Score of the identity.
+    least : float
+        Least gain of a turn.
+    sign : {1, -1}
+    word : str
+        Of the progress bar.
+
+    Returns
+    -------
+    tuple of (int, int, float)
+        Latents and degrees, in the order in which they are to be applied.
+    """
+    turns: tuple[Turn, ...] = ()
+    now = sign * start
+    pairs = list(combinations(range(k), 2))
+    grid = [wrapped(STEP * m) for m in range(-3, 5) if m]
+
+    def gains(candidates: list[Turn], description: str) -> list[float]:
+        matrices = [matrix(k, joined(turns, turn)) for turn in candidates]
+        return [sign * s - now for s in scores(matrices, description)]
+
+    for round_ in range(1, ROUNDS + 1):
+        candidates = [(i, j, angle) for i, j in pairs for angle in grid]
+        gain = dict(zip(candidates, gains(candidates, f"{word}, round {round_}"), strict=True))
+        top = [max((turn for turn in candidates if turn[:2] == pair), key=gain.__getitem__)
+               for pair in pairs]  # fmt: skip
+        free = set(range(k))
+        before = turns
+        for turn in sorted(top, key=gain.__getitem__, reverse=True):
+            if gain[turn] <= least or not free.issuperset(turn[:2]):
+                continue
+            turn, gained = _refined(turn, gains)
+            if gained > least:
+                free -= {*turn[:2]}
+                turns, now = joined(turns, turn), now + gained
+        if turns == before:
+            break
+    return tuple(turn for turn in turns if abs(turn[2]) >= SMALLEST)
+
+
+def _refined(turn: Turn, gains: Callable[[list[Turn], str], list[float]]) -> tuple[Turn, float]:
+    """Return the best angle near that of a turn, and its gain."""
+    i, j, angle = turn
+    best, step = gains([turn], "")[0], STEP / 2
+    while step > FINEST:
+        near = [(i, j, wrapped(angle + s * step)) for s in (-1, 1)]
+        (_, _, other), gained = max(zip(near, gains(near, ""), strict=True), key=lambda x: x[1])
+        if gained > best:
+            angle, best = other, gained
+        step /= 2
+    return (i, j, angle), best
+
+
+def joined(turns: tuple[Turn, ...], turn: Turn) -> tuple[Turn, ...]:
+    """Append a turn, or add it to an earlier one of its pair when those between commute with it.
+
+    The matrix is the same but for a signed permutation, by which wrapping changes it.
+    """
+    for at in range(len(turns) - 1, -1, -1):
+        i, j, degrees = turns[at]
+        if (i, j) == turn[:2]:
+            both = (i, j, wrapped(degrees + turn[2]))
+            return (*turns[:at], both, *turns[at + 1 :])
+        if {i, j} & {*turn[:2]}:
+            break
+    return (*turns, turn)
