@@ -8,6 +8,7 @@ import click
 
 from dindic.audit import audit
 from dindic.convert import convert
+from dindic.higgins_law import higgins_law
 from dindic.score import score
 
 __all__ = ["main"]
@@ -27,4 +28,5 @@ def main() -> None:
 
 main.add_command(audit)
 main.add_command(convert)
+main.add_command(higgins_law)
 main.add_command(score)

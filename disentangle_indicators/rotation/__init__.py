@@ -1,6 +1,23 @@
 """Rotations of the latent space: which scores depend on them, and which axes the code prefers."""
 
 from disentangle_indicators.rotation._audit import Audit, Audits, Orientation, audit_rotations
+from disentangle_indicators.rotation._law import (
+    HigginsLaw,
+    higgins_law,
+    predicted_accuracy,
+    z_diff_law,
+)
 from disentangle_indicators.rotation._plots import save_violin, violin
 
-__all__ = ["Audit", "Audits", "Orientation", "audit_rotations", "save_violin", "violin"]
+__all__ = [
+    "Audit",
+    "Audits",
+    "HigginsLaw",
+    "Orientation",
+    "audit_rotations",
+    "higgins_law",
+    "predicted_accuracy",
+    "save_violin",
+    "violin",
+    "z_diff_law",
+]
