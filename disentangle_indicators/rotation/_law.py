@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from disentangle_indicators._array import Array, Float, as_array, check_finite, to_numpy
 from disentangle_indicators._result import Block, Result, Table
+from disentangle_indicators._tables import with_error
 from disentangle_indicators.aggregate._marginals import Progress
 from disentangle_indicators.rotation._orthogonal import haar
 
@@ -104,7 +105,12 @@ class HigginsLaw(Result):
         needed = f"{self.pairs_needed}" if self.pairs_needed else f"> {_MOST_PAIRS}"
         noise = f", encoder noise of variance {self.noise:g}" if self.noise else ""
         rows = [
-            ("mean ± sd", f"{self.mean:.3f} ± {self.sd:.3f}", "over rotations of the latents"),
+            (
+                "mean",
+                with_error(self.mean, self.sd / math.sqrt(self.rotations)),
+                "over rotations of the latents; ± one standard error",
+            ),
+            ("sd", f"{self.sd:.3f}", "of one rotation"),
             ("5%, 50%, 95%", f"{self.q05:.3f}, {self.q50:.3f}, {self.q95:.3f}", "quantiles"),
             ("aligned", f"{self.aligned:.3f}", "each latent is a factor"),
             ("chance", f"{self.chance:.3f}", "a guess: 1/d"),
