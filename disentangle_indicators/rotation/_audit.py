@@ -227,8 +227,9 @@ def audit_rotations(
     because noise turned into the code would flatter the unrotated axes. The same seed goes into
     every call of the metric, so that differences are those of rotations. The best and the worst
     orientation are looked for on a random half of the rows, one pair of latents after the other,
-    from the unrotated code; what they gain is measured on the other half. Such a search ends in a
-    local optimum: it can miss a better orientation, but not make one up.
+    from the unrotated code; what they gain is measured on the other half. Turns that gain less than
+    a twentieth of the null's standard deviation are not taken. Such a search ends in a local
+    optimum: it can miss a better orientation, but not make one up.
 
     Parameters
     ----------

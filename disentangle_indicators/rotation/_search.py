@@ -15,8 +15,14 @@ Turn = tuple[int, int, float]
 Scores = Callable[[Iterable[Float], str], list[float]]
 """Scores of orthogonal matrices, given a description for the progress bar."""
 
-STEP = 11.25
-"""Degrees between the angles that are tried first; halved until it is below `FINEST`."""
+COARSE = (-30.0, -15.0, 15.0, 30.0, 45.0)
+"""Degrees that are tried first."""
+
+NEAR = (-6.0, -2.0, 2.0, 6.0)
+"""Degrees that are tried when no coarse ones gain: a peak nearby lies between 0 and the first."""
+
+HALF_STEP = 7.5
+"""Degrees on either side by which an angle is refined; halved until it is below `FINEST`."""
 
 FINEST = 0.5
 """Degrees."""
@@ -45,10 +51,10 @@ def climb(
 ) -> tuple[Turn, ...]:
     r"""Find turns that raise (sign 1) or lower (sign -1) a score, by coordinate ascent.
 
-    Each round tries every pair of latents at angles :data:`STEP` apart, then takes the pairs in
-    the order of their gain, those that share no latent, and refines each angle by halving the
-    step. It ends with the round in which no turn gains more than `least`. The angles are in
-    (-45, 45], because a turn by 90 degrees is a signed permutation.
+    Each round tries every pair of latents at some angles, then takes the pairs in the order of
+    their gain, those that share no latent, and refines each angle by halving the step. Rounds of
+    large angles end when no turn gains more than `least`, then those of small ones. The angles are
+    in (-45, 45], because a turn by 90 degrees is a signed permutation.
 
     Parameters
     ----------
@@ -71,35 +77,36 @@ def climb(
     turns: tuple[Turn, ...] = ()
     now = sign * start
     pairs = list(combinations(range(k), 2))
-    grid = [wrapped(STEP * m) for m in range(-3, 5) if m]
 
     def gains(candidates: list[Turn], description: str) -> list[float]:
         matrices = [matrix(k, joined(turns, turn)) for turn in candidates]
         return [sign * s - now for s in scores(matrices, description)]
 
-    for round_ in range(1, ROUNDS + 1):
-        candidates = [(i, j, angle) for i, j in pairs for angle in grid]
-        gain = dict(zip(candidates, gains(candidates, f"{word}, round {round_}"), strict=True))
-        top = [max((turn for turn in candidates if turn[:2] == pair), key=gain.__getitem__)
-               for pair in pairs]  # fmt: skip
-        free = set(range(k))
-        before = turns
-        for turn in sorted(top, key=gain.__getitem__, reverse=True):
-            if gain[turn] <= least or not free.issuperset(turn[:2]):
-                continue
-            turn, gained = _refined(turn, gains)
-            if gained > least:
-                free -= {*turn[:2]}
-                turns, now = joined(turns, turn), now + gained
-        if turns == before:
-            break
+    for grid, size in ((COARSE, "large"), (NEAR, "small")):
+        for round_ in range(1, ROUNDS + 1):
+            candidates = [(i, j, angle) for i, j in pairs for angle in grid]
+            description = f"{word}, {size} turns, round {round_}"
+            gain = dict(zip(candidates, gains(candidates, description), strict=True))
+            top: dict[tuple[int, int], Turn] = {}
+            for turn in sorted(candidates, key=gain.__getitem__):
+                top[turn[:2]] = turn
+            free, before = set(range(k)), turns
+            for turn in sorted(top.values(), key=gain.__getitem__, reverse=True):
+                if gain[turn] <= least or not free.issuperset(turn[:2]):
+                    continue
+                refined, gained = _refined(turn, gains)
+                if gained > least:
+                    free -= {*refined[:2]}
+                    turns, now = joined(turns, refined), now + gained
+            if turns == before:
+                break
     return tuple(turn for turn in turns if abs(turn[2]) >= SMALLEST)
 
 
 def _refined(turn: Turn, gains: Callable[[list[Turn], str], list[float]]) -> tuple[Turn, float]:
     """Return the best angle near that of a turn, and its gain."""
     i, j, angle = turn
-    best, step = gains([turn], "")[0], STEP / 2
+    best, step = gains([turn], "")[0], HALF_STEP
     while step > FINEST:
         near = [(i, j, wrapped(angle + s * step)) for s in (-1, 1)]
         (_, _, other), gained = max(zip(near, gains(near, ""), strict=True), key=lambda x: x[1])
