@@ -15,7 +15,7 @@ import math
 import pickle
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -85,7 +85,8 @@ class Orientation(Result):
     gain : float
         On the other half: `score_held_out` less `own_held_out`; negative for a worse one.
     gain_error : float
-        Its standard error, of row sampling: one of 10 groups of rows left out at a time.
+        Its standard error, of row sampling: one of 10 groups of rows left out at a time. A metric
+        that draws pairs of rows adds the error of drawing them, about threefold.
     """
 
     turns: tuple[Turn, ...]
@@ -128,7 +129,9 @@ class Audit(Result):
     score_seed : int
         What every call of the metric had for rng.
     score : float
-        Of the unrotated code, its unused latents dropped.
+        Of the unrotated code, its unused latents dropped: what the rotations are compared with.
+    score_all_latents : float
+        Of the code as it came.
     null : array, shape (rotations,)
         Scores under Haar rotations.
     null_mean, null_sd : float
@@ -158,6 +161,7 @@ class Audit(Result):
     seed: int | None
     score_seed: int
     score: float
+    score_all_latents: float
     null: Float
     null_mean: float
     null_sd: float
@@ -317,6 +321,9 @@ def audit_rotations(
     with _evaluator(job, workers) as (evaluate, notes):
         run = partial(_run, evaluate, progress)
         own = run([(None, "all")], "")[0]
+        dropped = len(latents) < d
+        whole = replace(job, codes=codes, var=widths if posteriors else None)
+        as_it_came = whole((None, "all")) if dropped else own
         null = np.array(run([(q, "all") for q in drawn], f"{name}: random rotations"))
         tie = ROUNDING * float(max(abs(own), np.max(np.abs(null))))
         sd = float(np.std(null, ddof=1))
@@ -349,6 +356,7 @@ def audit_rotations(
         seed=None if isinstance(rng, np.random.Generator) else int(rng),
         score_seed=score_seed,
         score=own,
+        score_all_latents=as_it_came,
         null=null,
         null_mean=float(np.mean(null)),
         null_sd=sd if sd > tie else 0.0,
@@ -621,6 +629,7 @@ def _row(audit: Audit) -> dict[str, Any]:
     row: dict[str, Any] = {
         "metric": audit.metric,
         "score": audit.score,
+        "score_all_latents": audit.score_all_latents,
         "p_value": audit.p_value,
         "percentile": audit.percentile,
         "null_mean": audit.null_mean,
@@ -642,8 +651,10 @@ def _tables(audits: list[Audit]) -> list[Block]:
     first = audits[0]
     kept = f"{len(first.latents)} of {first.d} latents ({', '.join(map(str, first.latents))})"
     which = "" if first.subspace == "all" else ", the used ones,"
+    dropped = len(first.latents) < first.d
+    columns = ("metric", "own score", "p", "above", "5%", "median", "95%", "mean", "sd")
     null = Table(
-        columns=("metric", "own score", "p", "above", "5%", "median", "95%", "mean", "sd"),
+        columns=(*columns, f"all {first.d} latents") if dropped else columns,
         rows=tuple(
             (
                 audit.metric,
@@ -653,6 +664,7 @@ def _tables(audits: list[Audit]) -> list[Block]:
                 *(f"{value:.3f}" for value in audit.quantiles.values()),
                 f"{audit.null_mean:.3f}",
                 f"{audit.null_sd:.3f}",
+                *([f"{audit.score_all_latents:.3f}"] if dropped else []),
             )
             for audit in audits
         ),
@@ -660,6 +672,7 @@ def _tables(audits: list[Audit]) -> list[Block]:
         note=(
             f"{kept}{which} rotated, n = {first.n}. p = (1 + rotations that score as much) / "
             f"({first.rotations} + 1)."
+            + (" The last column is the score before the others were dropped." if dropped else "")
         ),
     )
     rows = tuple(

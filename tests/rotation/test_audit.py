@@ -10,7 +10,14 @@ import numpy as np
 import pytest
 from scipy.stats import kstest
 
-from disentangle_indicators.rotation import Audits, _audit, audit_rotations, save_violin, violin
+from disentangle_indicators.rotation import (
+    Audits,
+    _audit,
+    _search,
+    audit_rotations,
+    save_violin,
+    violin,
+)
 from disentangle_indicators.rotation._orthogonal import givens, haar
 from disentangle_indicators.rotation._search import joined, matrix, wrapped
 from disentangle_indicators.supervised import METRICS, mig
@@ -157,6 +164,29 @@ def test_turns_of_several_pairs_are_found():
     audit = quick("mig", turned(turned(mean, 0, 2, 30), 1, 3, -20), factors)
     found = {turn[:2]: turn[2] for turn in audit.best.turns if abs(turn[2]) > 5}
     assert found == {(0, 2): pytest.approx(-30, abs=3), (1, 3): pytest.approx(20, abs=3)}
+
+
+def test_turns_that_share_a_latent_take_more_than_one_round():
+    mean, factors = ideal(n=2000)
+    audit = quick("sap", turned(turned(mean, 0, 1, 40), 1, 2, 35), factors)
+    assert METRICS["sap"](mean, factors) - audit.best.score < 0.01
+    assert len(audit.best.turns) > 1
+
+
+def test_turns_are_applied_in_their_order():
+    z = np.random.default_rng(0).normal(size=(5, 3))
+    expected = turned(turned(z, 0, 1, 30), 1, 2, 20)
+    assert np.allclose(z @ matrix(3, ((0, 1, 30.0), (1, 2, 20.0))).T, expected, atol=1e-14)
+
+
+def test_small_turns_are_left_out(monkeypatch):
+    mean, factors = ideal(k=2)
+    mean = turned(mean, 0, 1, 8)
+    assert quick("sap", mean, factors).best.turns
+    monkeypatch.setattr(_search, "SMALLEST", 10.0)
+    audit = quick("sap", mean, factors)
+    assert audit.best.turns == ()
+    assert audit.best.gain == 0
 
 
 def test_the_matrix_is_that_of_the_turns_and_gives_the_scores(rotated):
@@ -324,6 +354,8 @@ def test_unused_latents_are_dropped_by_definition_3():
     audit = quick("mig", mean, factors, var=var)
     assert audit.latents == (1, 3)
     assert audit.score == mig(mean[:, [1, 3]], factors)
+    assert audit.score_all_latents == mig(mean, factors) != audit.score
+    assert "all 4 latents" in repr(audit)
     assert audit.best.matrix.shape == (2, 2)
     assert {turn[:2] for turn in audit.worst.turns} == {(1, 3)}
     assert quick("mig", mean, factors, var=var, threshold=0.05, search=False).latents == (
@@ -346,6 +378,8 @@ def test_all_latents_are_kept_when_asked_for():
     audit = quick("mig", mean, factors, subspace="all", search=False)
     assert audit.latents == (0, 1, 2)
     assert audit.d == 3
+    assert audit.score_all_latents == audit.score
+    assert "all 3 latents" not in repr(audit)
 
 
 def test_variances_are_rotated_for_a_score_that_takes_them():
