@@ -87,8 +87,8 @@ def audit(file: str | None, quiet: bool, **options: Any) -> None:
     \b
     Examples:
       dindic audit encodings.npz --metrics mig --plot audit.png
-      dindic audit encodings.npz --metrics higgins,mig,sap --workers 4
-      dindic audit encodings.npz --json - --fail-if 'audits.mig.p_value > 0.05'
+      dindic audit encodings.npz --metrics mig,sap --workers 2 --json audit.json
+      dindic audit encodings.npz --metrics sap --no-search --fail-if 'audits.sap.score < 1e-6'
     """
     read = reading(options)
     named = [read[name] for name in ("mean", *SCALES, "factors", "labels")]
