@@ -25,6 +25,7 @@ PROTOCOLS: dict[str, dict[str, Any]] = {
         "evaluate": 5_000,
         "C": 1e6,
         "max_iter": 10_000,
+        "standardise": True,
         "rescale": False,
         "values": "rows",
         "factor_bins": None,
@@ -35,6 +36,7 @@ PROTOCOLS: dict[str, dict[str, Any]] = {
         "evaluate": 5_000,
         "C": 1.0,
         "max_iter": 100,
+        "standardise": False,
         "rescale": False,
         "values": "rows",
         "factor_bins": None,
@@ -45,6 +47,7 @@ PROTOCOLS: dict[str, dict[str, Any]] = {
         "evaluate": 5_000,
         "C": 1.0,
         "max_iter": 10_000,
+        "standardise": False,
         "rescale": True,
         "values": "values",
         "factor_bins": 10,
@@ -52,6 +55,7 @@ PROTOCOLS: dict[str, dict[str, Any]] = {
 }
 """Parameters by name; :func:`higgins` says what each one means and where it is from."""
 
+_LARGEST = 1e20
 _BLOCK = 1 << 14
 """Pairs that are gathered at a time, so that they stay in the cache."""
 
@@ -87,6 +91,8 @@ def higgins(
         - pairs: L, over which a point averages.
         - train, evaluate: points for the classifier, and for its accuracy.
         - C, max_iter: of scikit-learn's LogisticRegression, converged or not.
+        - standardise: points to mean 0 and variance 1 first, which matters only to a penalty and to
+          the path of the optimiser.
         - rescale: (accuracy - 1/K) / (1 - 1/K) in place of the accuracy, for K classes.
         - values: "rows" takes a value as often as rows have it, "values" each alike.
         - factor_bins: equal-width bins of each factor, or None to take its values as they are.
@@ -101,7 +107,8 @@ def higgins(
     ------
     ValueError
         On arrays that do not belong together, on codes and factors that are not finite, when no
-        factor can be used, and on parameters that do not exist or are out of their range.
+        factor can be used, on parameters that do not exist or are out of their range, and on codes
+        so large that the classifier cannot be fitted to them as they are.
 
     Notes
     -----
@@ -133,6 +140,13 @@ def higgins(
     if share == 1:
         return 1.0
     cut = p["train"]
+    if p["standardise"]:
+        x = _standardised(x, x[:cut])
+    if np.max(x) > _LARGEST:
+        raise ValueError(
+            f"codes must differ by less than {_LARGEST:g} for a classifier that is not told to "
+            f"standardise; they differ by {np.max(x):g}"
+        )
     accuracy = _accuracy(x[:cut], y[:cut], x[cut:], y[cut:], p["C"], p["max_iter"])
     return (accuracy - share) / (1 - share) if p["rescale"] else accuracy
 
@@ -256,6 +270,15 @@ def _single(z: Float) -> tuple[np.ndarray[Any, np.dtype[np.float32]], Index]:
     centred = z - z.mean(axis=0)
     exponent = np.frexp(np.max(np.abs(centred), axis=0))[1]
     return np.ldexp(centred, -exponent).astype(np.float32), exponent + 2
+
+
+def _standardised(x: Float, like: Float) -> Float:
+    """Shift and scale each column so that `like` has mean 0 and variance 1; constants to 0."""
+    top = np.max(x, axis=0)
+    top = np.where(top > 0, top, 1.0)  # so that no square leaves the range of the floats
+    x, like = x / top, like / top
+    sd = like.std(axis=0)
+    return np.asarray((x - like.mean(axis=0)) / np.where(sd > 0, sd, 1.0))
 
 
 def _accuracy(x: Float, y: Index, x_new: Float, y_new: Index, c: float, max_iter: int) -> float:

@@ -101,10 +101,9 @@ def r_squared_matrix(codes: Array, factors: Any) -> Float:
 def _standardise(columns: Float) -> Float:
     """Centre each column and scale it to length one; constant columns become zeros."""
     largest = np.max(np.abs(columns), axis=0)
-    columns = columns / np.where(largest > 0, largest, 1.0)
-    moving = columns.min(axis=0) < columns.max(axis=0)
-    centred = np.where(moving, columns - columns.mean(axis=0), 0.0)
+    scaled = columns / np.where(largest > 0, largest, 1.0)  # a constant becomes 1: no rounding
+    centred = scaled - scaled.mean(axis=0)
     spread = np.max(np.abs(centred), axis=0)
-    centred = centred / np.where(moving, spread, 1.0)
+    centred = centred / np.where(spread > 0, spread, 1.0)
     length = np.sqrt(np.sum(centred**2, axis=0))
-    return np.asarray(centred / np.where(moving, length, 1.0))
+    return np.asarray(centred / np.where(length > 0, length, 1.0))

@@ -6,6 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from strategies import rngs, seeds
 
+from disentangle_indicators.rotation._orthogonal import givens
 from disentangle_indicators.supervised import METRICS, PROTOCOLS, higgins, z_diff
 
 SMALL = {"train": 600, "evaluate": 400, "pairs": 32}
@@ -193,6 +194,37 @@ def test_a_penalty_hides_what_differs_by_little():
     codes = 1e-3 * factors[:, [0, 1]]
     free = higgins(codes, factors, rng=0, protocol="higgins2017", **SMALL)
     assert free - higgins(codes, factors, rng=0, **SMALL) > 0.1
+
+
+@pytest.mark.parametrize("power", [-1000, -40, 40, 1000])
+def test_without_a_penalty_the_scale_does_not_matter(power):
+    rng = np.random.default_rng(0)
+    factors = rng.integers(4, size=(500, 3))
+    codes = factors + 3 * rng.normal(size=(500, 3))
+    found = [
+        higgins(z, factors, rng=0, protocol="higgins2017", **SMALL)
+        for z in (codes, codes * 2.0**power)
+    ]
+    assert 0.4 < found[0] < 1
+    assert found[1] == found[0]
+
+
+def test_codes_that_the_optimiser_cannot_take():
+    factors = np.random.default_rng(0).integers(4, size=(500, 3))
+    with pytest.raises(ValueError, match=r"codes must differ by less than 1e\+20"):
+        higgins(factors * 1e100, factors, rng=0, **SMALL)
+    assert higgins(factors * 1e19, factors, rng=0, **SMALL) == 1
+
+
+def test_a_small_angle_and_no_penalty():
+    """Without a penalty the regression finds what the law says: 1, unless the codes tie."""
+    rng = np.random.default_rng(0)
+    factors = rng.integers(40, size=(4000, 2))
+    codes = (factors - 19.5) @ givens(2, 0, 1, np.radians(44.9)).T
+    assert higgins(codes, factors, rng=0, protocol="higgins2017", **SMALL) > 0.95
+    codes = (factors - 19.5) @ givens(2, 0, 1, np.radians(45)).T
+    found = higgins(codes, factors, rng=0, protocol="higgins2017", **SMALL)
+    assert abs(found - 0.5) < 5 * 0.5 / np.sqrt(SMALL["evaluate"])
 
 
 def test_seeds():
