@@ -85,12 +85,14 @@ class Group:
 class Grid:
     """The density of a mixture of n Gaussians with equal weights on a tree of panels.
 
-    `levels` go from the coarsest to the finest; their cells count from `centre`. `unit` is the
+    `rules` are the numbers of nodes of the rules that it holds, side by side: the first one gives
+    values, a second one checks them. `levels` go from the coarsest to the finest; their cells count from `centre`. `unit` is the
     median standard deviation, up to a factor, and `rounding` how far a component may be from its
     place, in units of the narrowest standard deviation.
     """
 
     n: int
+    rules: tuple[int, ...]
     centre: float
     unit: float
     rounding: float
@@ -100,26 +102,26 @@ class Grid:
     @property
     def size(self) -> int:
         """Number of nodes of all leaves."""
-        return MAIN * sum(int(level.leaf.sum()) for level in self.levels)
+        return self.rules[0] * sum(int(level.leaf.sum()) for level in self.levels)
 
-    def integral(self, f: Callable[[Float], Float]) -> tuple[float, float]:
-        """Integrate a function of the density over z, by both rules."""
-        _, weights = _rules()
+    def integral(self, f: Callable[[Float], Float]) -> Float:
+        """Integrate a function of the density over z, by each rule: array (rules,)."""
+        _, weights = _rules(self.rules)
         values = np.zeros(weights.size)
         for level in self.levels:
             values += level.width * np.sum(f(level.density[level.leaf]), axis=0) * weights
-        return float(values[:MAIN].sum()), float(values[MAIN:].sum())
+        return np.add.reduceat(values, np.cumsum((0, *self.rules[:-1])))
 
     def density(self, z: Float) -> Float:
         """Return the density at points z (s,); 0 where no panel is."""
-        out = np.zeros_like(z)
+        main, out = self.rules[0], np.zeros_like(z)
         z = z - self.centre
         for level in self.levels:
             cell = np.floor(z / level.width)
             at = np.minimum(np.searchsorted(level.cells, cell), level.cells.size - 1)
             here = (level.cells[at] == cell) & level.leaf[at]
-            basis = _lagrange(_legendre(MAIN), z[here] / level.width - cell[here])
-            out[here] = np.einsum("sk,sk->s", basis, level.density[at[here], :MAIN])
+            basis = _lagrange(_legendre(main), z[here] / level.width - cell[here])
+            out[here] = np.einsum("sk,sk->s", basis, level.density[at[here], :main])
         return np.maximum(out, 0.0)
 
     def expectations(self, f: Callable[[Float], Float], picked: Bool) -> Float:
@@ -136,12 +138,13 @@ class Grid:
         array, shape (n,)
             NaN where not picked.
         """
-        x, weights = (rule[:MAIN] for rule in _rules())
-        left, right = (half[:MAIN, :MAIN] for half in _halves())
+        main = self.rules[0]
+        x, weights = _legendre(main)
+        left, right = _halves(self.rules[:1])
         pull = []
         for level in self.levels:
-            values = np.zeros((level.cells.size, MAIN))
-            values[level.leaf] = level.width * weights * f(level.density[level.leaf, :MAIN])
+            values = np.zeros((level.cells.size, main))
+            values[level.leaf] = level.width * weights * f(level.density[level.leaf, :main])
             pull.append(values)
         for i in range(len(self.levels) - 1, 0, -1):
             parent = self.levels[i].parent[::2]
@@ -158,12 +161,21 @@ class Grid:
         return out
 
 
-def grid(mean: Float, var: Float) -> Grid:
+def grid(
+    mean: Float,
+    var: Float,
+    rules: tuple[int, ...] | None = None,
+    reach_sd: float | None = None,
+) -> Grid:
     """Lay the tree and fill it.
 
     Parameters
     ----------
     mean, var : array, shape (n,)
+    rules : tuple of int, optional
+        Nodes of a panel, by one rule or two; `MAIN` and `CHECK` by default.
+    reach_sd : float, optional
+        Standard deviations that are covered on both sides; `REACH` by default.
 
     Returns
     -------
@@ -174,6 +186,8 @@ def grid(mean: Float, var: Float) -> Grid:
     ValueError
         When a component is too narrow for float64 beside the range of the means.
     """
+    rules = (MAIN, CHECK) if rules is None else rules
+    reach_sd = REACH if reach_sd is None else reach_sd
     n = mean.size
     sd = np.sqrt(var)
     order = np.argsort(mean, kind="stable")
@@ -182,7 +196,7 @@ def grid(mean: Float, var: Float) -> Grid:
     # so that most components are narrow for their panels, and reach over few of them
     unit = float(np.median(sd)) / 0.6
     fraction, exponent = np.frexp(sd / unit)
-    reach = np.ceil(REACH * fraction).astype(np.int64)
+    reach = np.ceil(reach_sd * fraction).astype(np.int64)
     finest, coarsest = int(exponent.min()), int(exponent.max())
     rounding = float(np.finfo(float).eps * np.max(np.abs(x)) / sd.min())
     if rounding > _ROUNDING:
@@ -203,12 +217,12 @@ def grid(mean: Float, var: Float) -> Grid:
         parts.append((rows, e, c, own.astype(np.int64), 1 / fraction[rows], scaled - own))
         touched.setdefault(e, []).append((parts[-1][3], c))
     cells = _cells(touched, finest, coarsest)
-    nodes, _ = _rules()
+    nodes, _ = _rules(rules)
     groups = tuple(
         Group(rows, coarsest - e, c, np.searchsorted(cells[coarsest - e], own), t, u)
         for rows, e, c, own, t, u in parts
     )
-    left, right = _halves()
+    left, right = _halves(rules)
     levels: list[Level] = []
     for i, here in enumerate(cells):
         width = unit * float(np.ldexp(1.0, coarsest - i))
@@ -226,7 +240,7 @@ def grid(mean: Float, var: Float) -> Grid:
         if i + 1 < len(cells):
             leaf[np.searchsorted(here, cells[i + 1][::2] >> 1)] = False
         levels.append(Level(width, here, parent, leaf, density))
-    return Grid(n, centre, unit, rounding, tuple(levels), groups)
+    return Grid(n, rules, centre, unit, rounding, tuple(levels), groups)
 
 
 def _cells(touched: dict[int, list[tuple[Int, int]]], finest: int, coarsest: int) -> list[Int]:
@@ -310,19 +324,19 @@ def _lagrange(rule: tuple[Float, Float], at: Float) -> Float:
 
 
 @cache
-def _rules() -> tuple[Float, Float]:
-    """Return the nodes of both rules side by side, and their weights."""
-    main, check = _legendre(MAIN), _legendre(CHECK)
-    return np.concatenate([main[0], check[0]]), np.concatenate([main[1], check[1]])
+def _rules(rules: tuple[int, ...]) -> tuple[Float, Float]:
+    """Return the nodes of all rules side by side, and their weights."""
+    x, weights = zip(*map(_legendre, rules), strict=True)
+    return np.concatenate(x), np.concatenate(weights)
 
 
 @cache
-def _halves() -> tuple[Float, Float]:
+def _halves(rules: tuple[int, ...]) -> tuple[Float, Float]:
     """Return the matrices that take values at a panel's nodes to those of its two halves."""
     from scipy.linalg import block_diag
 
-    rules = _legendre(MAIN), _legendre(CHECK)
+    each = [_legendre(nodes) for nodes in rules]
     left, right = (
-        block_diag(*(_lagrange(rule, (rule[0] + side) / 2) for rule in rules)) for side in (0, 1)
+        block_diag(*(_lagrange(rule, (rule[0] + side) / 2) for rule in each)) for side in (0, 1)
     )
     return left, right
