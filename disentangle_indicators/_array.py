@@ -204,6 +204,15 @@ def transpose(array: Array) -> Array:
     return array_api_compat.array_namespace(array).linalg.matrix_transpose(array)
 
 
+def generator(rng: Any) -> tuple[np.random.Generator, int | None]:
+    """Return a generator, and its seed where an int was given."""
+    if isinstance(rng, np.random.Generator):
+        return rng, None
+    if isinstance(rng, (int, np.integer)) and rng >= 0:
+        return np.random.default_rng(rng), int(rng)
+    raise ValueError(f"rng must be a numpy Generator or an int of at least 0; got {rng!r}")
+
+
 def on_host(values: Any) -> NDArray[Any]:
     """Return labels, factors or cluster names as a numpy array of their own type."""
     if array_api_compat.is_torch_array(values):

@@ -85,6 +85,15 @@ class Result:
         return to_html(self.blocks())
 
 
+def one_row(result: Result) -> "pd.DataFrame":
+    """Return the numbers of a result, and the standard errors of those, as one row."""
+    import pandas as pd
+
+    content = {k: v for k, v in result.to_dict().items() if isinstance(v, (int, float))}
+    errors = getattr(result, "standard_errors", {})
+    return pd.DataFrame([content | {f"{name}_se": error for name, error in errors.items()}])
+
+
 def plain(value: Any) -> Any:
     """Return `value` made of dicts, lists, strings, finite numbers, booleans and None."""
     if value is None or isinstance(value, (str, bool, int)):

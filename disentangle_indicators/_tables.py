@@ -1,5 +1,6 @@
 """The tables of latents and of definitions that results of an encoder print."""
 
+import math
 from typing import Any
 
 import numpy as np
@@ -13,12 +14,19 @@ def with_error(value: float, error: float | None, digits: int = 3) -> str:
 
     An error that would be rounded to zero is written as below the last decimal.
     """
-    text = f"{value:.{digits}f}"
+    if abs(value) >= 1e6:
+        return f"{value:.4g}" if error is None else f"{value:.4g} ± {error:.1g}"
+    text = f"{round(value, digits) + 0.0:.{digits}f}"
     if error is None:
         return text
     least = 10.0**-digits
     small = 0 < error < least / 2
     return f"{text} ± <{least:.{digits}f}" if small else f"{text} ± {error:.{digits}f}"
+
+
+def power_of_ten(error: float) -> str:
+    """Write an error as the next power of ten above it."""
+    return f"1e{math.ceil(math.log10(max(error, 1e-16))):+03d}"
 
 
 def latent_table(result: Any, exact: Any = None, most: int = 32, remark: str = "") -> Table:
@@ -76,10 +84,10 @@ def latent_table(result: Any, exact: Any = None, most: int = 32, remark: str = "
     else:
         information = ("I(x; z_h) [nats]", "Def 3 [nats]")
         note = (
-            f"I(x; z_h): exact for these rows, by quadrature to {max(exact.error, 1e-15):.0e} "
+            f"I(x; z_h): exact for these rows, by quadrature to {power_of_ten(exact.error)} "
             "nats; Def 3: an upper bound of it; S: second moment of q(z_h)"
         )
-    columns = ("latent", *information, "S", "KL [nats]", "Var(mean)", "state")
+    columns = ("latent", *information, "S", "Def 1 [nats]", "Var(mean)", "state")
     return Table(columns, tuple(rows), title="Latents, by information", note=note + remark)
 
 

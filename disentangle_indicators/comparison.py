@@ -85,8 +85,11 @@ class Comparison(Result):
             row = {"name": card.name} | {x: getattr(card.result, x, None) for x in names}
             errors = getattr(card.result, "standard_errors", {})
             row |= {f"{x}_se": errors.get(x) for x in names if x in errors}
-            for part, parts in ((card.marginals, EXACT), (card.joint, JOINT_ENDS)):
-                prefix = "joint_" if parts is JOINT_ENDS else "marginals_"
+            for part, prefix, parts in (
+                (card.marginals, "marginals_", EXACT),
+                (card.joint, "joint_", JOINT_ENDS),
+                (card.certificate, "certificate_", ("low", "high")),
+            ):
                 if part is not None:
                     row |= {f"{prefix}{x}": getattr(part, x) for x in parts}
                     row |= {f"{prefix}{x}_se": part.standard_errors.get(x) for x in parts}
@@ -125,11 +128,11 @@ class Comparison(Result):
                 rows.append((label, *cells))
         if any(card.joint is not None for card in self.cards):
             for x, label in JOINT.items():
-                cells = (
-                    "-" if card.joint is None else in_words(span(card.joint, x))
-                    for card in self.cards
-                )
-                rows.append((label, *cells))
+                rows.append((label, *(_joint_cell(card, x) for card in self.cards)))
+        if any(card.certificate is not None for card in self.cards):
+            certain = (card.certificate for card in self.cards)
+            cells = ("-" if c is None else in_words((c.low, c.high)) for c in certain)
+            rows.append(("I(x; z) of the rows, certain", *cells))
         return rows
 
     def _missing(self) -> list[Block]:
@@ -254,6 +257,14 @@ def _cell(card: Scorecard, name: str) -> str:
     digits = 4 if abs(value) < 0.1 else 3
     text = with_error(value, card.standard_errors.get(name), digits)
     return f"≥ {text}" if name == "kl_aggregate_prior" else text
+
+
+def _joint_cell(card: Scorecard, name: str) -> str:
+    if card.joint is None:
+        return "-"
+    if card.joint.saturated:
+        return in_words(span(card.joint, name))
+    return with_error(getattr(card.joint, name), card.joint.standard_errors[name])
 
 
 def _short_names(names: list[str]) -> list[str]:

@@ -80,7 +80,7 @@ def pulse(result: Any, ax: "Axes | None" = None) -> "Axes":
         size = max(8.0, min(36.0, 1200 / result.d))
         upper.scatter(latents, third, s=size, facecolors="none", edgecolors="black", lw=0.8)
     upper.axhline(result.threshold, color="black", lw=0.8, ls="--")
-    upper.set_ylabel("information [nats]")
+    upper.set_ylabel("information [nats]" if exact is None else "I(x; z_h) [nats]")
     upper.set_ylim(bottom=0)
     upper.tick_params(labelbottom=False)
     _stems(lower, latents, result.second_moment, result.states)
@@ -112,6 +112,7 @@ def marginal(mean: Any, var: Any, latent: int, ax: "Axes | None" = None) -> "Axe
     Returns
     -------
     matplotlib axes
+        Posteriors that are narrower than a pixel are drawn as a histogram.
 
     Raises
     ------
@@ -130,30 +131,39 @@ def marginal(mean: Any, var: Any, latent: int, ax: "Axes | None" = None) -> "Axe
     from disentangle_indicators.aggregate._marginals import evaluate
 
     _, mean, var = as_pair(mean, var)
-    if not 0 <= latent < mean.shape[-1]:
+    if latent not in range(mean.shape[-1]):
         raise ValueError(f"latent must be from 0 to {mean.shape[-1] - 1}; got {latent}")
     mean, var = (to_numpy(x[:, latent : latent + 1]) for x in (mean, var))
     second = float(np.mean(mean**2 + var))
-    reach = 4 * max(1.0, np.sqrt(second))
-    z = np.linspace(min(mean.min(), -reach), max(mean.max(), reach), 2001)
-    exact = evaluate(mean, var, z[:, None])
+    reach, sd = 4 * max(1.0, np.sqrt(second)), np.sqrt(var)
+    ends = min((mean - 4 * sd).min(), -reach), max((mean + 4 * sd).max(), reach)
+    z, edges = np.linspace(*ends, 2001), np.linspace(*ends, 501)
+    exact = evaluate(mean, var)
+    narrow = (sd < edges[1] - edges[0])[:, 0]
+    density = np.zeros_like(z)
+    if not narrow.all():
+        wide = evaluate(mean[~narrow], var[~narrow], z[:, None])
+        density += wide.density[:, 0] * np.mean(~narrow)
+    if narrow.any():
+        counts = np.histogram(mean[narrow, 0], edges)[0] / len(mean) / (edges[1] - edges[0])
+        density += counts[np.minimum(np.searchsorted(edges, z, "right") - 1, counts.size - 1)]
     if ax is None:
         from matplotlib.figure import Figure
 
         ax = Figure(figsize=(6.0, 3.5), layout="constrained").add_subplot()
-    ax.fill_between(z, exact.density[:, 0], color=COLOURS["used"], alpha=0.25)
-    ax.plot(z, exact.density[:, 0], color=COLOURS["used"], label="aggregated posterior")
+    ax.fill_between(z, density, color=COLOURS["used"], alpha=0.25)
+    ax.plot(z, density, color=COLOURS["used"], label="aggregated posterior")
     for v, style, label in (
         (second, "-", "q*, its Gaussian of Definition 3"),
         (1.0, "--", "prior"),
     ):
-        density = np.exp(-0.5 * z * z / v) / np.sqrt(2 * np.pi * v)
-        ax.plot(z, density, color="black", ls=style, lw=0.9, label=label)
+        gaussian = np.exp(-0.5 * z * z / v) / np.sqrt(2 * np.pi * v)
+        ax.plot(z, gaussian, color="black", ls=style, lw=0.9, label=label)
     information, loose = (
         float(x[0]) for x in (exact.marginals.information, exact.marginals.looseness)
     )
     ax.set_title(
-        f"latent {latent}: I(x; z) = {information:.3f} nats, Definition 3 = "
+        f"latent {latent}: I(x; z_h) = {information:.3f} nats, Definition 3 = "
         f"{information + loose:.3f}",
         fontsize=11,
     )
@@ -173,7 +183,16 @@ def _stems(ax: "Axes", x: Any, height: Any, states: tuple[str, ...], errors: Any
     ax.vlines(x, 0, height, colors=colours, lw=max(1.0, min(4.0, 160 / len(x))))
     ax.scatter(x, height, c=colours, s=max(8.0, min(36.0, 1200 / len(x))), zorder=3)
     if errors is not None and np.all(np.isfinite(errors)):
-        ax.errorbar(x, height, yerr=2 * errors, fmt="none", ecolor="black", elinewidth=0.8)
+        ax.errorbar(
+            x,
+            height,
+            yerr=2 * errors,
+            fmt="none",
+            ecolor="black",
+            elinewidth=0.8,
+            capsize=2,
+            zorder=4,
+        )
 
 
 def _finish(ax: "Axes", states: tuple[str, ...], d: int, line: str = "", ring: str = "") -> None:

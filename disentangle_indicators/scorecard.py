@@ -36,7 +36,7 @@ __all__ = ["Scorecard", "score"]
 _ROWS = 1 << 16
 
 LARGE = 10_000_000
-"""Numbers (n d) above which the exact marginals are left out unless asked for: ten seconds."""
+"""(n + 10,000) d above which the exact marginals are left out unless asked for: ten seconds."""
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -95,6 +95,7 @@ class Scorecard(Result):
             "name": self.name,
             "source": self.source,
             "verdict": dict(self.verdict),
+            "left_out": self.left_out,
             **{name: _part(getattr(self, name)) for name in PARTS},
             "factors": plain(self.factors),
             "notes": list(self.notes),
@@ -128,8 +129,8 @@ class Scorecard(Result):
 PARTS = ("marginals", "joint", "certificate")
 
 LEFT_OUT = (
-    f"exact marginals left out, as for all above {LARGE:,} numbers: ask with --marginals, or "
-    "score(marginals=True)"
+    "exact marginals left out, because they would take more than about ten seconds: ask with "
+    "--marginals, or score(marginals=True)"
 )
 
 
@@ -191,7 +192,7 @@ def score(
         The Gaussian prior; results are in its units.
     marginals : bool, optional
         Whether to compute the exact marginals of the aggregated posterior, which rank the
-        latents. By default up to n d = 10,000,000, about ten seconds.
+        latents. By default up to (n + 10,000) d = 10,000,000, about ten seconds.
     joint : bool
         Whether to estimate I(x; z), the total correlation and KL(q(z) || p) as well.
     certify : bool
@@ -243,25 +244,25 @@ def score(
                 raise ValueError(f"{what} needs the posterior variances; there are means only")
         means = means_only(batches, prior_mean, prior_var)
         return Scorecard(
-            name,
-            source,
-            verdict(means),
-            means,
-            None,
-            None,
-            None,
-            "",
-            _describe(factors, factor_names, labels, means.n),
-            tuple(notes),
-            None,
-            clusters,
+            name=name,
+            source=source,
+            verdict=verdict(means),
+            result=means,
+            marginals=None,
+            joint=None,
+            certificate=None,
+            left_out="",
+            factors=_describe(factors, factor_names, labels, means.n),
+            notes=tuple(notes),
+            batches=None,
+            clusters=clusters,
         )
     batches = in_prior_units(batches, prior_mean, prior_var)
     result = indicators(
         batches=batches, covariance=True, clusters=clusters, threshold=threshold, threads=threads
     )
     exact, together, certificate, left_out = None, None, None, ""
-    wanted = result.n * result.d <= LARGE if marginals is None else marginals
+    wanted = (result.n + 10_000) * result.d <= LARGE if marginals is None else marginals
     if wanted or joint or certify:
         mean, var = _gather(batches)
         common: dict[str, Any] = {"progress": progress}

@@ -6,10 +6,11 @@ import numpy as np
 
 from disentangle_indicators._tables import with_error
 from disentangle_indicators.aggregate import Joint, Marginals
-from disentangle_indicators.aggregate._joint import SATURATED, in_words, span
+from disentangle_indicators.aggregate._joint import in_words, overlap, span
+from disentangle_indicators.aggregate._marginals import is_saturated
 from disentangle_indicators.evaluate import ACTIVE_UNIT, Indicators
 from disentangle_indicators.means import MeansOnly
-from disentangle_indicators.states import NEAR_DETERMINISTIC
+from disentangle_indicators.states import NEAR_DETERMINISTIC, information_about_mean
 
 __all__ = ["verdict"]
 
@@ -82,7 +83,11 @@ def _used(r: Indicators, exact: Marginals | None) -> str:
     latents = "latent" if r.d == 1 else "latents"
     text = f"{r.used} of {r.d} {latents} {verb} more than {r.threshold:g} nats ({holds})"
     if exact is not None and (count := int(np.sum(exact.information > r.threshold))) != r.used:
-        text += f", {count} by the exact I(x; z_h)"
+        verb = "is" if r.used == 1 else "are"
+        text = (
+            f"{r.used} of {r.d} {latents} {verb} above {r.threshold:g} nats in Definition 3 "
+            f"({holds}), {count} in the exact I(x; z_h)"
+        )
     counts = ((r.weak, "weak"), (r.offset, OFFSET), (r.unused, "unused"))
     rest = [f"{k} {word}" for k, word in counts if k]
     if r.unused == r.d:
@@ -103,25 +108,25 @@ def _prior(r: Indicators, exact: Marginals | None, joint: Joint | None) -> str:
     if r.n == 1:
         return "One row has no aggregated posterior to compare with the prior."
     error = r.standard_errors.get("kl_aggregate_prior")
-    value = with_error(r.kl_aggregate_prior, error, 4)
-    fourth = f"Definition 4, which sees second moments only, says {value}"
-    chance = r.chance.get("kl_aggregate_prior", 0.0)
+    fourth = with_error(r.kl_aggregate_prior, error, 4)
+    chance, by_chance = r.chance.get("kl_aggregate_prior", 0.0), ""
     if r.kl_aggregate_prior < 2 * chance:
-        fourth += f" (a perfect match shows about {chance:.2g} at this n)"
+        by_chance = f" (a perfect match shows about {chance:.2g} at this n)"
     rate = f"≤ {r.kl_posterior_prior:.3f}, Definition 1, as if the code held no information"
-    if joint is not None and exact is not None:
-        text = f"{_joint_prior(joint)}; {_exact_prior(exact)} in the marginals alone; {fourth}"
-    elif exact is not None:
-        text = f"KL(q(z) || p) ≥ {_exact_prior(exact)} in the marginals alone; {fourth}"
-        text += (
-            f"{_with_correlation(r, exact)}; {rate}; how dependent the latents are is not known"
-        )
-        text += " (--joint)"
+    if exact is None:
+        text = f"KL(q(z) || p) ≥ {fourth} nats by Definition 4, which sees second moments only"
+        text += f"{by_chance}{_with_correlation(r)}; {rate}; shape and further dependence are not "
+        text += "known"
     else:
-        text = f"KL(q(z) || p) ≥ {value} nats by Definition 4, which sees second moments only"
-        if r.kl_aggregate_prior < 2 * chance:
-            text += f" (a perfect match shows about {chance:.2g} at this n)"
-        text += f"{_with_correlation(r)}; {rate}; shape and further dependence are not known"
+        alone = f"{_exact_prior(exact)}; Definition 4, which sees second moments only, says "
+        alone += f"{fourth}{by_chance}"
+        if joint is not None:
+            text = f"{_joint_prior(joint)}; {alone}"
+        else:
+            likely = exact.total_kl_prior > 2 * exact.total_shortfall
+            text = "KL(q(z) || p) ≥ " if likely else "The marginals alone do not tell: "
+            text += f"{alone}{_with_correlation(r, exact)}; {rate}; how dependent the latents are "
+            text += "is not known (--joint)"
     if r.kl_aggregate_prior > r.d or np.all(r.posterior_variance > 1.5):
         text += (
             ". This far is usual for another prior, swapped arrays or a wrong scale, and not for "
@@ -131,17 +136,19 @@ def _prior(r: Indicators, exact: Marginals | None, joint: Joint | None) -> str:
 
 
 def _exact_prior(exact: Marginals) -> str:
-    return with_error(exact.total_kl_prior, exact.standard_errors["total_kl_prior"]) + " nats"
+    value = with_error(exact.total_kl_prior, exact.standard_errors["total_kl_prior"])
+    text = f"{value} nats in the marginals of these rows"
+    if exact.total_shortfall > 0.1 * exact.total_kl_prior:
+        text += f", of which chance makes about {exact.total_shortfall:.2g}"
+    return text
 
 
 def _joint_prior(joint: Joint) -> str:
-    errors = joint.standard_errors
     if not joint.saturated:
-        value = with_error(joint.kl_aggregate_prior, errors["kl_aggregate_prior"])
+        error = joint.standard_errors["kl_aggregate_prior"]
+        value = with_error(joint.kl_aggregate_prior, error)
         return f"KL(q(z) || p) = {value} nats for these rows, by Monte Carlo"
-    return (
-        f"KL(q(z) || p) of the population is in {in_words(span(joint, 'kl_aggregate_prior'))} nats"
-    )
+    return f"KL(q(z) || p) of the population is {_in(joint, 'kl_aggregate_prior')} nats"
 
 
 def _with_correlation(r: Indicators, exact: Marginals | None = None) -> str:
@@ -171,12 +178,12 @@ def _trust(r: Indicators, exact: Marginals | None, joint: Joint | None) -> str:
         clauses.append(f"{offset:.2f} nats of Definition 2 are the offset of the means from zero")
     limit = math.log(r.n)
     over = int(np.sum(r.mutual_information_per_latent > limit))
-    alone = 0 if exact is None else int(np.sum(np.exp(exact.information) > SATURATED * r.n))
-    if alone:
-        one = "latent carries" if alone == 1 else "latents carry"
+    few = 0 if exact is None else int(np.sum(is_saturated(exact.information, r.n)))
+    if few:
+        one = "one latent" if few == 1 else f"{few} latents"
         clauses.append(
-            f"{alone} {one} close to log n = {limit:.2f} nats each: these rows show no more, and "
-            "more rows may"
+            f"in {one} fewer than ten posteriors overlap, so that I(x; z_h) would be higher with "
+            f"more rows than these, which show at most log n = {limit:.2f} nats"
         )
     elif over:
         clauses.append(
@@ -194,19 +201,25 @@ def _trust(r: Indicators, exact: Marginals | None, joint: Joint | None) -> str:
 
 
 def _looseness(r: Indicators, exact: Marginals | None) -> str:
-    """Say by how much Definition 3 exceeds what is carried, where that is known."""
+    """Say by how much Definition 3 exceeds what is carried, where that is known.
+
+    Left aside is what the offset of a mean and the number of rows do to it.
+    """
     bounds = "Definitions 2 and 3 are upper bounds of the information"
     if exact is None:
         return bounds
-    worst = int(np.argmax(exact.looseness))
+    offset = r.mutual_information_per_latent - information_about_mean(r.moments)
+    shape = exact.looseness - exact.shortfall - offset
+    worst = int(np.argmax(shape))
     third = float(r.mutual_information_per_latent[worst])
-    if exact.looseness[worst] <= LOOSE:
-        return f"{bounds}, Definition 3 by at most {max(exact.looseness[worst], 0.001):.3f} nats"
-    return (
-        f"{bounds}: latent {worst} shows {third:.3f} in Definition 3 and carries "
-        f"{exact.information[worst]:.3f}, and the shapes of all marginals make up "
-        f"{exact.total_looseness:.3f} of Definition 2"
-    )
+    if shape[worst] > LOOSE:
+        return (
+            f"{bounds}: latent {worst} shows {third:.3f} in Definition 3 and carries "
+            f"{exact.information[worst]:.3f}, and the shapes of all marginals make up "
+            f"{np.sum(exact.looseness - offset):.3f} of Definition 2"
+        )
+    most = float(exact.looseness.max())
+    return f"{bounds}, Definition 3 by at most {most:.3f} nats" if most >= 0.0005 else bounds
 
 
 def _joint_information(joint: Joint) -> str:
@@ -214,10 +227,13 @@ def _joint_information(joint: Joint) -> str:
     if not joint.saturated:
         value = with_error(joint.mutual_information, errors["mutual_information"])
         return f"I(x; z) of these rows is {value} nats, by Monte Carlo"
-    text = (
-        f"I(x; z) is only known to be in {in_words(span(joint, 'mutual_information'))} nats, "
-        f"because {joint.n} rows show no more than log n = {math.log(joint.n):.2f}"
-    )
+    text = f"I(x; z) is only known to be {_in(joint, 'mutual_information')} nats, because "
+    text += overlap(joint)
     if joint.mutual_information_high is None:
-        text += " and clusters forbid an upper end"
+        text += ", and because clusters forbid an upper end"
     return text
+
+
+def _in(joint: Joint, name: str) -> str:
+    ends = span(joint, name)
+    return f"{'in ' * all(end is not None for end in ends)}{in_words(ends)}"

@@ -71,7 +71,8 @@ def test_heights_are_information_above_and_second_moment_below(d):
 def test_labels_have_units_and_the_title_has_the_count():
     result = card()
     upper, lower = halves(pulse(result))
-    assert upper.get_ylabel() == "information [nats]"
+    assert upper.get_ylabel() == "I(x; z_h) [nats]"
+    assert pulse(result.result).get_ylabel() == "information [nats]"
     assert lower.get_ylabel() == "variance S of q*"
     assert lower.get_xlabel() == "latent"
     assert upper.get_title() == f"{result.used} of 4 latents used, n = 50"

@@ -50,8 +50,10 @@ def test_latents_are_ranked_by_what_they_carry():
     assert [row[0] for row in latents(bare).rows] == ["0", "1"]
     assert bare.marginals is None
     assert "left out" not in repr(bare)
-    assert "by the exact" not in card.verdict["USED"]
-    assert "1 by the exact I(x; z_h)" in score(mean, var=var, threshold=1.0).verdict["USED"]
+    assert "in the exact" not in card.verdict["USED"]
+    used = score(mean, var=var, threshold=1.0).verdict["USED"]
+    assert used.startswith("2 of 2 latents are above 1 nats in Definition 3 (so it is for any")
+    assert "), 1 in the exact I(x; z_h); " in used
 
 
 def test_the_parts_are_those_of_the_library():
@@ -85,7 +87,8 @@ def test_saturated_rows_give_ranges_only():
     assert f"{card.joint.mutual_information:.3f} ±" not in text
     assert "the posteriors of these 300 rows hardly overlap" in text
     assert "I(x; z) is only known to be in " in card.verdict["TRUST"]
-    assert "because 300 rows show no more than log n = 5.70" in card.verdict["TRUST"]
+    words = "because the posteriors of these 300 rows hardly overlap, and I(x; z) of the rows is"
+    assert words in card.verdict["TRUST"]
     low, high = map(
         float, re.search(r"in ([\d.]+) to ([\d.]+) nats", card.verdict["TRUST"]).groups()
     )
@@ -126,13 +129,16 @@ def test_the_trust_sentence_names_the_loosest_latent():
     assert (
         f"latent 0 shows {third[0]:.3f} in Definition 3 and carries {exact.information[0]:.3f}"
     ) in card.verdict["TRUST"]
-    tight = score(np.random.default_rng(0).normal(size=(4000, 1)), var=np.ones((4000, 1)))
+    tight = score(np.random.default_rng(0).normal(size=(4000, 1)), var=np.full((4000, 1), 0.1))
     assert "Definition 3 by at most 0.00" in tight.verdict["TRUST"]
+    exact = score(np.zeros((40, 1)), var=np.ones((40, 1)))
+    assert "at most 0.00" not in exact.verdict["TRUST"]
 
 
 def test_latents_that_tell_all_rows_apart_are_named():
     text = score(*wide()[:1], var=wide()[1]).verdict["TRUST"]
-    assert "1 latent carries close to log n = 5.70 nats each: these rows show no more" in text
+    assert "in one latent fewer than ten posteriors overlap, so that I(x; z_h) would be" in text
+    assert "show at most log n = 5.70 nats" in text
 
 
 def test_clusters_leave_the_upper_end_open():
@@ -140,20 +146,23 @@ def test_clusters_leave_the_upper_end_open():
     card = score(mean, var=var, joint=True, clusters=np.arange(300) // 3)
     assert card.joint.mutual_information_high is None
     assert "clusters forbid an upper end" in card.verdict["TRUST"]
-    assert " to ?" in flat(card)
-    assert re.search(r"KL\(q\(z\) \|\| p\) of the population is in \? to [\d.]+", flat(card))
+    assert re.search(r"I\(x; z\) ≥ [\d.]+ of the population", flat(card))
+    assert " of the population is ≤ " in card.verdict["PRIOR"]
+    assert "where rows are clustered, I(x; z) has no upper end" in flat(card)
+    assert card.joint.total_correlation_high == card.joint.kl_aggregate_prior_high
     json.loads(card.to_json())
 
 
 def test_beyond_a_size_the_marginals_are_left_out_and_it_says_so(monkeypatch):
-    monkeypatch.setattr(scorecard, "LARGE", 899)
+    monkeypatch.setattr(scorecard, "LARGE", 3 * 10_300 - 1)
     mean, var = wide()
     card = score(mean, var=var)
     assert card.marginals is None
-    assert "exact marginals left out, as for all above" in flat(card)
+    assert "exact marginals left out, because they would take more than about ten" in flat(card)
+    assert "ten seconds" in card.to_dict()["left_out"]
     assert "ask with --marginals, or score(marginals=True)" in flat(card)
     assert score(mean, var=var, marginals=True).marginals is not None
-    monkeypatch.setattr(scorecard, "LARGE", 900)
+    monkeypatch.setattr(scorecard, "LARGE", 3 * 10_300)
     assert score(mean, var=var).marginals is not None
 
 
@@ -181,6 +190,49 @@ def test_batches_are_gathered():
     parts = [(mean[rows], var[rows]) for rows in (slice(100), slice(100, 300))]
     card, whole = score(batches=parts, joint=True), score(mean, var=var, joint=True)
     assert card.joint.to_dict() == whole.joint.to_dict()
+
+
+def test_few_rows_say_what_chance_makes():
+    """A Gaussian code that matches the prior: all that the marginals show is lumps."""
+    rng = np.random.default_rng(0)
+    mean, var = np.sqrt(0.9999) * rng.normal(size=(300, 3)), np.full((300, 3), 1e-4)
+    card = score(mean, var=var)
+    exact = card.marginals
+    assert exact.total_shortfall == pytest.approx(exact.total_kl_prior, rel=0.3)
+    assert card.verdict["PRIOR"].startswith("The marginals alone do not tell: ")
+    assert f"of which chance makes about {exact.total_shortfall:.2g}" in card.verdict["PRIOR"]
+    assert "latent 0 shows" not in card.verdict["TRUST"]
+
+
+def test_the_offset_is_no_shape():
+    mean, var = np.random.default_rng(0).normal(5, 1, size=(2000, 1)), np.full((2000, 1), 0.1)
+    text = score(mean, var=var).verdict["TRUST"]
+    assert "shape" not in text
+    assert "nats of Definition 2 are the offset of the means from zero" in text
+
+
+def test_no_information_is_no_saturation():
+    rng = np.random.default_rng(0)
+    card = score(1e-3 * rng.normal(size=(8, 2)), var=np.ones((8, 2)), joint=True)
+    assert not card.joint.saturated
+    assert "overlap" not in repr(card)
+
+
+def test_saturated_values_stay_out_of_reports():
+    content = score(*wide()[:1], var=wide()[1], joint=True).to_dict()["joint"]
+    assert content["mutual_information"] is content["total_correlation"] is None
+    assert content["of_rows"]["mutual_information"] == pytest.approx(5.33, abs=0.05)
+    content = score(*narrow()[:1], var=narrow()[1], joint=True).to_dict()["joint"]
+    assert content["mutual_information"] == content["of_rows"]["mutual_information"]
+    assert 0 <= content["total_correlation_high"] <= content["kl_aggregate_prior_high"]
+
+
+def test_narrow_posteriors_are_drawn_as_a_histogram():
+    rng = np.random.default_rng(0)
+    mean, var = rng.normal(size=(2000, 1)), np.full((2000, 1), 1e-12)
+    z, q = marginal(mean, var, 0).lines[0].get_data()
+    assert np.sum(q) * (z[1] - z[0]) == pytest.approx(1, abs=0.01)
+    assert np.mean(q[np.abs(z) < 0.5]) == pytest.approx(0.38, abs=0.05)
 
 
 def test_progress_sees_every_loop():
@@ -231,7 +283,7 @@ def test_the_density_of_a_latent_is_drawn():
     np.testing.assert_allclose(q, kernels.mean(axis=1), atol=1e-7)
     second = np.mean(mean[:, 0] ** 2) + 0.01
     assert np.max(ax.lines[1].get_ydata()) == pytest.approx(1 / math.sqrt(2 * math.pi * second))
-    assert "I(x; z) = 0.689" in ax.get_title()
+    assert "I(x; z_h) = 0.689" in ax.get_title()
     assert ax.get_xlabel() == "z[0]"
     with pytest.raises(ValueError, match="latent must be from 0 to 2; got 3"):
         marginal(mean, var, 3)

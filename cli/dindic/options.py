@@ -186,6 +186,9 @@ def failed_gates(
                         f"{where}--fail-if: without variances there is no {name!r}; there is "
                         "active_units"
                     )
+                part = name.split(".")[0]
+                if part in content and content[part] is None:
+                    raise BadInput(f"{where}--fail-if: {name} is not there without --{part}")
                 near = get_close_matches(name, scalars, n=4, cutoff=0.4) or sorted(scalars)
                 raise BadInput(
                     f"{where}--fail-if: no scalar is called {name!r}; there is {', '.join(near)}"

@@ -54,7 +54,7 @@ _LONG = 30_000_000
 @click.option(
     "--marginals/--no-marginals",
     default=None,
-    help="Exact marginals of the aggregated posterior  [default: up to 10,000,000 numbers].",
+    help="Exact marginals of the aggregated posterior  [default: if about ten seconds will do].",
 )
 @click.option(
     "--joint",
@@ -68,7 +68,9 @@ _LONG = 30_000_000
     show_default=True,
     help="Monte Carlo points of --joint.",
 )
-@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Of them.")
+@click.option(
+    "--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Seed of --joint."
+)
 @click.option(
     "--certify", is_flag=True, help="Also certain bounds of I(x; z), from all pairs of rows."
 )
@@ -118,6 +120,10 @@ def score(files: tuple[str, ...], quiet: bool, **options: Any) -> None:
     read = reading(options)
     named = [read[name] for name in ("mean", *SCALES, "factors", "labels")]
     _check_outputs(options, [*files, *filter(None, [*named, options["cluster"]])])
+    given = click.get_current_context().get_parameter_source
+    for name in ("points", "seed"):
+        if not options["joint"] and given(name) is click.core.ParameterSource.COMMANDLINE:
+            raise click.UsageError(f"--{name} goes with --joint")
     if not files and read["mean"] is None:
         raise click.UsageError("give a FILE, or --mean A.npy with one of --var --std --logvar ...")
     if files and read["mean"] is not None:

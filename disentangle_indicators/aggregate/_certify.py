@@ -13,7 +13,7 @@ sums over pairs, without sampling, and hold for the rows that are given, not for
 
 import math
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
@@ -23,13 +23,18 @@ from disentangle_indicators._array import (
     as_pair,
     check_finite,
     check_positive,
+    generator,
     to_numpy,
 )
-from disentangle_indicators._result import Block, Result, Table
+from disentangle_indicators._result import Block, Result, Table, one_row
 from disentangle_indicators._sums import keep_freed_memory
 from disentangle_indicators._tables import with_error
 from disentangle_indicators.aggregate._log_sums import log_sums, precision_of
 from disentangle_indicators.aggregate._marginals import Progress
+from disentangle_indicators.moments import Moments
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 __all__ = ["Certificate", "certify"]
 
@@ -37,6 +42,9 @@ _LOG_2PI = math.log(2 * math.pi)
 _SIDE = 512
 _PRODUCT = 8
 """Variances that are multiplied before a logarithm is taken."""
+
+_LARGEST = 650.0
+"""Log of a product that float64 holds."""
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -57,6 +65,10 @@ class Certificate(Result):
     low: float
     high: float
     standard_errors: dict[str, float]
+
+    def to_frame(self) -> "pd.DataFrame":
+        """Return a data frame with one row."""
+        return one_row(self)
 
     def blocks(self) -> list[Block]:
         """Return the bounds as a table of one row."""
@@ -124,6 +136,7 @@ def certify(
         raise ValueError(f"mean must have the shape (n, d); its shape is {tuple(mean.shape)}")
     check_finite(mean, "mean")
     check_positive(var, "var")
+    Moments.of(mean, var, errors=False)  # which refuses what overflows
     like = mean
     mean, var = to_numpy(mean), to_numpy(var)
     n, d = mean.shape
@@ -132,7 +145,7 @@ def certify(
     certain = rows is None or rows >= n
     picked = np.arange(n)
     if not certain:
-        picked = np.sort(np.random.default_rng(rng).permutation(n)[:rows])
+        picked = np.sort(generator(rng)[0].permutation(n)[:rows])
     keep_freed_memory()
     others = log_sums(
         mean[picked],
@@ -151,14 +164,15 @@ def certify(
     def error(x: Float) -> float:
         return float(x.std(ddof=1)) / math.sqrt(x.size) if x.size > 1 else math.inf
 
+    top = max(float(high.mean()), 0.0)
     errors = {} if certain else {"low": error(low), "high": error(high)}
     return Certificate(
         n=n,
         d=d,
         rows=picked.size,
         certain=certain,
-        low=max(float(low.mean()), 0.0),
-        high=max(float(high.mean()), 0.0),
+        low=min(max(float(low.mean()), 0.0), top) if certain else max(float(low.mean()), 0.0),
+        high=top,
         standard_errors=errors,
     )
 
@@ -174,13 +188,15 @@ def _overlaps(
     scale = np.exp(np.log(var).mean(axis=0))  # keeps products of variances in range
     x, v = (mean / np.sqrt(scale)).T.copy(), (var / scale).T.copy()
     half_log = 0.25 * np.log(2 * v).sum(axis=0)
+    every = _PRODUCT if np.abs(np.log(v)).max() * _PRODUCT < _LARGEST else 1
     starts = range(0, picked.size, _SIDE)
     total = np.zeros(picked.size)
     for start in starts if progress is None else progress(starts, "certificate", len(starts)):
         i = picked[start : start + _SIDE]
         for first in range(start if symmetric else 0, len(mean), _SIDE):
             j = slice(first, first + _SIDE)
-            overlap = _affinity(x[:, i], v[:, i], half_log[i], x[:, j], v[:, j], half_log[j])
+            one, other = ((x[:, k], v[:, k], half_log[k]) for k in (i, j))
+            overlap = _affinity(*one, *other, every)
             total[start : start + _SIDE] += overlap.sum(axis=1)
             if symmetric and first > start:
                 total[j] += overlap.sum(axis=0)
@@ -188,9 +204,12 @@ def _overlaps(
 
 
 def _affinity(
-    x_i: Float, v_i: Float, half_i: Float, x_j: Float, v_j: Float, half_j: Float
+    x_i: Float, v_i: Float, half_i: Float, x_j: Float, v_j: Float, half_j: Float, every: int
 ) -> Float:
-    """Return the Bhattacharyya coefficients (i, j) of posteriors given as (d, i) and (d, j)."""
+    """Return the Bhattacharyya coefficients (i, j) of posteriors given as (d, i) and (d, j).
+
+    One logarithm is taken of the product over `every` latents.
+    """
     distance = -(half_i[:, None] + half_j)
     product = np.ones_like(distance)
     both, apart = np.empty_like(distance), np.empty_like(distance)
@@ -202,7 +221,7 @@ def _affinity(
         apart /= both
         apart *= 0.25
         distance += apart
-        if h % _PRODUCT == _PRODUCT - 1 or h + 1 == len(x_i):
+        if h % every == every - 1 or h + 1 == len(x_i):
             distance += 0.5 * np.log(product)
             product[:] = 1.0
     return np.exp(np.negative(distance, out=distance), out=distance)

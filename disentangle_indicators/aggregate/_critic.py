@@ -4,16 +4,16 @@ For any such density, :math:`E\,D_{KL}(q_m \| r_m) \ge I(x; z)`, because the agg
 of the population is the best r that does not depend on m. The bound is tight where r_m comes near
 it, so r_m is a mixture of what may: the other rows' posteriors, the same with their means shrunk
 and their variances widened (which keeps the first two moments of q), the product of marginals,
-and a Gaussian. Weights and Gaussian are fitted on other folds of the rows.
+a Gaussian, and the prior. Everything that is fitted is fitted on other folds of the rows.
 """
 
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 
-from disentangle_indicators._array import Float, to_numpy
+from disentangle_indicators._array import Float
 from disentangle_indicators.aggregate._monte_carlo import Draw
-from disentangle_indicators.moments import Moments
 
 _STEPS = 300
 
@@ -21,22 +21,37 @@ _LEAST = 1e-12
 """Least weight of a density: none is ruled out by the points that happen to be there."""
 
 
-def shrunk(mean: Float, var: Float, share: float) -> tuple[Float, Float]:
-    """Move a share of the variance of the means into the posteriors (West, 1993)."""
+def folds_of(draw: Draw, folds: Any) -> Iterator[tuple[Any, Any]]:
+    """Give the points of each fold, and the rows of all others: boolean (s,) and (n,)."""
+    fold = folds[draw.rows]
+    for k in np.unique(fold):
+        rest = folds != k
+        yield fold == k, rest if rest.any() else ~rest
+
+
+def shrunk(mean: Float, var: Float, share: float, rest: Any) -> tuple[Float, Float]:
+    """Move a share of the variance of the means into the posteriors (West, 1993).
+
+    Centre and variance are those of the rows `rest`.
+    """
     if share == 0:
         return mean, var
-    centre = mean.mean(axis=0)
-    return centre + np.sqrt(1 - share) * (mean - centre), var + share * mean.var(axis=0)
+    centre, spread = mean[rest].mean(axis=0), mean[rest].var(axis=0)
+    return centre + np.sqrt(1 - share) * (mean - centre), var + share * spread
 
 
-def leave_one_out(draw: Draw, log_q_h: Float, n: int, moments: Moments) -> Float:
+def leave_one_out(draw: Draw, log_q_h: Float, mean: Float, var: Float, folds: Any) -> Float:
     r"""Return the log of the product of marginals (s,) that leave each point's own row out.
 
     A marginal is :math:`(1 - \frac1n) \frac{n q(z_h) - q_m(z_h)}{n - 1} + \frac1n N(z_h)`, with
-    the Gaussian of q's moments, so that no row is infinitely far from all others.
+    a Gaussian fitted on other folds, so that no row is infinitely far from all others.
     """
-    z, variance = draw.z - to_numpy(moments.mean), to_numpy(moments.variance)
-    log_gaussian = -0.5 * (z * z / variance + np.log(2 * np.pi * variance))
+    n = len(mean)
+    log_gaussian = np.empty_like(draw.z)
+    for here, rest in folds_of(draw, folds):
+        z = draw.z[here] - mean[rest].mean(axis=0)
+        variance = mean[rest].var(axis=0) + var[rest].mean(axis=0)
+        log_gaussian[here] = -0.5 * (z * z / variance + np.log(2 * np.pi * variance))
     own = np.minimum(np.exp(draw.log_own - log_q_h) / n, 1.0)
     with np.errstate(divide="ignore"):
         others = log_q_h + np.log1p(-own)
@@ -46,9 +61,7 @@ def leave_one_out(draw: Draw, log_q_h: Float, n: int, moments: Moments) -> Float
 def gaussian(draw: Draw, mean: Float, var: Float, folds: Any) -> Float:
     """Return the log density (s,) of the Gaussian fitted to all folds but the point's own."""
     out = np.empty(len(draw.z))
-    fold = folds[draw.rows]
-    for k in np.unique(fold):
-        rest = folds != k if np.any(folds != k) else folds == k
+    for here, rest in folds_of(draw, folds):
         centre = mean[rest].mean(axis=0)
         covariance = np.cov(mean[rest].T, bias=True).reshape(mean.shape[1], -1)
         covariance = covariance + np.diag(var[rest].mean(axis=0))
@@ -56,9 +69,9 @@ def gaussian(draw: Draw, mean: Float, var: Float, folds: Any) -> Float:
             factor = np.linalg.cholesky(covariance)
         except np.linalg.LinAlgError:
             factor = np.diag(np.sqrt(np.diag(covariance)))
-        x = np.linalg.solve(factor, (draw.z[fold == k] - centre).T)
+        x = np.linalg.solve(factor, (draw.z[here] - centre).T)
         constant = np.log(np.diag(factor)).sum() + 0.5 * mean.shape[1] * np.log(2 * np.pi)
-        out[fold == k] = -0.5 * np.sum(x * x, axis=0) - constant
+        out[here] = -0.5 * np.sum(x * x, axis=0) - constant
     return out
 
 

@@ -196,7 +196,8 @@ def grid(
     # so that most components are narrow for their panels, and reach over few of them
     unit = float(np.median(sd)) / 0.6
     fraction, exponent = np.frexp(sd / unit)
-    reach = np.ceil(reach_sd * fraction).astype(np.int64)
+    # of few components, fewer groups cost less than fewer panels
+    reach = np.ceil(reach_sd * (fraction if n > _BLOCK else np.ones(n))).astype(np.int64)
     finest, coarsest = int(exponent.min()), int(exponent.max())
     rounding = float(np.finfo(float).eps * np.max(np.abs(x)) / sd.min())
     if rounding > _ROUNDING:

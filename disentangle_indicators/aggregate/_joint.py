@@ -20,26 +20,31 @@ weights fitted on other rows.
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
-from disentangle_indicators._array import Array, Float, as_pair, to_numpy
-from disentangle_indicators._result import Block, Result, Table
+from disentangle_indicators._array import Array, Float, as_pair, generator, to_numpy
+from disentangle_indicators._result import Block, Result, Table, one_row
 from disentangle_indicators._source import cluster_codes
 from disentangle_indicators._sums import keep_freed_memory
 from disentangle_indicators._tables import with_error
-from disentangle_indicators.aggregate._critic import gaussian, leave_one_out, mix, shrunk
+from disentangle_indicators.aggregate._critic import folds_of, gaussian, leave_one_out, mix, shrunk
 from disentangle_indicators.aggregate._log_sums import TOLERANCE, log_sums, precision_of
-from disentangle_indicators.aggregate._marginals import Marginals, Progress, evaluate
+from disentangle_indicators.aggregate._marginals import (
+    Marginals,
+    Progress,
+    evaluate,
+    is_saturated,
+)
 from disentangle_indicators.aggregate._monte_carlo import Controls, draw
 from disentangle_indicators.definitions import gaussian_total_correlation, kl_posterior_prior
 from disentangle_indicators.moments import Moments
 
-__all__ = ["Joint", "joint"]
+if TYPE_CHECKING:
+    import pandas as pd
 
-SATURATED = 0.1
-"""Saturation above which I(x; z) of the rows is no estimate of the population's."""
+__all__ = ["Joint", "joint"]
 
 SHRINKAGE = (0.0, 0.03, 0.1, 0.3)
 """Shares of the variance of the means that the kernels of the upper bound take over."""
@@ -60,16 +65,18 @@ class Joint(Result):
         The seed, where one was given.
     mutual_information, total_correlation, kl_aggregate_prior : float
         I(x; z), TC and KL(q(z) || p) of the empirical mixture: I from one set of points, TC and
-        KL(q(z) || p) from another.
+        KL(q(z) || p) from another. In JSON they are null where saturated, and always under
+        `of_rows`.
     saturation : float
         exp(I) / n: one over the number of posteriors that overlap with one of them. Below .01 the
-        three numbers above are nearly those of the population, up to .1 they are off by a few
-        times as many nats, and beyond they say mostly how many rows there are.
+        three numbers above are nearly those of the population; up to .1, I is too low and TC too
+        high by one to five times as many nats; beyond, they say mostly how many rows there are.
     saturated : bool
         Whether that is above 0.1, so that only the ranges below should be reported.
     mutual_information_low, mutual_information_high : float
         Range of I(x; z) of the population; each end holds in expectation, before it is cut off at
-        0. The upper one is None where rows are clustered.
+        0. The upper one is None where rows are clustered. Tables print the ends two standard
+        errors further out.
     total_correlation_low, total_correlation_high : float
         The range of TC that follows.
     kl_aggregate_prior_low, kl_aggregate_prior_high : float
@@ -128,6 +135,21 @@ class Joint(Result):
     standard_errors: dict[str, float]
     marginals: Marginals
 
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain Python values; what saturated rows do not show is under `of_rows` only."""
+        content = super().to_dict()
+        names = ("mutual_information", "total_correlation", "kl_aggregate_prior")
+        content["of_rows"] = {name: content[name] for name in names}
+        content["error"] = (
+            "one standard error: of the points for mutual_information, total_correlation, "
+            "kl_aggregate_prior and residual, of drawing rows for the ends of ranges"
+        )
+        return content | (dict.fromkeys(names) if self.saturated else {})
+
+    def to_frame(self) -> "pd.DataFrame":
+        """Return a data frame with one row."""
+        return one_row(self)
+
     def blocks(self) -> list[Block]:
         """Return the table of the joint, its ranges, and the parts of Definition 2 less I."""
         return [joint_table(self)]
@@ -183,7 +205,8 @@ def joint(
     Corollaries 1 and 2, eqs. (28) and (29), with their exact left sides. Control variates with
     known means (the point's own log density, that of q*, that of the product of marginals) take
     out most of the variance. Standard errors are those of independent points, which for rows
-    drawn without replacement is on the safe side.
+    drawn without replacement is on the safe side; where each row is drawn at least twice, they
+    are those of the points within rows.
 
     Examples
     --------
@@ -196,13 +219,14 @@ def joint(
     xp, mean, var = as_pair(mean, var)
     if mean.ndim != 2:
         raise ValueError(f"mean must have the shape (n, d); its shape is {tuple(mean.shape)}")
-    if points < FEWEST_POINTS:
+    if not isinstance(points, (int, np.integer)) or points < FEWEST_POINTS:
         raise ValueError(f"points must be at least {FEWEST_POINTS}; got {points}")
     like, precision = mean, precision or precision_of(xp, mean)
     if precision not in TOLERANCE:
         raise ValueError(f"precision must be one of {', '.join(TOLERANCE)}; got {precision!r}")
-    seed = None if isinstance(rng, np.random.Generator) else int(rng)
-    rng = np.random.default_rng(rng)
+    if memory < 1:
+        raise ValueError(f"memory must be at least 1; got {memory}")
+    rng, seed = generator(rng)
     keep_freed_memory()
     moments = Moments.of(mean, var, covariance=True)
     mean, var = to_numpy(mean), to_numpy(var)
@@ -218,15 +242,17 @@ def joint(
         threads=threads,
         progress=progress,
     )
-    runs = [
-        (two, 0.0),
-        *((one, share) for share in SHRINKAGE[: 1 if clusters is not None else None]),
-    ]
+    shares = SHRINKAGE if clusters is None else SHRINKAGE[:1]
+    runs = [(two, 0.0), *((one, share) for share in shares)]
 
     def others(run: int) -> Float:
         at, share = runs[run]
-        components = shrunk(mean, var, share)
-        return log_sums(at.z, at.rows, *components, like, precision=precision, memory=memory)
+        out = np.empty(points)
+        for here, rest in folds_of(at, folds) if share else [(slice(None), slice(None))]:
+            components = shrunk(mean, var, share, rest)
+            z, rows = at.z[here], at.rows[here]
+            out[here] = log_sums(z, rows, *components, like, precision=precision, memory=memory)
+        return out
 
     sums_two, *sums_one = (others(run) for run in _bar(progress, len(runs)))
     log_q_one = np.logaddexp(one.log_own.sum(axis=1), sums_one[0]) - math.log(n)
@@ -236,13 +262,14 @@ def joint(
         np.maximum(np.log(np.maximum(q, np.finfo(float).tiny)), at.log_own - math.log(n))
         for q, at in zip(np.split(exact.density, 2), (one, two), strict=True)
     )
-    left_out = leave_one_out(one, marginals_one, n, moments)
+    left_out = leave_one_out(one, marginals_one, mean, var, folds)
     bound, critic = None, {}
     if clusters is None:
         densities = {
             f"kernels {share:g}": sums - math.log(max(n - 1, 1))
             for share, sums in zip(SHRINKAGE, sums_one, strict=True)
         }
+        densities |= {"prior": -0.5 * np.sum(one.z**2 + math.log(2 * math.pi), axis=1)}
         densities |= {"marginals": left_out, "gaussian": gaussian(one, mean, var, folds)}
         bound, weights = mix(np.stack(list(densities.values()), axis=1), folds[one.rows])
         critic = dict(zip(densities, weights.tolist(), strict=True))
@@ -265,6 +292,9 @@ def joint_table(r: Joint) -> Table:
     """Return the table of I, TC, KL(q(z) || p) and of where Definition 2 less I comes from."""
     errors, m = r.standard_errors, r.marginals
     rest = [None if end is None else end - r.correlation for end in span(r, "total_correlation")]
+    check = "Def 1 - I - TC - sum of KL, which should be 0"
+    if abs(r.residual) > 5 * errors["residual"] + 1e-6 * max(1.0, m.total_information):
+        check += ": IT IS NOT, do not trust this run"
     rows = [
         _row(r, "I(x; z)", "mutual_information"),
         _row(r, "total correlation", "total_correlation"),
@@ -272,37 +302,32 @@ def joint_table(r: Joint) -> Table:
         (
             "sum of I(x; z_h)",
             with_error(m.total_information, m.standard_errors["total_information"]),
-            "exact; ≥ I(x; z), by the total correlation",
+            "exact for these rows; I(x; z) plus their total correlation",
         ),
         (
             "sum of KL(q(z_h) || p)",
             with_error(m.total_kl_prior, m.standard_errors["total_kl_prior"]),
-            "exact; ≤ KL(q(z) || p), likewise",
+            "exact for these rows; KL(q(z) || p) less the same",
         ),
         (
             "Def 2 - I(x; z): shape",
             with_error(r.shape, m.standard_errors["total_looseness"]),
-            "exact: marginals that are not Gaussian",
+            "exact for these rows: marginals that are no Gaussian about 0",
         ),
         ("  correlation", f"{r.correlation:.3f}", "total correlation if q(z) were Gaussian"),
         ("  other dependence", in_words(rest), "the rest of it; may be negative"),
-        (
-            "check of the sum",
-            with_error(r.residual, errors["residual"]),
-            "Def 1 - I - TC - sum of KL: 0 within its error",
-        ),
+        ("check of the sum", with_error(r.residual, errors["residual"]), check),
     ]
     seed = "" if r.seed is None else f", seed {r.seed}"
     note = (
-        f"nats; Monte Carlo with 2 x {r.points} points{seed}; ± one standard error; ranges are of "
-        "the population, hold in expectation, and include two standard errors; saturation "
-        f"exp(I)/n = {r.saturation:.2g}"
+        f"nats; Monte Carlo with 2 x {r.points} points{seed}; ± one standard error, of the points "
+        "and in the sums of drawing rows; ranges are of the population, hold in expectation, and "
+        f"include two standard errors; saturation exp(I)/n = {r.saturation:.2g}"
     )
     if r.saturated:
-        note += (
-            f": the posteriors of these {r.n} rows hardly overlap, so that I(x; z) of the rows is "
-            f"mostly log n = {math.log(r.n):.2f}, and TC what it leaves; only ranges are given"
-        )
+        note += f": {overlap(r)}, so that only ranges are given"
+    if r.mutual_information_high is None:
+        note += "; where rows are clustered, I(x; z) has no upper end"
     return Table(("quantity", "value [nats]", "how to read it"), tuple(rows), "Joint", note)
 
 
@@ -315,17 +340,38 @@ def _row(r: Joint, label: str, name: str) -> tuple[str, str, str]:
     return label, ends, "vacuous: 0 is not excluded" if vacuous else "of the population"
 
 
+def overlap(r: Joint) -> str:
+    """Say how many posteriors overlap, and what that does to I(x; z) of the rows."""
+    if r.saturation > 0.5:
+        return (
+            f"the posteriors of these {r.n} rows hardly overlap, and I(x; z) of the rows is mostly "
+            f"log n = {math.log(r.n):.2f}, whatever the model"
+        )
+    return (
+        f"each posterior overlaps with about {1 / r.saturation:.0f} of {r.n}, too few for I(x; z) "
+        "of the rows to be that of the population"
+    )
+
+
 def span(r: Joint, name: str) -> tuple[float | None, float | None]:
     """Return the range of a quantity, two standard errors of its ends included."""
-    low, high = getattr(r, f"{name}_low"), getattr(r, f"{name}_high")
-    if low is not None:
-        low = max(low - 2 * r.standard_errors[f"{name}_low"], 0.0)
-    return low, None if high is None else high + 2 * r.standard_errors[f"{name}_high"]
+    out: list[float | None] = []
+    for which, sign in (("low", -2), ("high", 2)):
+        end: float | None = getattr(r, f"{name}_{which}")
+        error = r.standard_errors.get(f"{name}_{which}", math.inf)
+        known = end is not None and math.isfinite(error)
+        out.append(max((end or 0.0) + sign * error, 0.0) if known else None)
+    return out[0], out[1]
 
 
 def in_words(ends: Sequence[float | None]) -> str:
-    """Write a range, with a question mark for an end that is not known."""
-    return " to ".join("?" if end is None else f"{round(end, 3) + 0.0:.3f}" for end in ends)
+    """Write a range, of which one end may be unknown."""
+    low, high = (None if end is None else f"{round(end, 3) + 0.0:.3f}" for end in ends)
+    if low is None and high is None:
+        return "not known"
+    if low is None or high is None:
+        return f"≤ {high}" if low is None else f"≥ {low}"
+    return f"{low} to {high}"
 
 
 def _bar(progress: Progress | None, steps: int) -> Iterable[int]:
@@ -351,11 +397,13 @@ def _assemble(
     rate = float(kl_posterior_prior(moments))
     ends = {
         "mutual_information_low": information,
-        "total_correlation_high": one.expectation(log_q_one - left_out),
         "kl_aggregate_prior_high": one.expectation(log_q_one - one.log_prior),
     }
+    # without a bound that leaves clusters out, TC <= KL(q(z) || p) is what there is
+    ends["total_correlation_high"] = ends["kl_aggregate_prior_high"]
     if bound is not None:
         ends |= {
+            "total_correlation_high": one.expectation(log_q_one - left_out),
             "mutual_information_high": one.expectation(one.log_own - bound),
             "total_correlation_low": one.expectation(bound - one.log_marginals),
             "kl_aggregate_prior_low": one.expectation(bound - one.log_prior),
@@ -367,6 +415,11 @@ def _assemble(
         value["mutual_information_high"] = max(
             value["mutual_information_high"], value["mutual_information_low"]
         )
+    # no total correlation is above the distance to a factorised prior
+    for end in ("low", "high"):
+        name = f"total_correlation_{end}"
+        if name in value:
+            value[name] = min(value[name], value[f"kl_aggregate_prior_{end}"])
     saturation = math.exp(information.value) / moments.n
     return Joint(
         n=moments.n,
@@ -377,7 +430,7 @@ def _assemble(
         total_correlation=dependence.value,
         kl_aggregate_prior=dependence.value + exact.total_kl_prior,
         saturation=saturation,
-        saturated=saturation > SATURATED,
+        saturated=bool(is_saturated(information.value, moments.n)),
         mutual_information_low=value["mutual_information_low"],
         mutual_information_high=value.get("mutual_information_high"),
         total_correlation_low=value.get("total_correlation_low"),
@@ -395,7 +448,7 @@ def _assemble(
             "mutual_information": information.error,
             "total_correlation": dependence.error,
             "kl_aggregate_prior": dependence.error,
-            "residual": math.hypot(information.error, dependence.error),
+            "residual": math.hypot(information.error, dependence.error, 4e-16 * rate),
             **{name: end.population_error for name, end in ends.items()},
         },
         marginals=exact,

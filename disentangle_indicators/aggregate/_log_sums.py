@@ -69,8 +69,7 @@ def log_sums(
     centre = mean.mean(axis=0)
     square = (z - centre) ** 2
     square += 0.0 if spread is None else spread
-    bound = 8 * float(np.finfo(precision).eps) * (square @ (1 / var.min(axis=0)))
-    uncertain = bound > TOLERANCE[precision]
+    eps = float(np.finfo(precision).eps)
 
     def put(array: Float) -> Array:
         return xp.asarray(array, dtype=dtype, device=device)
@@ -84,6 +83,8 @@ def log_sums(
     total = np.zeros(points)
     for first in range(0, n, columns):
         m, v = mean[first : first + columns] - centre, var[first : first + columns]
+        bound = 8 * eps * (square @ (1 / v.min(axis=0)))
+        uncertain = bound > TOLERANCE[precision]
         constant = -0.5 * (m * m / v + np.log(v) + _LOG_2PI).sum(axis=1)
         right, shift = put(np.concatenate([-0.5 / v, m / v], axis=1)).T, put(constant)
         index = xp.asarray(np.arange(first, first + len(m)), device=device)

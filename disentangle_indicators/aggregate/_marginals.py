@@ -31,8 +31,9 @@ from disentangle_indicators._array import (
 from disentangle_indicators._result import Block, Result, Table
 from disentangle_indicators._source import cluster_codes
 from disentangle_indicators._sums import keep_freed_memory
-from disentangle_indicators._tables import with_error
+from disentangle_indicators._tables import power_of_ten, with_error
 from disentangle_indicators.aggregate._grid import REACH, Grid, grid
+from disentangle_indicators.moments import Moments
 
 __all__ = ["Marginals", "marginals"]
 
@@ -40,6 +41,9 @@ Progress = Callable[[Iterable[int], str, int], Iterable[int]]
 """Wraps an iterable, given a description and its length, as progress bars do."""
 
 _LOG_2PI = math.log(2 * math.pi)
+SATURATED = 0.1
+"""exp(I) / n above which I of the rows is no estimate of the population's."""
+
 _ENOUGH = 1 << 12
 """Rows from which standard errors are taken where rows are independent."""
 
@@ -64,6 +68,8 @@ class Marginals(Result):
         Sum of KL(q(z_h) || p): a lower bound of KL(q(z) || p), again by the total correlation.
     total_looseness : float
         Sum of J_h: the part of Definition 2 that is neither information nor dependence.
+    total_shortfall : float
+        Sum of `shortfall`.
     error : float
         Greatest error of the quadrature, of any latent.
     entropy : array
@@ -75,6 +81,9 @@ class Marginals(Result):
     looseness : array
         J_h, Definition 3 less I(x; z_h), at least 0; 0 if and only if q(z_h) is a Gaussian with
         mean 0.
+    shortfall : array
+        exp(I(x; z_h)) / n: by about as much, I(x; z_h) of the population is higher than that of
+        the rows, and its KL(q(z_h) || p) and J_h are lower.
     errors : array
         Error of the quadrature: two rules against each other, and the mass that is not covered.
     standard_errors : dict of str to float or array
@@ -95,11 +104,13 @@ class Marginals(Result):
     total_information: float
     total_kl_prior: float
     total_looseness: float
+    total_shortfall: float
     error: float
     entropy: Float
     information: Float
     kl_prior: Float
     looseness: Float
+    shortfall: Float
     errors: Float
     standard_errors: dict[str, Any]
 
@@ -120,7 +131,9 @@ class Marginals(Result):
         columns = ("latent", "I(x; z_h) [nats]", "J_h", "KL(q(z_h) || p)", "entropy of q(z_h)")
         note = (
             f"exact for the mixture of these {self.n} posteriors, by quadrature to "
-            f"{self.error:.0e} nats; ± one standard error over rows; Definition 3 = I + J"
+            f"{power_of_ten(self.error)} nats; ± one standard error over rows; Definition 3 = "
+            f"I + J; of the population I is higher, J and KL are lower, by about "
+            f"{self.shortfall.max():.1g} nats at most"
         )
         return [Table(columns, rows, "Marginals of the aggregated posterior", note)]
 
@@ -191,6 +204,11 @@ class Evaluation:
     surprise: Float
 
 
+def is_saturated(information: Any, n: int) -> Any:
+    """Whether fewer than ten of n posteriors overlap, at this information above 0."""
+    return (np.expm1(np.maximum(information, 0.0)) > SATURATED * n) | (n == 1)
+
+
 def evaluate(
     mean: Array,
     var: Array,
@@ -206,8 +224,12 @@ def evaluate(
         raise ValueError(f"mean must have the shape (n, d); its shape is {tuple(mean.shape)}")
     check_finite(mean, "mean")
     check_positive(var, "var")
+    if threads < 1:
+        raise ValueError(f"threads must be at least 1; got {threads}")
+    Moments.of(mean, var, errors=False)  # which refuses what overflows
     mean, var = to_numpy(mean), to_numpy(var)
     n, d = mean.shape
+    second, log_var = np.mean(mean * mean + var, axis=0), np.mean(np.log(var), axis=0)
     codes = None if clusters is None else cluster_codes(clusters, n)
     picked = _picked(n) if codes is None else np.ones(n, dtype=bool)
     points = np.empty((0, d)) if points is None else points
@@ -225,11 +247,10 @@ def evaluate(
     results = _map(latent, d, threads, progress)
     entropy, errors = np.array([result[:2] for result in results]).T
     surprise = np.stack([result[2] for result in results], axis=1)
-    second = np.mean(mean * mean + var, axis=0)
-    log_var = np.mean(np.log(var), axis=0)
     information = np.maximum(entropy - 0.5 * (_LOG_2PI + 1 + log_var), 0.0)
     kl_prior = np.maximum(0.5 * (_LOG_2PI + second) - entropy, 0.0)
     looseness = np.maximum(0.5 * (_LOG_2PI + 1 + np.log(second)) - entropy, 0.0)
+    shortfall = np.exp(information) / n
     influence = _influence(mean[picked], var[picked], surprise, second)
     result = Marginals(
         n=n,
@@ -237,11 +258,13 @@ def evaluate(
         total_information=float(information.sum()),
         total_kl_prior=float(kl_prior.sum()),
         total_looseness=float(looseness.sum()),
+        total_shortfall=float(shortfall.sum()),
         error=float(errors.max()),
         entropy=entropy,
         information=information,
         kl_prior=kl_prior,
         looseness=looseness,
+        shortfall=shortfall,
         errors=errors,
         standard_errors=_standard_errors(influence, n, codes),
     )

@@ -195,7 +195,9 @@ def _suspicions(mean: Stored, scale: Stored) -> tuple[str, ...]:
     if not constant or int(np.prod(scale.shape)) == 1:
         return ()
     note = f"WARNING: every entry of {scale.name!r} is {first:g}"
-    return (f"{note}; either the model fixes its posterior width or the export is broken",)
+    return (
+        f"{note}; the model fixes its posterior width, all latents have collapsed, or the export is broken",
+    )
 
 
 def _with_columns(

@@ -194,8 +194,15 @@ def test_a_component_too_narrow_for_float64():
     mean, var = np.array([0.0, 1.0, 5.0]), np.array([1.0, 1e-32, 1e-3])
     with pytest.raises(ValueError, match=r"var is too small .* means up to 5; var\[1\] = 1e-32"):
         grid(mean, var)
-    grid(np.zeros(2), np.array([1e-32, 1e3]))
-    grid(np.zeros(2), np.full(2, 1e-32))
+
+
+@pytest.mark.parametrize("narrow", [1e-22, 1e-32, 1e-100])
+def test_widths_alone_are_never_too_far_apart(narrow):
+    """In one place float64 has digits enough, and the two halves do not see each other."""
+    mean, var = np.full(2, 7.0), np.array([narrow, 1e3])
+    wanted = 0.5 * np.log(2 * np.pi * np.e * var) + np.log(2)
+    ours = grid(mean, var).expectations(surprise, np.ones(2, bool))
+    assert ours == pytest.approx(wanted, abs=5e-9)
 
 
 @pytest.mark.parametrize(

@@ -89,7 +89,7 @@ def test_latents_are_sorted_by_information_and_have_states(dindic, npz, pair):
 
 def test_tables_name_their_unit(dindic, good):
     text = flat(dindic("score", good).stdout)
-    assert "latent I(x; z_h) [nats] Def 3 [nats] S KL [nats] Var(mean) state" in text
+    assert "latent I(x; z_h) [nats] Def 3 [nats] S Def 1 [nats] Var(mean) state" in text
     assert "Def name value [nats] how to read it" in text
 
 
@@ -247,7 +247,8 @@ def test_markdown_has_whole_tables(dindic, good):
     text = dindic("score", good, "--markdown", "-").stdout
     assert "**USED** 2 of 4" in text
     assert (
-        "| latent | I(x; z_h) [nats] | Def 3 [nats] | S | KL [nats] | Var(mean) | state |" in text
+        "| latent | I(x; z_h) [nats] | Def 3 [nats] | S | Def 1 [nats] | Var(mean) | state |"
+        in text
     )
 
 
@@ -774,7 +775,8 @@ def test_joint_prints_ranges_and_its_seed(dindic, numbers, good):
     same = numbers(good, "--joint", "--points", "300", "--seed", "0")
     other = numbers(good, "--joint", "--points", "300", "--seed", "1")
     assert found["joint"] == same["joint"]
-    assert found["joint"]["mutual_information"] != other["joint"]["mutual_information"]
+    ends = [of["joint"]["mutual_information_low"] for of in (found, other)]
+    assert ends[0] != ends[1]
     assert found["marginals"] == other["marginals"]
     assert found["certificate"] is None
 
@@ -793,6 +795,18 @@ def test_marginals_can_be_left_out(dindic, numbers, good):
 @pytest.mark.parametrize("words", [("--points", "99"), ("--seed", "-1")])
 def test_points_and_seeds_are_checked(dindic, good, words):
     dindic("score", good, "--joint", *words, code=2)
+
+
+@pytest.mark.parametrize("words", [("--points", "200"), ("--seed", "1")])
+def test_points_and_seeds_go_with_joint(dindic, good, words):
+    result = dindic("score", good, *words, code=2)
+    assert f"{words[0]} goes with --joint" in result.stderr
+
+
+def test_gates_on_what_was_not_computed_say_how_to_get_it(dindic, good):
+    gate = "joint.mutual_information_low > 2"
+    result = dindic("score", good, "--fail-if", gate, code=2)
+    assert "joint.mutual_information_low is not there without --joint" in result.stderr
 
 
 @pytest.mark.parametrize("flag", ["--joint", "--certify", "--marginals"])
