@@ -264,7 +264,7 @@ def score(
     exact, together, certificate, left_out = None, None, None, ""
     wanted = (result.n + 10_000) * result.d <= LARGE if marginals is None else marginals
     if wanted or joint or certify:
-        mean, var = _gather(batches)
+        mean, var = gather(batches)
         common: dict[str, Any] = {"progress": progress}
         if joint:
             together = joint_(
@@ -298,9 +298,10 @@ def score(
     )
 
 
-def _gather(batches: Batches) -> tuple[Array, Array]:
-    """Return the means and variances of all batches, on their device."""
-    pairs = [as_pair(mean, var) for mean, var in batches()]
+def gather(batches: Batches, prior_mean: Any = 0.0, prior_var: Any = 1.0) -> tuple[Array, Array]:
+    """Return the means and variances of all batches, in units of the prior, on their device."""
+    source = in_prior_units(batches, prior_mean, prior_var)
+    pairs = [as_pair(mean, var) for mean, var in source()]
     xp = pairs[0][0]
     if len(pairs) == 1:
         return pairs[0][1:]

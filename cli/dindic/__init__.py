@@ -7,6 +7,7 @@ from io import TextIOWrapper
 import click
 
 from dindic.audit import audit
+from dindic.axes import axes
 from dindic.convert import convert
 from dindic.higgins_law import higgins_law
 from dindic.score import score
@@ -27,6 +28,7 @@ def main() -> None:
 
 
 main.add_command(audit)
+main.add_command(axes)
 main.add_command(convert)
 main.add_command(higgins_law)
 main.add_command(score)

@@ -13,7 +13,8 @@ here saturates: no joint density is needed.
 
 import math
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from itertools import combinations
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
@@ -23,6 +24,7 @@ from disentangle_indicators._array import (
     as_pair,
     check_finite,
     check_positive,
+    generator,
     to_numpy,
 )
 from disentangle_indicators._result import Block, Result, Table
@@ -32,18 +34,21 @@ from disentangle_indicators.evaluate import indicators
 from disentangle_indicators.rotation._orthogonal import givens
 from disentangle_indicators.states import USED
 
+if TYPE_CHECKING:
+    import pandas as pd
+
 __all__ = ["Axes", "axes"]
 
-ANGLES = np.deg2rad(np.arange(-41.25, 45.1, 3.75))
+ANGLES = np.deg2rad(np.arange(-39.0, 45.1, 6.0))
 """Where a pair is first looked at; a turn by 90 degrees is a signed permutation."""
 
 LEVEL = 0.05
 """Error rate at which a pair of Gaussian codes is said to prefer an orientation."""
 
-_ROWS = 1 << 12
-"""Rows, at most, on which angles are looked for."""
+_ROWS = 1 << 11
+"""Rows, at most, on which angles are looked for, and on which chance is measured."""
 
-_SWEEPS = 6
+_SWEEPS = 8
 _LEAST_TURN = math.radians(1)
 _LEAST_GAIN = 1e-4
 
@@ -61,7 +66,8 @@ class Axes(Result):
         For each pair `i`, `j` of them: `best` and `worst` angle in degrees, `gain` (total
         correlation that the best angle removes), `cost` (what the worst one adds), their standard
         errors, `p_gain` and `p_cost` against Gaussian codes of the same moments, and `verdict`:
-        "better axes", "preferred" or "arbitrary".
+        "better axes" or "preferred" where p is at most `level` and the effect beyond two standard
+        errors, else "arbitrary".
     rotation : array, shape (k, k)
         The best rotation found of `latents`: z[:, latents] @ rotation.T has the new axes.
     turns : tuple of (int, int, float)
@@ -99,6 +105,12 @@ class Axes(Result):
     level: float
     nulls: int
     seed: int | None
+
+    def to_frame(self) -> "pd.DataFrame":
+        """Return a data frame with one row per pair."""
+        import pandas as pd
+
+        return pd.DataFrame(list(self.pairs))
 
     def blocks(self) -> list[Block]:
         """Return the sentence and the table of pairs."""
@@ -169,8 +181,7 @@ def axes(
     check_finite(mean, "mean")
     check_positive(var, "var")
     n, d = mean.shape
-    seed = None if isinstance(rng, np.random.Generator) else int(rng)
-    rng = np.random.default_rng(rng)
+    rng, seed = generator(rng)
     states = indicators(mean, var, errors=False, threshold=threshold).states
     kept = [
         h for h in range(d) if subspace == "all" or states[h] in ("used", "near-deterministic")
@@ -180,12 +191,14 @@ def axes(
     half = order[: n // 2], order[n // 2 :]
     fit, held = ((x[rows], v[rows]) for rows in (half[0][:_ROWS], half[1]))
     k = len(kept)
-    pairs = [(i, j) for i in range(k) for j in range(i + 1, k)]
-    bar = pairs if progress is None else progress(pairs, "axes", len(pairs))
-    described = [_pair(fit, held, i, j, nulls, rng) for i, j in bar]
+    steps = range(k * (k - 1) // 2)
+    pairs = list(combinations(range(k), 2))
+    bar = steps if progress is None else progress(steps, "pairs", len(pairs))
+    described = [_pair(fit, held, *pairs[step], nulls, rng) for step in bar]
+    best = {(p["i"], p["j"]): math.radians(p["best"]) for p in described}
     for pair in described:
         pair["i"], pair["j"] = kept[pair["i"]], kept[pair["j"]]
-    rotation, turns = _search(fit)
+    rotation, turns = _search(fit, best)
     gain, error = _gain(held, rotation)
     return Axes(
         n=n,
@@ -237,7 +250,7 @@ def _extremes(rows: Rows, a: Float, b: Float) -> tuple[float, float]:
             lambda t, sign=sign: sign * _sum_of_entropies(rows, a, b, t),
             bounds=(near - step, near + step),
             method="bounded",
-            options={"xatol": math.radians(0.2)},
+            options={"xatol": math.radians(0.5)},
         )
         out.append((float(found.x) + math.pi / 4) % (math.pi / 2) - math.pi / 4)
     return out[0], out[1]
@@ -252,13 +265,15 @@ def _pair(
     plane = held[0][:, [i, j]], held[1][:, [i, j]]
     gain, cost = _curve(plane, a, b, (best, worst)) * [-1, 1]
     gain_error, cost_error = (_error(plane, givens(2, 0, 1, t)) for t in (best, worst))
-    null = np.array([_curve(_gaussian(plane, rng), a, b, (best, worst)) for _ in range(nulls)])
-    p_gain = (1 + np.sum(-null[:, 0] >= gain)) / (nulls + 1)
-    p_cost = (1 + np.sum(null[:, 1] >= cost)) / (nulls + 1)
+    some = plane[0][:_ROWS], plane[1][:_ROWS]
+    seen = _curve(some, a, b, (best, worst))
+    null = np.array([_curve(_gaussian(some, rng), a, b, (best, worst)) for _ in range(nulls)])
+    p_gain = (1 + np.sum(null[:, 0] <= seen[0])) / (nulls + 1)
+    p_cost = (1 + np.sum(null[:, 1] >= seen[1])) / (nulls + 1)
     verdict = "arbitrary"
-    if p_cost <= LEVEL and cost > _LEAST_GAIN:
+    if p_cost <= LEVEL and cost > max(_LEAST_GAIN, 2 * cost_error):
         verdict = "preferred"
-    if p_gain <= LEVEL and gain > _LEAST_GAIN and abs(best) > _LEAST_TURN:
+    if p_gain <= LEVEL and gain > max(_LEAST_GAIN, 2 * gain_error) and abs(best) > _LEAST_TURN:
         verdict = "better axes"
     return {
         "i": i,
@@ -282,22 +297,32 @@ def _gaussian(plane: Rows, rng: np.random.Generator) -> Rows:
     return drawn, var[rng.permutation(len(var))]
 
 
-def _search(rows: Rows) -> tuple[Float, list[tuple[int, int, float]]]:
-    """Turn pairs of axes until no turn lowers the total correlation (Jacobi sweeps)."""
+def _search(
+    rows: Rows, best: dict[tuple[int, int], float]
+) -> tuple[Float, list[tuple[int, int, float]]]:
+    """Turn pairs of axes until no turn lowers the total correlation (Jacobi sweeps).
+
+    `best` are the best angles of all pairs before any turn.
+    """
     k = rows[0].shape[1]
     rotation, turns = np.eye(k), []
+    turned = np.zeros(k, dtype=np.int64)  # when each axis was last turned
+    looked = np.full((k, k), -1)  # when each pair was last looked at
     for _ in range(_SWEEPS):
-        turned = False
-        for i in range(k):
-            for j in range(i + 1, k):
-                a, b = rotation[i], rotation[j]
-                angle, _ = _extremes(rows, a, b)
-                gain = -float(_curve(rows, a, b, (angle,))[0])
-                if abs(angle) > _LEAST_TURN and gain > _LEAST_GAIN:
-                    rotation = givens(k, i, j, angle) @ rotation
-                    turns.append((i, j, angle))
-                    turned = True
-        if not turned:
+        before = len(turns)
+        for i, j in combinations(range(k), 2):
+            if looked[i, j] >= max(turned[i], turned[j]):
+                continue
+            a, b = rotation[i], rotation[j]
+            angle = best[i, j] if looked[i, j] < 0 and not turned[[i, j]].any() else None
+            angle = _extremes(rows, a, b)[0] if angle is None else angle
+            gain = -float(_curve(rows, a, b, (angle,))[0])
+            if abs(angle) > _LEAST_TURN and gain > _LEAST_GAIN:
+                rotation = givens(k, i, j, angle) @ rotation
+                turns.append((i, j, angle))
+                turned[[i, j]] = len(turns)
+            looked[i, j] = len(turns)
+        if len(turns) == before:
             break
     return rotation, turns
 

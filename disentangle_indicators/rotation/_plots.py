@@ -8,12 +8,13 @@ import numpy as np
 
 from disentangle_indicators._files import atomic
 from disentangle_indicators.rotation._audit import Audit
+from disentangle_indicators.rotation._axes import Axes as FoundAxes
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.collections import PolyCollection
 
-__all__ = ["save_violin", "violin"]
+__all__ = ["pairs", "save_pairs", "save_violin", "violin"]
 
 NULL = "#9aa0a6"
 OWN = "#1f77b4"
@@ -182,3 +183,107 @@ def _legend(ax: "Axes", searched: bool) -> None:
         ncols=3,
         frameon=False,
     )
+
+
+VERDICTS = {"better axes": "#d62728", "preferred": "#1f77b4", "arbitrary": "#9aa0a6"}
+
+
+def pairs(result: FoundAxes, ax: "Axes | None" = None, most: int = 40) -> "Axes":
+    """Draw what turning each pair of latents would do to the total correlation.
+
+    To the left is what the best angle removes, to the right what the worst one adds; colours are
+    verdicts, and the best angle stands beside pairs that would be better turned.
+
+    Parameters
+    ----------
+    result : Axes
+        Of :func:`disentangle_indicators.rotation.axes`.
+    ax : matplotlib axes, optional
+        A new figure by default.
+    most : int
+        Pairs to draw, those with the largest effects first.
+
+    Returns
+    -------
+    matplotlib axes
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import matplotlib
+    >>> matplotlib.use("Agg")
+    >>> from disentangle_indicators.rotation import axes
+    >>> mean = np.random.default_rng(0).normal(size=(200, 2))
+    >>> ax = pairs(axes(mean, np.full((200, 2), 0.1), rng=0))
+    >>> ax.get_xlabel()
+    'change of total correlation [nats]'
+    """
+    shown = result.pairs[:most]
+    if ax is None:
+        from matplotlib.figure import Figure
+
+        size = (6.0, 1.6 + 0.24 * max(len(shown), 2))
+        ax = Figure(figsize=size, layout="constrained").add_subplot()
+    y = np.arange(len(shown))
+    colours = [VERDICTS[pair["verdict"]] for pair in shown]
+    for name, sign in (("gain", -1), ("cost", 1)):
+        width = [sign * max(pair[name], 0.0) for pair in shown]
+        errors = [2 * pair[f"{name}_se"] for pair in shown]
+        ax.barh(y, width, xerr=errors, color=colours, height=0.7, error_kw={"lw": 0.8})
+    for i, pair in enumerate(shown):
+        if pair["verdict"] == "better axes":
+            ax.annotate(
+                f"{pair['best']:.0f}°",
+                (-pair["gain"] - 2 * pair["gain_se"], i),
+                xytext=(-3, 0),
+                textcoords="offset points",
+                ha="right",
+                va="center",
+                fontsize=8,
+            )
+    ax.axvline(0, color="black", lw=0.8)
+    ax.set_yticks(y, [f"{pair['i']}, {pair['j']}" for pair in shown])
+    ax.invert_yaxis()
+    ax.margins(x=0.12)
+    ax.set(xlabel="change of total correlation [nats]", ylabel="pair of latents")
+    ax.set_title("best angle (left) and worst angle (right); bars ± 2 standard errors", fontsize=9)
+    ax.spines[["top", "right"]].set_visible(False)
+    _legend(ax, [name for name in VERDICTS if any(p["verdict"] == name for p in shown)])
+    return ax
+
+
+def _legend(ax: "Axes", names: list[str]) -> None:
+    from matplotlib.patches import Patch
+
+    handles = [Patch(color=VERDICTS[name], label=name) for name in names]
+    if handles:
+        ax.legend(handles=handles, loc="lower right", fontsize=8, frameon=False)
+
+
+def save_pairs(result: FoundAxes, path: str | Path) -> Path:
+    """Draw the pairs of an :class:`Axes` into a file.
+
+    Parameters
+    ----------
+    result : Axes
+    path : path
+        .png, .svg or .pdf; written whole or not at all.
+
+    Returns
+    -------
+    Path
+
+    Examples
+    --------
+    >>> import tempfile, numpy as np
+    >>> from disentangle_indicators.rotation import axes
+    >>> result = axes(np.eye(8), np.full((8, 8), 0.5), rng=0)
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     save_pairs(result, f"{folder}/axes.png").name
+    'axes.png'
+    """
+    path = Path(path)
+    with atomic(path) as temporary:
+        figure = pairs(result).figure
+        figure.savefig(temporary, dpi=150, format=path.suffix.lstrip(".").lower())
+    return path

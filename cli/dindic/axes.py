@@ -1,0 +1,112 @@
+"""dindic axes: which axes a code prefers, without labels."""
+
+from typing import Any
+
+import click
+
+from dindic.options import (
+    GateFailed,
+    bad_input,
+    encoding_options,
+    failed_gates,
+    failing_output,
+    gates,
+    reading,
+    say_notes,
+    vector,
+)
+from dindic.score import FORMS, _bar, _check_outputs, _print, _say
+
+
+@click.command()
+@click.argument("file", required=False, metavar="FILE", type=click.Path())
+@encoding_options
+@click.option(
+    "--prior-mean", callback=vector, default="0", metavar="NUMBERS", help="Mean of the prior."
+)
+@click.option(
+    "--prior-var", callback=vector, default="1", metavar="NUMBERS", help="Variance of the prior."
+)
+@click.option(
+    "--subspace",
+    type=click.Choice(["used", "all"]),
+    default="used",
+    show_default=True,
+    help="Latents to rotate.",
+)
+@click.option("--threshold", default=0.5, show_default=True, help="Nats of a used latent.")
+@click.option(
+    "--nulls",
+    type=click.IntRange(min=1),
+    default=19,
+    show_default=True,
+    help="Gaussian codes that each pair is compared with.",
+)
+@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True)
+@click.option("--json", type=click.Path(), metavar="PATH", help="Write JSON; - for stdout.")
+@click.option("--csv", type=click.Path(), metavar="PATH", help="Write CSV: a row per pair.")
+@click.option("--markdown", type=click.Path(), metavar="PATH", help="Write Markdown.")
+@click.option(
+    "--plot", type=click.Path(), metavar="PATH", help="Draw the pairs (.png, .svg, .pdf)."
+)
+@click.option(
+    "--fail-if",
+    callback=gates,
+    multiple=True,
+    metavar="NAME OP NUMBER",
+    help="Exit 3 when it holds, over the scalars of the JSON; repeatable.",
+)
+@click.option("--quiet", is_flag=True, help="No messages and no table; files are still written.")
+def axes(file: str | None, quiet: bool, **options: Any) -> None:
+    """Say whether the axes of a code are arbitrary, preferred, or to be turned: without labels.
+
+    A rotation of the latents changes their total correlation by exactly what it changes the sum of
+    their marginal entropies, which are computed, pair by pair.
+
+    \b
+    Examples:
+      dindic axes encodings.npz
+      dindic axes encodings.npz --json axes.json --plot axes.png
+    """
+    read = reading(options)
+    if (file is None) == (read["mean"] is None):
+        raise click.UsageError("give FILE, or --mean A.npy with one of --var --std --logvar ...")
+    inputs = [file, *(read[name] for name in ("mean", "var", "std", "logvar", "logstd"))]
+    _check_outputs(options, [path for path in inputs if path])
+    from disentangle_indicators import read_encodings
+    from disentangle_indicators.report import WRITERS, write
+    from disentangle_indicators.rotation import axes as find_axes
+    from disentangle_indicators.rotation import save_pairs
+    from disentangle_indicators.scorecard import gather
+
+    with bad_input():
+        encoded = read_encodings(file, **read)
+        if not encoded.scale:
+            raise ValueError(f"{encoded.path}: axes need the posterior variances")
+        mean, var = gather(encoded.batches, options["prior_mean"], options["prior_var"])
+        result = find_axes(
+            mean,
+            var,
+            rng=options["seed"],
+            subspace=options["subspace"],
+            threshold=options["threshold"],
+            nulls=options["nulls"],
+            progress=None if quiet else _bar,
+        )
+    if not quiet:
+        say_notes(encoded.notes)
+    failed = failed_gates([{"name": str(encoded.path), **result.to_dict()}], options["fail_if"])
+    with failing_output():
+        for form in FORMS:
+            if options[form] and options[form] != "-":
+                _say(write(result, options[form], form), quiet)
+        if options["plot"]:
+            _say(save_pairs(result, options["plot"]), quiet)
+        on_stdout = [form for form in FORMS if options[form] == "-"]
+        if on_stdout:
+            click.echo(WRITERS[on_stdout[0]](result), nl=False)
+        elif not quiet:
+            click.echo(f"{encoded.path}\n{encoded.describe()}")
+            _print(result)
+    if failed:
+        raise GateFailed("\n".join(failed))
