@@ -314,7 +314,7 @@ def entropy(mean: Float, var: Float) -> float:
 
 def row_surprise(mean: Float, var: Float, picked: Any) -> Float:
     """Return the cross entropy of the picked components of such a mixture to the mixture."""
-    return grid(mean, var, *_FAST).expectations(_surprise, picked)[picked]
+    return np.asarray(grid(mean, var, *_FAST).expectations(_surprise, picked)[picked])
 
 
 def _surprise(q: Float) -> Float:

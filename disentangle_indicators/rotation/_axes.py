@@ -238,22 +238,20 @@ def _curve(rows: Rows, a: Float, b: Float, angles: Any) -> Float:
 
 
 def _extremes(rows: Rows, a: Float, b: Float) -> tuple[float, float]:
-    """Return the angles of least and of greatest total correlation."""
+    """Return the angle of least total correlation, and about that of the greatest."""
     from scipy.optimize import minimize_scalar
 
     curve = _curve(rows, a, b, ANGLES)
-    out = []
-    for sign in (1, -1):
-        near = float(ANGLES[np.argmin(sign * curve)])
-        step = float(ANGLES[1] - ANGLES[0])
-        found = minimize_scalar(
-            lambda t, sign=sign: sign * _sum_of_entropies(rows, a, b, t),
-            bounds=(near - step, near + step),
-            method="bounded",
-            options={"xatol": math.radians(0.5)},
-        )
-        out.append((float(found.x) + math.pi / 4) % (math.pi / 2) - math.pi / 4)
-    return out[0], out[1]
+    near, step = float(ANGLES[np.argmin(curve)]), float(ANGLES[1] - ANGLES[0])
+    found = minimize_scalar(
+        lambda t: _sum_of_entropies(rows, a, b, t),
+        bounds=(near - step, near + step),
+        method="bounded",
+        options={"xatol": math.radians(0.5)},
+    )
+    quarter = math.pi / 2
+    best = (float(found.x) + quarter / 2) % quarter - quarter / 2
+    return best, float(ANGLES[np.argmax(curve)])
 
 
 def _pair(
@@ -267,13 +265,15 @@ def _pair(
     gain_error, cost_error = (_error(plane, givens(2, 0, 1, t)) for t in (best, worst))
     some = plane[0][:_ROWS], plane[1][:_ROWS]
     seen = _curve(some, a, b, (best, worst))
-    null = np.array([_curve(_gaussian(some, rng), a, b, (best, worst)) for _ in range(nulls)])
-    p_gain = (1 + np.sum(null[:, 0] <= seen[0])) / (nulls + 1)
-    p_cost = (1 + np.sum(null[:, 1] >= seen[1])) / (nulls + 1)
+    turned = abs(best) > _LEAST_TURN  # else there is nothing to gain that chance could match
+    angles = (worst, best) if turned else (worst,)
+    null = np.array([_curve(_gaussian(some, rng), a, b, angles) for _ in range(nulls)])
+    p_cost = (1 + np.sum(null[:, 0] >= seen[1])) / (nulls + 1)
+    p_gain = (1 + np.sum(null[:, 1] <= seen[0])) / (nulls + 1) if turned else 1.0
     verdict = "arbitrary"
     if p_cost <= LEVEL and cost > max(_LEAST_GAIN, 2 * cost_error):
         verdict = "preferred"
-    if p_gain <= LEVEL and gain > max(_LEAST_GAIN, 2 * gain_error) and abs(best) > _LEAST_TURN:
+    if p_gain <= LEVEL and gain > max(_LEAST_GAIN, 2 * gain_error):
         verdict = "better axes"
     return {
         "i": i,
@@ -305,7 +305,8 @@ def _search(
     `best` are the best angles of all pairs before any turn.
     """
     k = rows[0].shape[1]
-    rotation, turns = np.eye(k), []
+    rotation = np.eye(k)
+    turns: list[tuple[int, int, float]] = []
     turned = np.zeros(k, dtype=np.int64)  # when each axis was last turned
     looked = np.full((k, k), -1)  # when each pair was last looked at
     for _ in range(_SWEEPS):

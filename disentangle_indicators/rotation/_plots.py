@@ -248,16 +248,13 @@ def pairs(result: FoundAxes, ax: "Axes | None" = None, most: int = 40) -> "Axes"
     ax.set(xlabel="change of total correlation [nats]", ylabel="pair of latents")
     ax.set_title("best angle (left) and worst angle (right); bars ± 2 standard errors", fontsize=9)
     ax.spines[["top", "right"]].set_visible(False)
-    _legend(ax, [name for name in VERDICTS if any(p["verdict"] == name for p in shown)])
-    return ax
-
-
-def _legend(ax: "Axes", names: list[str]) -> None:
     from matplotlib.patches import Patch
 
-    handles = [Patch(color=VERDICTS[name], label=name) for name in names]
+    found = {pair["verdict"] for pair in shown}
+    handles = [Patch(color=VERDICTS[name], label=name) for name in VERDICTS if name in found]
     if handles:
         ax.legend(handles=handles, loc="lower right", fontsize=8, frameon=False)
+    return ax
 
 
 def save_pairs(result: FoundAxes, path: str | Path) -> Path:
@@ -282,8 +279,12 @@ def save_pairs(result: FoundAxes, path: str | Path) -> Path:
     ...     save_pairs(result, f"{folder}/axes.png").name
     'axes.png'
     """
+    from matplotlib.figure import Figure
+
     path = Path(path)
+    height = 1.6 + 0.24 * min(max(len(result.pairs), 2), 40)
+    figure = Figure(figsize=(6.0, height), layout="constrained")
+    pairs(result, figure.add_subplot())
     with atomic(path) as temporary:
-        figure = pairs(result).figure
         figure.savefig(temporary, dpi=150, format=path.suffix.lstrip(".").lower())
     return path
