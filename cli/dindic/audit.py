@@ -107,17 +107,14 @@ def audit(file: str | None, quiet: bool, **options: Any) -> None:
 
 def _metrics(words: str) -> list[str]:
     """Return the names between the commas; refuse those that are no metric."""
-    from difflib import get_close_matches
-
-    from disentangle_indicators.supervised import METRICS
+    from disentangle_indicators.supervised import METRICS, find
 
     names = list(dict.fromkeys(word.strip() for word in words.split(",") if word.strip()))
     if not names:
         raise BadInput(f"--metrics names no metric; there is {', '.join(METRICS)}")
-    for name in names:
-        if name not in METRICS:
-            near = get_close_matches(name.lower(), METRICS, n=4, cutoff=0.4) or list(METRICS)
-            raise BadInput(f"no metric is called {name!r}; there is {', '.join(near)}")
+    with bad_input():
+        for name in names:
+            find(name)
     return names
 
 

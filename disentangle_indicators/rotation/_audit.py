@@ -238,7 +238,7 @@ def audit_rotations(
     Parameters
     ----------
     score : str or callable
-        A name in ``supervised.METRICS``, or a function called as ``score(codes, factors, rng=)``
+        A name in ``supervised.METRICS``, with a protocol after @ if it has any, or a function called as ``score(codes, factors, rng=)``
         that returns a number, of which more is better. One that has a parameter of the name `var`
         is called as ``score(mean, var, factors, rng=)``, with posteriors of the rotated code:
         Q mean and diag(Q diag(var) Q^T).
@@ -375,12 +375,12 @@ def audit_rotations(
 
 def _metric(score: str | Score) -> tuple[str, Score, dict[str, Any], bool]:
     """Return the name of a metric, its function, its parameters, and whether it takes var."""
-    from disentangle_indicators.supervised import METRICS
+    from disentangle_indicators.supervised import find
 
+    chosen: dict[str, Any] = {}
     if isinstance(score, str):
-        if score not in METRICS:
-            raise ValueError(f"score must be one of {', '.join(METRICS)}; got {score!r}")
-        name, function = score, METRICS[score]
+        name = score
+        function, chosen = find(score)
     else:
         if not callable(score):
             raise ValueError(  # noqa: TRY004 - all bad input is a ValueError
@@ -400,7 +400,7 @@ def _metric(score: str | Score) -> tuple[str, Score, dict[str, Any], bool]:
         for key, parameter in signature.items()
         if key != "rng" and isinstance(parameter.default, known)
     }
-    return name, function, parameters, "var" in signature
+    return name, function, parameters | chosen, "var" in signature
 
 
 def _code(mean: Any, var: Any) -> tuple[Float, Float | None]:
@@ -644,6 +644,10 @@ def _row(audit: Audit) -> dict[str, Any]:
     return row
 
 
+def _listed(parameters: dict[str, Any]) -> str:
+    return ", ".join(f"{key} {value}" for key, value in parameters.items()) or "no parameters"
+
+
 def _tables(audits: list[Audit]) -> list[Block]:
     """Return the table of the nulls, and that of the orientations that were found."""
     if not audits:
@@ -673,6 +677,7 @@ def _tables(audits: list[Audit]) -> list[Block]:
             f"{kept}{which} rotated, n = {first.n}. p = (1 + rotations that score as much) / "
             f"({first.rotations} + 1)."
             + (" The last column is the score before the others were dropped." if dropped else "")
+            + "".join(f" {audit.metric}: {_listed(audit.parameters)}." for audit in audits)
         ),
     )
     rows = tuple(

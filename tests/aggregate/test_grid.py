@@ -220,11 +220,11 @@ def test_around(own, reach, wanted):
 
 def test_the_recurrence_is_the_exponential():
     rng = np.random.default_rng(2)
-    t, u, x = rng.uniform(1, 2, 50), rng.random(50), _grid._rules()[0]
+    t, u, x = rng.uniform(1, 2, 50), rng.random(50), _grid._rules((MAIN, CHECK))[0]
     seen = set()
     for c, panel in _grid._panels(t, u, 7, x):
         seen.add(c)
-        wanted = np.exp(-0.5 * (t[:, None] * (c + x - u[:, None])) ** 2)
+        wanted = t[:, None] * np.exp(-0.5 * (t[:, None] * (c + x - u[:, None])) ** 2)
         assert panel == pytest.approx(wanted, rel=1e-12)
     assert seen == set(range(-7, 8))
 
@@ -232,13 +232,14 @@ def test_the_recurrence_is_the_exponential():
 @pytest.mark.parametrize("count", [CHECK, MAIN])
 def test_rules_and_halves_are_exact_for_polynomials(count):
     part = slice(MAIN) if count == MAIN else slice(MAIN, None)
-    x, weights = (rule[part] for rule in _grid._rules())
-    left, right = (half[part, part] for half in _grid._halves())
+    rules = MAIN, CHECK
+    x, weights = (rule[part] for rule in _grid._rules(rules))
+    left, right = (half[part, part] for half in _grid._halves(rules))
     for power in range(2 * count):
         assert x**power @ weights == pytest.approx(1 / (power + 1), rel=1e-13)
     for power in range(count):
         assert left @ x**power == pytest.approx((x / 2) ** power, abs=1e-13)
         assert right @ x**power == pytest.approx(((x + 1) / 2) ** power, abs=1e-13)
-    for half in _grid._halves():
+    for half in _grid._halves(rules):
         assert not np.any(half[:MAIN, MAIN:])
         assert not np.any(half[MAIN:, :MAIN])

@@ -421,7 +421,7 @@ GOOD = ideal(n=60, k=2)
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"score": "migg"}, r"score must be one of higgins, mig, sap.*; got 'migg'"),
+        ({"score": "migg"}, r"no metric is called 'migg'; there is mig, higgins"),
         ({"score": 3}, "score must be the name of a metric or callable; got 3"),
         ({"factors": None}, "factors are missing: mig compares the code with them"),
         ({"factors": GOOD[1][:-1]}, r"factors must have 60 rows.*\(59, 2\)"),
@@ -520,3 +520,17 @@ def test_the_position_of_the_example_is_turned_by_45_degrees():
 @pytest.mark.skipif(not FULL.is_file(), reason="set DINDIC_DATA: the full file is NOT tested")
 def test_the_position_of_the_full_file_is_turned_by_45_degrees():
     check_dsprites(FULL, 20000)
+
+
+def test_protocols_are_named_and_printed():
+    factors = np.random.default_rng(0).integers(4, size=(60, 2))
+    audits = [
+        audit_rotations(name, factors, factors, rotations=3, search=False, rng=0)
+        for name in ("higgins", "higgins@ubisoft")
+    ]
+    assert [audit.parameters["protocol"] for audit in audits] == ["locatello2019-fixed", "ubisoft"]
+    assert audits[1].parameters["pairs"] == 200
+    assert "protocol ubisoft, pairs 200" in " ".join(repr(audits[1]).split())
+    assert audits[0].to_dict()["parameters"]["C"] == 1.0
+    with pytest.raises(ValueError, match="no metric is called 'higgins@x'"):
+        audit_rotations("higgins@x", factors, factors, rng=0)
