@@ -14,7 +14,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from disentangle_indicators.rotation import higgins_law, predicted_accuracy
+from disentangle_indicators.rotation import axes, higgins_law, predicted_accuracy
 from disentangle_indicators.rotation._orthogonal import haar
 from disentangle_indicators.supervised import higgins, mig, z_diff
 from disentangle_indicators.supervised.higgins import _accuracy
@@ -90,11 +90,23 @@ def distribution_over_rotations(rounds: int) -> None:
         print(f"higgins_law, d = {d:2}, 200 rotations, 11 numbers of pairs: {total:.2f} s")
 
 
+def axes_of_five_latents(rounds: int) -> None:
+    rng = np.random.default_rng(0)
+    mean = rng.uniform(-1.7, 1.7, size=(N, 5)) @ haar(5, rng).T
+    var = 0.05 * np.exp(0.5 * rng.normal(size=mean.shape))
+    found = axes(mean, var, rng=0)
+    assert found.latents == (0, 1, 2, 3, 4)
+    total = cpu(lambda: axes(mean, var, rng=0), min(rounds, 2))
+    print(f"axes, n = {N}, five used latents, {len(found.turns)} turns: {total:.1f} s", end="")
+    print(" (target 10 s)")
+
+
 ROWS = (
     higgins_at_the_defaults,
     mig_of_rotations,
     prediction_and_simulation,
     distribution_over_rotations,
+    axes_of_five_latents,
 )
 
 
