@@ -43,6 +43,7 @@ def test_all_examples_are_here():
         "compare_models.py",
         "in_training.py",
         "minibatch_estimators.py",
+        "rotation_tables.py",
         "score_arrays.py",
         "shards.py",
     ]
@@ -175,6 +176,27 @@ def test_no_minibatch_estimate_is_near_the_known_value(minibatch):
     assert small[0] > large[0] + 0.1 > information + 0.1
     assert small[1] < large[1] - 0.1 < correlation - 0.1
     assert table["MNIST", "joint()"][0] < np.log(4000)  # the rows of one finite mixture
+
+
+def test_rotation_tables(empty):
+    text = output("rotation_tables.py", empty)
+    rows = [[float(x) for x in re.findall(r"[\d.]+", line)] for line in text.splitlines()]
+    law = {int(row[0]): row[1:] for row in rows[2:8]}
+    assert list(law) == [2, 3, 4, 8, 16, 32]
+    assert law[2] == [1.0] * 9 + [0.0, 1]
+    for d, (*accuracies, instability, needed) in law.items():
+        mean, low, high = np.reshape(accuracies, (3, 3)).T
+        assert np.all((1 / d < low) & (low <= mean) & (mean <= high) & (high <= 1))
+        assert np.all(np.diff(mean) >= 0)  # more pairs never hurt
+        assert instability == pytest.approx((1 - mean[1]) / (1 - 1 / d), abs=1.1e-3)
+        assert (needed <= 64) == (mean[1] >= 0.95)
+    assert law[8][3:6] == pytest.approx([0.817, 0.711, 0.903], abs=0.01)
+    angles = {int(row[0]): row[1:] for row in rows[10:]}
+    assert angles[45] == [0.5, 0.5]
+    assert [clean for degrees, (clean, _) in angles.items() if degrees < 45] == [1] * 5
+    # with noise, as simulated with 15,000 points and scikit-learn's classifier
+    noisy = [angles[degrees][1] for degrees in (20, 35, 40, 43)]
+    assert noisy == pytest.approx([1, 0.975, 0.84, 0.655], abs=0.02)
 
 
 def test_the_data_are_as_described():
