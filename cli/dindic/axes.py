@@ -42,7 +42,13 @@ from dindic.score import FORMS, _bar, _check_outputs, _print, _say
     show_default=True,
     help="Gaussian codes that each pair is compared with.",
 )
-@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True)
+@click.option(
+    "--seed",
+    type=click.IntRange(min=0),
+    default=0,
+    show_default=True,
+    help="Seed of the halves and of the Gaussian codes.",
+)
 @click.option("--json", type=click.Path(), metavar="PATH", help="Write JSON; - for stdout.")
 @click.option("--csv", type=click.Path(), metavar="PATH", help="Write CSV: a row per pair.")
 @click.option("--markdown", type=click.Path(), metavar="PATH", help="Write Markdown.")
@@ -66,6 +72,7 @@ def axes(file: str | None, quiet: bool, **options: Any) -> None:
     \b
     Examples:
       dindic axes encodings.npz
+      dindic axes encodings.npz --subspace all --nulls 39
       dindic axes encodings.npz --json axes.json --plot axes.png
     """
     read = reading(options)

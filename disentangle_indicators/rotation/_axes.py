@@ -39,13 +39,16 @@ if TYPE_CHECKING:
 
 __all__ = ["Axes", "axes"]
 
-ANGLES = np.deg2rad(np.arange(-39.0, 45.1, 6.0))
+ANGLES = np.deg2rad(np.arange(-42.0, 45.1, 6.0))
 """Where a pair is first looked at; a turn by 90 degrees is a signed permutation."""
+
+WIDENING = (0.1, 0.03, 0.01)
+"""Widths of posteriors, in standard deviations of the means, with which angles are looked for."""
 
 LEVEL = 0.05
 """Error rate at which a pair of Gaussian codes is said to prefer an orientation."""
 
-_ROWS = 1 << 11
+_ROWS = 1536
 """Rows, at most, on which angles are looked for, and on which chance is measured."""
 
 _SWEEPS = 8
@@ -176,8 +179,8 @@ def axes(
         raise ValueError(f"subspace must be 'used' or 'all'; got {subspace!r}")
     if mean.shape[0] < 8:
         raise ValueError(f"axes need at least 8 rows; got {mean.shape[0]}")
-    if nulls < 1:
-        raise ValueError(f"nulls must be at least 1; got {nulls}")
+    if not isinstance(nulls, (int, np.integer)) or nulls < 1:
+        raise ValueError(f"nulls must be a whole number of at least 1; got {nulls}")
     check_finite(mean, "mean")
     check_positive(var, "var")
     n, d = mean.shape
@@ -187,6 +190,11 @@ def axes(
         h for h in range(d) if subspace == "all" or states[h] in ("used", "near-deterministic")
     ]
     x, v = to_numpy(mean)[:, kept], to_numpy(var)[:, kept]
+    for h, column in enumerate(kept):
+        try:
+            entropy(x[:, h], v[:, h])
+        except ValueError as refusal:
+            raise ValueError(f"latent {column}: {refusal}") from refusal
     order = rng.permutation(n)
     half = order[: n // 2], order[n // 2 :]
     fit, held = ((x[rows], v[rows]) for rows in (half[0][:_ROWS], half[1]))
@@ -238,19 +246,32 @@ def _curve(rows: Rows, a: Float, b: Float, angles: Any) -> Float:
 
 
 def _extremes(rows: Rows, a: Float, b: Float) -> tuple[float, float]:
-    """Return the angle of least total correlation, and about that of the greatest."""
+    """Return the angle of least total correlation, and about that of the greatest.
+
+    Narrow posteriors make for narrow valleys, so these are looked for with wider ones first.
+    """
     from scipy.optimize import minimize_scalar
 
-    curve = _curve(rows, a, b, ANGLES)
-    near, step = float(ANGLES[np.argmin(curve)]), float(ANGLES[1] - ANGLES[0])
-    found = minimize_scalar(
-        lambda t: _sum_of_entropies(rows, a, b, t),
-        bounds=(near - step, near + step),
-        method="bounded",
-        options={"xatol": math.radians(0.5)},
-    )
+    mean, var = rows
+    spread = float(np.mean([np.var(mean @ u) for u in (a, b)]))
+    narrow = float(np.median([np.median(var @ (u * u)) for u in (a, b)]))
+    shares = [share for share in WIDENING if share**2 * spread > narrow] + [0.0]
+    wide = mean, var + shares[0] ** 2 * spread
+    curve = _curve(wide, a, b, ANGLES)
+    best, window = float(ANGLES[np.argmin(curve)]), float(ANGLES[1] - ANGLES[0])
+    for share in shares:
+        wide = mean, var + share**2 * spread
+        found = minimize_scalar(
+            lambda t, wide=wide: _sum_of_entropies(wide, a, b, t),
+            bounds=(best - window, best + window),
+            method="bounded",
+            options={"xatol": window / 10},
+        )
+        best, window = float(found.x), window / 3
+    if _curve(rows, a, b, (best,))[0] >= 0:
+        best = 0.0
     quarter = math.pi / 2
-    best = (float(found.x) + quarter / 2) % quarter - quarter / 2
+    best = (best + quarter / 2) % quarter - quarter / 2
     return best, float(ANGLES[np.argmax(curve)])
 
 
@@ -304,7 +325,8 @@ def _search(
 
     `best` are the best angles of all pairs before any turn.
     """
-    k = rows[0].shape[1]
+    n, k = rows[0].shape
+    least = max(_LEAST_GAIN, 2 / n)  # less is what chance does to n rows
     rotation = np.eye(k)
     turns: list[tuple[int, int, float]] = []
     turned = np.zeros(k, dtype=np.int64)  # when each axis was last turned
@@ -318,7 +340,7 @@ def _search(
             angle = best[i, j] if looked[i, j] < 0 and not turned[[i, j]].any() else None
             angle = _extremes(rows, a, b)[0] if angle is None else angle
             gain = -float(_curve(rows, a, b, (angle,))[0])
-            if abs(angle) > _LEAST_TURN and gain > _LEAST_GAIN:
+            if abs(angle) > _LEAST_TURN and gain > least:
                 rotation = givens(k, i, j, angle) @ rotation
                 turns.append((i, j, angle))
                 turned[[i, j]] = len(turns)
@@ -358,8 +380,13 @@ def sentence(r: Axes) -> str:
         for name in ("better axes", "preferred", "arbitrary")
     }
     total = len(r.pairs)
-    text = f"Of {total} pair{'s' * (total > 1)} of used latents, "
-    text += ", ".join(f"{count} {SAYS[name]}" for name, count in counts.items() if count)
+    text = f"Of {total} pair{'s' * (total > 1)} of used latents, " if total > 1 else "The pair "
+    said = [
+        (f"{count} " if total > 1 else "") + SAYS[name][count == 1]
+        for name, count in counts.items()
+        if count
+    ]
+    text += ", ".join(said)
     if counts["better axes"]:
         found = next(p for p in r.pairs if p["verdict"] == "better axes")
         text += (
@@ -375,10 +402,14 @@ def sentence(r: Axes) -> str:
 
 
 SAYS = {
-    "better axes": "would be better turned",
-    "preferred": "prefer the axes they have",
-    "arbitrary": "are arbitrary (no angle beats chance)",
+    "better axes": ("would be better turned", "would be better turned"),
+    "preferred": ("prefer the axes they have", "prefers the axes it has"),
+    "arbitrary": (
+        "are arbitrary (no angle beats chance)",
+        "is arbitrary (no angle beats chance)",
+    ),
 }
+"""What pairs are said to be, and one pair."""
 
 
 def axes_table(r: Axes, most: int = 30) -> Table:
@@ -399,6 +430,8 @@ def axes_table(r: Axes, most: int = 30) -> Table:
     columns = ("pair", "best [deg]", "gain [nats]", "p", "worst [deg]", "cost [nats]", "p", "axes")
     more = f"; {len(r.pairs) - most} more pairs in the JSON" if len(r.pairs) > most else ""
     seed = "" if r.seed is None else f", seed {r.seed}"
+    if 1 / (r.nulls + 1) > r.level:
+        more += f"; so few that no p can be {r.level:g}, and all pairs are called arbitrary"
     note = (
         "gain: total correlation that the best angle removes; cost: what the worst one adds; angles "
         f"from one half of the rows, nats from the other, ± one standard error; p against {r.nulls} "

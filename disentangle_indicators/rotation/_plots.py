@@ -282,6 +282,8 @@ def save_pairs(result: FoundAxes, path: str | Path) -> Path:
     from matplotlib.figure import Figure
 
     path = Path(path)
+    if path.suffix.lower() not in (".png", ".svg", ".pdf"):
+        raise ValueError(f"{path}: a picture ends in .png, .svg or .pdf")
     height = 1.6 + 0.24 * min(max(len(result.pairs), 2), 40)
     figure = Figure(figsize=(6.0, height), layout="constrained")
     pairs(result, figure.add_subplot())

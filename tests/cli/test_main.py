@@ -79,7 +79,7 @@ def test_examples_in_the_help_run(dindic, npz, pair, folder, name):
     np.save("lv.npy", np.log(var))
     lines = [line.strip() for line in dindic(name, "--help").stdout.splitlines()]
     examples = [line for line in lines if line.startswith(f"dindic {name} ")]
-    assert len(examples) >= 2
+    assert len(examples) >= 3
     for example in examples:
         dindic(*shlex.split(example)[1:])
 

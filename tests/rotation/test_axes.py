@@ -354,7 +354,7 @@ GOOD = np.random.default_rng(0).normal(size=(60, 2)), np.full((60, 2), 0.1)
         ({"var": 0 * GOOD[1]}, r"var must be positive.*var\[0, 0\] = 0"),
         ({"var": np.full((60, 2), np.inf)}, r"var must be finite; var\[0, 0\] = inf"),
         ({"mean": GOOD[0][:7], "var": GOOD[1][:7]}, "at least 8 rows; got 7"),
-        ({"nulls": 0}, "nulls must be at least 1; got 0"),
+        ({"nulls": 0}, "nulls must be a whole number of at least 1; got 0"),
         ({"subspace": "some"}, "subspace must be 'used' or 'all'; got 'some'"),
         ({"threshold": 0.0, "subspace": "used"}, "threshold must be positive"),
         ({"rng": "zero"}, "rng must be"),
@@ -433,3 +433,15 @@ def test_most_pairs_of_mnist_are_arbitrary():
     verdicts = [pair["verdict"] for pair in found.pairs]
     assert len(verdicts) == 45
     assert verdicts.count("arbitrary") > 22
+
+
+@pytest.mark.parametrize("degrees", [0, 24])
+@pytest.mark.parametrize("var", [1e-2, 1e-5])
+def test_narrow_valleys_are_found(degrees, var):
+    """Sources on a lattice: the right angle is right within a fraction of a degree only."""
+    source = np.random.default_rng(0).integers(32, size=(1000, 2)).astype(float)
+    source = (source - source.mean(axis=0)) / source.std(axis=0)
+    mean = source @ givens(2, 0, 1, np.deg2rad(degrees)).T
+    pair = axes(mean, np.full((1000, 2), var), rng=0).pairs[0]
+    assert pair["best"] == pytest.approx(-degrees, abs=0.5)
+    assert pair["verdict"] == ("better axes" if degrees else "preferred")
