@@ -326,7 +326,7 @@ def _search(
     `best` are the best angles of all pairs before any turn.
     """
     n, k = rows[0].shape
-    least = max(_LEAST_GAIN, 2 / n)  # less is what chance does to n rows
+    least = max(_LEAST_GAIN, 3 / n)  # less is what chance does to n rows
     rotation = np.eye(k)
     turns: list[tuple[int, int, float]] = []
     turned = np.zeros(k, dtype=np.int64)  # when each axis was last turned
@@ -417,24 +417,24 @@ def axes_table(r: Axes, most: int = 30) -> Table:
     rows = tuple(
         (
             f"{p['i']}, {p['j']}",
-            f"{p['best']:.1f}",
+            f"{p['best']:.1f}°",
             with_error(p["gain"], p["gain_se"], 4),
-            f"{p['p_gain']:.2g}",
-            f"{p['worst']:.1f}",
+            f"{p['p_gain']:.2g}" if abs(p["best"]) > math.degrees(_LEAST_TURN) else "-",
+            f"{p['worst']:.0f}°",
             with_error(p["cost"], p["cost_se"], 4),
             f"{p['p_cost']:.2g}",
             p["verdict"],
         )
         for p in r.pairs[:most]
     )
-    columns = ("pair", "best [deg]", "gain [nats]", "p", "worst [deg]", "cost [nats]", "p", "axes")
+    columns = ("pair", "best", "gain [nats]", "p gain", "worst", "cost [nats]", "p cost", "axes")
     more = f"; {len(r.pairs) - most} more pairs in the JSON" if len(r.pairs) > most else ""
     seed = "" if r.seed is None else f", seed {r.seed}"
     if 1 / (r.nulls + 1) > r.level:
         more += f"; so few that no p can be {r.level:g}, and all pairs are called arbitrary"
     note = (
         "gain: total correlation that the best angle removes; cost: what the worst one adds; angles "
-        f"from one half of the rows, nats from the other, ± one standard error; p against {r.nulls} "
+        f"modulo 90, from one half of the rows, nats from the other, ± one standard error; p against {r.nulls} "
         f"Gaussian codes of the same moments{seed}{more}"
     )
     return Table(columns, rows, "Pairs of latents", note)
