@@ -68,7 +68,7 @@ class Axes(Result):
     pairs : tuple of dict
         For each pair `i`, `j` of them: `best` and `worst` angle in degrees, `gain` (total
         correlation that the best angle removes), `cost` (what the worst one adds), their standard
-        errors, `p_gain` and `p_cost` against Gaussian codes of the same moments, and `verdict`:
+        errors, `p_gain` and `p_cost` against uncorrelated Gaussian codes, and `verdict`:
         "better axes" or "preferred" where p is at most `level` and the effect beyond two standard
         errors, else "arbitrary".
     rotation : array, shape (k, k)
@@ -143,8 +143,8 @@ def axes(
     threshold : float
         Least information of a used latent, in nats.
     nulls : int
-        Gaussian codes of the same moments that each pair is compared with; the least p-value is
-        1 / (nulls + 1).
+        Uncorrelated Gaussian codes, with the means and variances of each pair, that it is
+        compared with; the least p-value is 1 / (nulls + 1).
     progress : callable, optional
         As for :func:`disentangle_indicators.aggregate.marginals`.
 
@@ -435,6 +435,6 @@ def axes_table(r: Axes, most: int = 30) -> Table:
     note = (
         "gain: total correlation that the best angle removes; cost: what the worst one adds; angles "
         f"modulo 90, from one half of the rows, nats from the other, ± one standard error; p against {r.nulls} "
-        f"Gaussian codes of the same moments{seed}{more}"
+        f"uncorrelated Gaussian codes of the same variances{seed}{more}"
     )
     return Table(columns, rows, "Pairs of latents", note)

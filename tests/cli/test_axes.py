@@ -45,7 +45,7 @@ def test_the_table_says_which_pair_would_be_better_turned(dindic, file):
     assert "Latents 0 and 2, turned by -" in text
     assert "0, 2 -" in text
     assert text.count("better axes") == 1
-    assert "against 19 Gaussian codes of the same moments, seed 0" in text
+    assert "against 19 uncorrelated Gaussian codes of the same variances, seed 0" in text
     assert max(map(len, result.stdout.splitlines())) <= 100
     assert result.stderr == ""
 

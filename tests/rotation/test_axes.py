@@ -379,7 +379,7 @@ def test_the_result_says_all_of_it(mixed):
     text = " ".join(repr(found).split())
     assert "Of 3 pairs of used latents, 1 would be better turned, 2 prefer the axes" in text
     assert "the total correlation is at least that" in text
-    assert "against 19 Gaussian codes of the same moments, seed 0" in text
+    assert "against 19 uncorrelated Gaussian codes of the same variances, seed 0" in text
     content = json.loads(found.to_json())
     assert content == json.loads(json.dumps(found.to_dict()))
     assert content["schema"] == "dindic.axes/1"
