@@ -1,5 +1,6 @@
 """dindic audit: supervised scores of an encodings file under rotations of its latents."""
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -12,11 +13,10 @@ from dindic.options import (
     encoding_options,
     failed_gates,
     failing_output,
-    gates,
     reading,
     say_notes,
 )
-from dindic.score import FORMS, _bar, _check_outputs, _print, _say
+from dindic.output import check_outputs, emit, output_options, progress
 
 if TYPE_CHECKING:
     from disentangle_indicators.rotation import Audits
@@ -67,18 +67,7 @@ if TYPE_CHECKING:
     show_default=True,
     help="Processes; they change no number.",
 )
-@click.option("--json", type=click.Path(), metavar="PATH", help="Write JSON; - for stdout.")
-@click.option("--csv", type=click.Path(), metavar="PATH", help="Write CSV: a row per metric.")
-@click.option("--markdown", type=click.Path(), metavar="PATH", help="Write Markdown.")
-@click.option("--plot", type=click.Path(), metavar="PATH", help="Draw violins (.png, .svg).")
-@click.option(
-    "--fail-if",
-    callback=gates,
-    multiple=True,
-    metavar="NAME OP NUMBER",
-    help="Exit 3 when it holds, over the scalars of the JSON; repeatable.",
-)
-@click.option("--quiet", is_flag=True, help="No messages and no table; files are still written.")
+@output_options("a row per metric", "violins")
 def audit(file: str | None, quiet: bool, **options: Any) -> None:
     """Audit scores by rotating the latents: whether other axes would do as well, or better.
 
@@ -92,7 +81,7 @@ def audit(file: str | None, quiet: bool, **options: Any) -> None:
     """
     read = reading(options)
     named = [read[name] for name in ("mean", *SCALES, "factors", "labels")]
-    _check_outputs(options, [*filter(None, [file, *named])])
+    check_outputs(options, [file, *named])
     if (file is None) == (read["mean"] is None):
         raise click.UsageError("give either FILE, or --mean A.npy with --factors B.npy")
     metrics = _metrics(options["metrics"])
@@ -100,9 +89,15 @@ def audit(file: str | None, quiet: bool, **options: Any) -> None:
         result = _audits(file, metrics, read, options, quiet)
     failed = failed_gates([result.to_dict()], options["fail_if"])
     with failing_output():
-        _emit(result, options, quiet)
+        emit(result, options, quiet, lambda path: _draw(result, path))
     if failed:
         raise GateFailed("\n".join(failed))
+
+
+def _draw(result: "Audits", path: str) -> Path:
+    from disentangle_indicators.rotation import save_violin
+
+    return save_violin(result.audits, path)
 
 
 def _metrics(words: str) -> list[str]:
@@ -148,25 +143,8 @@ def _audits(
             rng=options["seed"],
             workers=options["workers"],
             threshold=options["threshold"],
-            progress=None if quiet else _bar,
+            progress=None if quiet else progress,
         )
         for name in metrics
     }
     return Audits(str(encoded.path), encoded.describe(), audits, encoded.notes)
-
-
-def _emit(result: "Audits", options: dict[str, Any], quiet: bool) -> None:
-    from disentangle_indicators.report import WRITERS, write
-
-    for form in FORMS:
-        if options[form] and options[form] != "-":
-            _say(write(result, options[form], form), quiet)
-    if options["plot"]:
-        from disentangle_indicators.rotation import save_violin
-
-        _say(save_violin(result.audits, options["plot"]), quiet)
-    on_stdout = [form for form in FORMS if options[form] == "-"]
-    if on_stdout:
-        click.echo(WRITERS[on_stdout[0]](result), nl=False)
-    elif not quiet:
-        _print(result)

@@ -5,17 +5,17 @@ from typing import Any
 import click
 
 from dindic.options import (
+    SCALES,
     GateFailed,
     bad_input,
     encoding_options,
     failed_gates,
     failing_output,
-    gates,
     reading,
     say_notes,
     vector,
 )
-from dindic.score import FORMS, _bar, _check_outputs, _print, _say
+from dindic.output import FORMS, check_outputs, emit, output_options, progress
 
 
 @click.command()
@@ -49,20 +49,7 @@ from dindic.score import FORMS, _bar, _check_outputs, _print, _say
     show_default=True,
     help="Seed of the halves and of the Gaussian codes.",
 )
-@click.option("--json", type=click.Path(), metavar="PATH", help="Write JSON; - for stdout.")
-@click.option("--csv", type=click.Path(), metavar="PATH", help="Write CSV: a row per pair.")
-@click.option("--markdown", type=click.Path(), metavar="PATH", help="Write Markdown.")
-@click.option(
-    "--plot", type=click.Path(), metavar="PATH", help="Draw the pairs (.png, .svg, .pdf)."
-)
-@click.option(
-    "--fail-if",
-    callback=gates,
-    multiple=True,
-    metavar="NAME OP NUMBER",
-    help="Exit 3 when it holds, over the scalars of the JSON; repeatable.",
-)
-@click.option("--quiet", is_flag=True, help="No messages and no table; files are still written.")
+@output_options("a row per pair", "the pairs")
 def axes(file: str | None, quiet: bool, **options: Any) -> None:
     """Say whether the axes of a code are arbitrary, preferred, or to be turned: without labels.
 
@@ -78,10 +65,9 @@ def axes(file: str | None, quiet: bool, **options: Any) -> None:
     read = reading(options)
     if (file is None) == (read["mean"] is None):
         raise click.UsageError("give FILE, or --mean A.npy with one of --var --std --logvar ...")
-    inputs = [file, *(read[name] for name in ("mean", "var", "std", "logvar", "logstd"))]
-    _check_outputs(options, [path for path in inputs if path])
+    named = [read[name] for name in ("mean", *SCALES, "factors", "labels")]
+    check_outputs(options, [file, *named])
     from disentangle_indicators import read_encodings
-    from disentangle_indicators.report import WRITERS, write
     from disentangle_indicators.rotation import axes as find_axes
     from disentangle_indicators.rotation import save_pairs
     from disentangle_indicators.scorecard import gather
@@ -98,22 +84,14 @@ def axes(file: str | None, quiet: bool, **options: Any) -> None:
             subspace=options["subspace"],
             threshold=options["threshold"],
             nulls=options["nulls"],
-            progress=None if quiet else _bar,
+            progress=None if quiet else progress,
         )
     if not quiet:
         say_notes(encoded.notes)
     failed = failed_gates([{"name": str(encoded.path), **result.to_dict()}], options["fail_if"])
     with failing_output():
-        for form in FORMS:
-            if options[form] and options[form] != "-":
-                _say(write(result, options[form], form), quiet)
-        if options["plot"]:
-            _say(save_pairs(result, options["plot"]), quiet)
-        on_stdout = [form for form in FORMS if options[form] == "-"]
-        if on_stdout:
-            click.echo(WRITERS[on_stdout[0]](result), nl=False)
-        elif not quiet:
+        if not quiet and "-" not in (options[form] for form in FORMS):
             click.echo(f"{encoded.path}\n{encoded.describe()}")
-            _print(result)
+        emit(result, options, quiet, lambda path: save_pairs(result, path))
     if failed:
         raise GateFailed("\n".join(failed))

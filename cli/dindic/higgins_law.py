@@ -5,7 +5,7 @@ from typing import Any
 import click
 
 from dindic.options import bad_input, failing_output
-from dindic.score import _bar, _print, _say
+from dindic.output import progress, say_written, show
 
 
 @click.command("higgins-law")
@@ -69,13 +69,13 @@ def higgins_law(quiet: bool, json: str | None, **options: Any) -> None:
             rotations=options["rotations"],
             noise=options["noise"],
             rng=options["seed"],
-            progress=None if quiet else _bar,
+            progress=None if quiet else progress,
         )
     with failing_output():
         if json == "-":
             click.echo(WRITERS["json"](result), nl=False)
             return
         if json:
-            _say(write(result, json, "json"), quiet)
+            say_written(write(result, json, "json"), quiet)
     if not quiet:
-        _print(result)
+        show(result)

@@ -8,25 +8,21 @@ import click
 
 from dindic.options import (
     SCALES,
-    BadInput,
     GateFailed,
     bad_input,
     encoding_options,
     failed_gates,
     failing_output,
-    gates,
     reading,
     say_notes,
     vector,
 )
+from dindic.output import check_outputs, emit, output_options, progress
 
 if TYPE_CHECKING:
     from disentangle_indicators import Scorecard
     from disentangle_indicators._result import Result
     from disentangle_indicators.encodings import Encodings
-
-FORMS = ("json", "csv", "markdown")
-PICTURES = (".png", ".svg", ".pdf")
 
 _LONG = 30_000_000
 """Numbers in a file above which a progress bar is shown."""
@@ -86,25 +82,7 @@ _LONG = 30_000_000
     show_default=True,
     help="Threads over blocks of rows.",
 )
-@click.option("--json", type=click.Path(), metavar="PATH", help="Write JSON; - for stdout.")
-@click.option(
-    "--csv",
-    type=click.Path(),
-    metavar="PATH",
-    help="Write CSV: a row per latent, or per file of several.",
-)
-@click.option("--markdown", type=click.Path(), metavar="PATH", help="Write Markdown.")
-@click.option(
-    "--plot", type=click.Path(), metavar="PATH", help="Draw the pulse plot (.png, .svg)."
-)
-@click.option(
-    "--fail-if",
-    callback=gates,
-    multiple=True,
-    metavar="NAME OP NUMBER",
-    help="Exit 3 when it holds, over the scalars of the JSON; repeatable.",
-)
-@click.option("--quiet", is_flag=True, help="No messages and no table; files are still written.")
+@output_options("a row per latent, or per file of several", "the pulse plot")
 def score(files: tuple[str, ...], quiet: bool, **options: Any) -> None:
     """Score encodings: which latents are used, and which numbers can be trusted.
 
@@ -119,7 +97,7 @@ def score(files: tuple[str, ...], quiet: bool, **options: Any) -> None:
     """
     read = reading(options)
     named = [read[name] for name in ("mean", *SCALES, "factors", "labels")]
-    _check_outputs(options, [*files, *filter(None, [*named, options["cluster"]])])
+    check_outputs(options, [*files, *named, options["cluster"]])
     given = click.get_current_context().get_parameter_source
     for name in ("points", "seed"):
         if not options["joint"] and given(name) is click.core.ParameterSource.COMMANDLINE:
@@ -132,28 +110,15 @@ def score(files: tuple[str, ...], quiet: bool, **options: Any) -> None:
         result, cards = _score_all(files or (None,), read, options, quiet)
     failed = failed_gates([card.to_dict() for card in cards], options["fail_if"])
     with failing_output():
-        _emit(result, cards, options, quiet)
+        emit(result, options, quiet, lambda path: _draw(cards, path))
     if failed:
         raise GateFailed("\n".join(failed))
 
 
-def _check_outputs(options: dict[str, Any], inputs: list[str]) -> None:
-    """Refuse what could not be written before anything is computed."""
-    if list(map(options.get, FORMS)).count("-") > 1:
-        raise click.UsageError(f"only one of {', '.join(FORMS)} can go to stdout")
-    for name in (*FORMS, "plot"):
-        if options[name] == "":
-            raise click.UsageError(f"--{name} needs the name of a file")
-        if _same_file(options[name], inputs):
-            raise BadInput(f"--{name} {options[name]} would overwrite an input")
-    if options["plot"] and Path(options["plot"]).suffix.lower() not in PICTURES:
-        raise BadInput(f"{options['plot']}: a picture ends in .png, .svg or .pdf")
+def _draw(cards: list["Scorecard"], path: str) -> Path:
+    from disentangle_indicators.plots import save
 
-
-def _same_file(output: str | None, inputs: list[str]) -> bool:
-    if output is None or not Path(output).exists():
-        return False
-    return any(Path(path).exists() and Path(output).samefile(path) for path in inputs)
+    return save(cards, path)
 
 
 def _score_all(
@@ -204,7 +169,7 @@ def _score_one(
         points=options["points"],
         rng=options["seed"],
         threads=options["threads"],
-        progress=None if quiet else _bar,
+        progress=None if quiet else progress,
         name=str(encoded.path),
         source=encoded.describe(),
         notes=encoded.notes,
@@ -212,23 +177,6 @@ def _score_one(
     if not quiet:
         say_notes(encoded.notes, path if several else None)
     return card, encoded
-
-
-def _bar(steps: Iterable[Any], description: str, total: int) -> Iterator[Any]:
-    """Show a bar on stderr while the steps of a long computation go by, if they take long."""
-    from time import monotonic
-
-    from rich.console import Console
-    from rich.progress import Progress
-
-    console = Console(stderr=True)
-    start, shown = monotonic(), False
-    with Progress(console=console, transient=True, disable=not console.is_terminal) as progress:
-        bar = progress.add_task(description, total=total, visible=False)
-        for step in steps:
-            yield step
-            shown = shown or monotonic() - start > 0.5
-            progress.update(bar, advance=1, visible=shown)
 
 
 def _with_progress(encoded: "Encodings", quiet: bool) -> Callable[[], Iterable[Any]]:
@@ -242,11 +190,11 @@ def _with_progress(encoded: "Encodings", quiet: bool) -> Callable[[], Iterable[A
 
         console = Console(stderr=True)
         hidden = not console.is_terminal
-        with Progress(console=console, transient=True, disable=hidden) as progress:
-            bar = progress.add_task(Path(encoded.path).name, total=encoded.n)
+        with Progress(console=console, transient=True, disable=hidden) as bars:
+            bar = bars.add_task(Path(encoded.path).name, total=encoded.n)
             for mean, var in encoded.batches():
                 yield mean, var
-                progress.advance(bar, len(mean))
+                bars.advance(bar, len(mean))
 
     return batches
 
@@ -264,40 +212,3 @@ def _same_rows(encodings: list["Encodings"]) -> bool:
         e.n == first.n and (same(e.labels, first.labels) or same(e.factors, first.factors))
         for e in encodings[1:]
     )
-
-
-def _emit(
-    result: "Result", cards: list["Scorecard"], options: dict[str, Any], quiet: bool
-) -> None:
-    from disentangle_indicators.report import WRITERS, write
-
-    for form in FORMS:
-        if options[form] and options[form] != "-":
-            _say(write(result, options[form], form), quiet)
-    if options["plot"]:
-        from disentangle_indicators.plots import save
-
-        _say(save(cards, options["plot"]), quiet)
-    on_stdout = [form for form in FORMS if options[form] == "-"]
-    if on_stdout:
-        click.echo(WRITERS[on_stdout[0]](result), nl=False)
-    elif not quiet:
-        _print(result)
-
-
-def _print(result: "Result") -> None:
-    from rich.console import Console
-
-    from disentangle_indicators._result import renderables
-
-    console = Console(highlight=False)
-    if not console.is_terminal:
-        click.echo(repr(result))
-        return
-    for block in renderables(result.blocks()):
-        console.print(block)
-
-
-def _say(path: Path, quiet: bool) -> None:
-    if not quiet:
-        click.echo(f"written: {path}", err=True)
