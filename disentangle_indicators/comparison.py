@@ -12,7 +12,7 @@ from disentangle_indicators._array import Float, on_host
 from disentangle_indicators._result import Block, Result, Table, plain
 from disentangle_indicators._source import Batches, cluster_codes
 from disentangle_indicators._tables import with_error
-from disentangle_indicators.aggregate._joint import in_words, span
+from disentangle_indicators.aggregate._joint_result import in_words, span
 from disentangle_indicators.evaluate import Indicators
 from disentangle_indicators.means import EXPORT, MeansOnly
 from disentangle_indicators.scorecard import Scorecard

@@ -6,7 +6,7 @@ import numpy as np
 
 from disentangle_indicators._tables import with_error
 from disentangle_indicators.aggregate import Joint, Marginals
-from disentangle_indicators.aggregate._joint import in_words, overlap, span
+from disentangle_indicators.aggregate._joint_result import in_words, overlap, span
 from disentangle_indicators.aggregate._marginals import is_saturated
 from disentangle_indicators.evaluate import ACTIVE_UNIT, Indicators
 from disentangle_indicators.means import MeansOnly

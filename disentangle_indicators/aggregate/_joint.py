@@ -13,23 +13,21 @@ What the rows say about the population they come from is the range
 .. math:: E\,I_n \le I(x; z) \le E\,\frac1n \sum_m D_{KL}(q_m \| r_m)
 
 for any density r_m that does not know row m. Here r_m is a mixture of densities that left the row
-out (kernels on all other means, bare and shrunk; the product of the marginals; a Gaussian), with
-weights fitted on other rows.
+out (kernels on all other means, bare and shrunk; the product of the marginals; a Gaussian; the
+prior), with everything that is fitted taken from other rows.
 """
 
 import math
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar
+from collections.abc import Iterable
+from typing import Any
 
 import numpy as np
 
 from disentangle_indicators._array import Array, Float, as_pair, generator, to_numpy
-from disentangle_indicators._result import Block, Result, Table, one_row
 from disentangle_indicators._source import cluster_codes
 from disentangle_indicators._sums import keep_freed_memory
-from disentangle_indicators._tables import with_error
 from disentangle_indicators.aggregate._critic import folds_of, gaussian, leave_one_out, mix, shrunk
+from disentangle_indicators.aggregate._joint_result import Joint
 from disentangle_indicators.aggregate._log_sums import TOLERANCE, log_sums, precision_of
 from disentangle_indicators.aggregate._marginals import (
     Marginals,
@@ -41,9 +39,6 @@ from disentangle_indicators.aggregate._monte_carlo import Controls, draw
 from disentangle_indicators.definitions import gaussian_total_correlation, kl_posterior_prior
 from disentangle_indicators.moments import Moments
 
-if TYPE_CHECKING:
-    import pandas as pd
-
 __all__ = ["Joint", "joint"]
 
 SHRINKAGE = (0.0, 0.03, 0.1, 0.3)
@@ -51,108 +46,6 @@ SHRINKAGE = (0.0, 0.03, 0.1, 0.3)
 
 FOLDS = 5
 FEWEST_POINTS = 100
-
-
-@dataclass(frozen=True, eq=False, repr=False)
-class Joint(Result):
-    """The joint aggregated posterior of n samples, in nats, with Monte Carlo standard errors.
-
-    Parameters
-    ----------
-    n, d, points : int
-        Rows, latents, and points of each of the two Monte Carlo runs.
-    seed : int or None
-        The seed, where one was given.
-    mutual_information, total_correlation, kl_aggregate_prior : float
-        I(x; z), TC and KL(q(z) || p) of the empirical mixture: I from one set of points, TC and
-        KL(q(z) || p) from another. In JSON they are null where saturated, and always under
-        `of_rows`.
-    saturation : float
-        exp(I) / n: one over the number of posteriors that overlap with one of them. Below .01 the
-        three numbers above are nearly those of the population; up to .1, I is too low and TC too
-        high by one to five times as many nats; beyond, they say mostly how many rows there are.
-    saturated : bool
-        Whether that is above 0.1, so that only the ranges below should be reported.
-    mutual_information_low, mutual_information_high : float
-        Range of I(x; z) of the population; each end holds in expectation, before it is cut off at
-        0. The upper one is None where rows are clustered. Tables print the ends two standard
-        errors further out.
-    total_correlation_low, total_correlation_high : float
-        The range of TC that follows.
-    kl_aggregate_prior_low, kl_aggregate_prior_high : float
-        The range of KL(q(z) || p) that follows.
-    vacuous : bool
-        Whether the range of TC tells nothing from below: 0 is within two standard errors of it.
-    residual : float
-        Definition 1 less I, TC and the sum of KL(q(z_h) || p): 0 but for the Monte Carlo error,
-        because no term is taken as a difference of others.
-    shape, correlation : float
-        Parts of Definition 2 less I(x; z): the sum of J_h (exact) and the total correlation that
-        a Gaussian of the same covariance would have.
-    rest_low, rest_high : float
-        The remainder, TC less `correlation`: other dependence. It may be negative.
-    critic : dict of str to float
-        Weights of the densities that the upper bound mixes.
-    standard_errors : dict of str to float
-        Under the names of the fields: Monte Carlo errors for the empirical mixture, and errors of
-        row sampling for the ends of the ranges, which are to first order: where rows are saturated
-        that of the lower end of I(x; z) is up to a third too small.
-    marginals : Marginals
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> mean = np.random.default_rng(0).normal(size=(2000, 2))
-    >>> result = joint(mean, np.full((2000, 2), 0.25), rng=0)
-    >>> result.saturated, bool(abs(result.mutual_information - np.log(5)) < 0.1)
-    (False, True)
-    """
-
-    schema: ClassVar[str] = "dindic.joint/1"
-
-    n: int
-    d: int
-    points: int
-    seed: int | None
-    mutual_information: float
-    total_correlation: float
-    kl_aggregate_prior: float
-    saturation: float
-    saturated: bool
-    mutual_information_low: float
-    mutual_information_high: float | None
-    total_correlation_low: float | None
-    total_correlation_high: float
-    kl_aggregate_prior_low: float | None
-    kl_aggregate_prior_high: float
-    vacuous: bool
-    residual: float
-    shape: float
-    correlation: float
-    rest_low: float | None
-    rest_high: float
-    critic: dict[str, float]
-    standard_errors: dict[str, float]
-    marginals: Marginals
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return plain Python values; what saturated rows do not show is under `of_rows` only."""
-        content = super().to_dict()
-        names = ("mutual_information", "total_correlation", "kl_aggregate_prior")
-        content["of_rows"] = {name: content[name] for name in names}
-        content["error"] = (
-            "one standard error: of the points for mutual_information, total_correlation, "
-            "kl_aggregate_prior and residual, of drawing rows for the ends of ranges"
-        )
-        return content | (dict.fromkeys(names) if self.saturated else {})
-
-    def to_frame(self) -> "pd.DataFrame":
-        """Return a data frame with one row."""
-        return one_row(self)
-
-    def blocks(self) -> list[Block]:
-        """Return the table of the joint, its ranges, and the parts of Definition 2 less I."""
-        return [joint_table(self)]
 
 
 def joint(
@@ -286,92 +179,6 @@ def joint(
         bound,
         critic,
     )
-
-
-def joint_table(r: Joint) -> Table:
-    """Return the table of I, TC, KL(q(z) || p) and of where Definition 2 less I comes from."""
-    errors, m = r.standard_errors, r.marginals
-    rest = [None if end is None else end - r.correlation for end in span(r, "total_correlation")]
-    check = "Def 1 - I - TC - sum of KL, which should be 0"
-    if abs(r.residual) > 5 * errors["residual"] + 1e-6 * max(1.0, m.total_information):
-        check += ": IT IS NOT, do not trust this run"
-    rows = [
-        _row(r, "I(x; z)", "mutual_information"),
-        _row(r, "total correlation", "total_correlation"),
-        _row(r, "KL(q(z) || p)", "kl_aggregate_prior"),
-        (
-            "sum of I(x; z_h)",
-            with_error(m.total_information, m.standard_errors["total_information"]),
-            "exact for these rows; I(x; z) plus their total correlation",
-        ),
-        (
-            "sum of KL(q(z_h) || p)",
-            with_error(m.total_kl_prior, m.standard_errors["total_kl_prior"]),
-            "exact for these rows; KL(q(z) || p) less the same",
-        ),
-        (
-            "Def 2 - I(x; z): shape",
-            with_error(r.shape, m.standard_errors["total_looseness"]),
-            "exact for these rows: marginals that are no Gaussian about 0",
-        ),
-        ("  correlation", f"{r.correlation:.3f}", "total correlation if q(z) were Gaussian"),
-        ("  other dependence", in_words(rest), "the rest of it; may be negative"),
-        ("check of the sum", with_error(r.residual, errors["residual"]), check),
-    ]
-    seed = "" if r.seed is None else f", seed {r.seed}"
-    note = (
-        f"nats; Monte Carlo with 2 x {r.points} points{seed}; ± one standard error, of the points "
-        "and in the sums of drawing rows; ranges are of the population, hold in expectation, and "
-        f"include two standard errors; saturation exp(I)/n = {r.saturation:.2g}"
-    )
-    if r.saturated:
-        note += f": {overlap(r)}, so that only ranges are given"
-    if r.mutual_information_high is None:
-        note += "; where rows are clustered, I(x; z) has no upper end"
-    return Table(("quantity", "value [nats]", "how to read it"), tuple(rows), "Joint", note)
-
-
-def _row(r: Joint, label: str, name: str) -> tuple[str, str, str]:
-    ends = in_words(span(r, name))
-    if not r.saturated:
-        value = with_error(getattr(r, name), r.standard_errors[name])
-        return label, value, f"of these rows; of the population: {ends}"
-    vacuous = name == "total_correlation" and r.vacuous
-    return label, ends, "vacuous: 0 is not excluded" if vacuous else "of the population"
-
-
-def overlap(r: Joint) -> str:
-    """Say how many posteriors overlap, and what that does to I(x; z) of the rows."""
-    if r.saturation > 0.5:
-        return (
-            f"the posteriors of these {r.n} rows hardly overlap, and I(x; z) of the rows is mostly "
-            f"log n = {math.log(r.n):.2f}, whatever the model"
-        )
-    return (
-        f"each posterior overlaps with about {1 / r.saturation:.0f} of {r.n}, too few for I(x; z) "
-        "of the rows to be that of the population"
-    )
-
-
-def span(r: Joint, name: str) -> tuple[float | None, float | None]:
-    """Return the range of a quantity, two standard errors of its ends included."""
-    out: list[float | None] = []
-    for which, sign in (("low", -2), ("high", 2)):
-        end: float | None = getattr(r, f"{name}_{which}")
-        error = r.standard_errors.get(f"{name}_{which}", math.inf)
-        known = end is not None and math.isfinite(error)
-        out.append(max((end or 0.0) + sign * error, 0.0) if known else None)
-    return out[0], out[1]
-
-
-def in_words(ends: Sequence[float | None]) -> str:
-    """Write a range, of which one end may be unknown."""
-    low, high = (None if end is None else f"{round(end, 3) + 0.0:.3f}" for end in ends)
-    if low is None and high is None:
-        return "not known"
-    if low is None or high is None:
-        return f"≤ {high}" if low is None else f"≥ {low}"
-    return f"{low} to {high}"
 
 
 def _bar(progress: Progress | None, steps: int) -> Iterable[int]:
