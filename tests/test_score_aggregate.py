@@ -201,7 +201,7 @@ def test_few_rows_say_what_chance_makes():
     assert exact.total_shortfall == pytest.approx(exact.total_kl_prior, rel=0.3)
     assert card.verdict["PRIOR"].startswith("The marginals alone do not tell: ")
     assert f"of which chance makes about {exact.total_shortfall:.2g}" in card.verdict["PRIOR"]
-    assert "latent 0 shows" not in card.verdict["TRUST"]
+    assert " shows " not in card.verdict["TRUST"]
 
 
 def test_the_offset_is_no_shape():
@@ -287,3 +287,11 @@ def test_the_density_of_a_latent_is_drawn():
     assert ax.get_xlabel() == "z[0]"
     with pytest.raises(ValueError, match="latent must be from 0 to 2; got 3"):
         marginal(mean, var, 3)
+
+
+def test_comparisons_carry_certificates():
+    card = score(*wide(60)[:1], var=wide(60)[1], certify=True, name="a")
+    both = compare([card, score(*wide(60)[:1], var=wide(60)[1], name="b")])
+    certain = f"{card.certificate.low:.3f} to {card.certificate.high:.3f}"
+    assert f"I(x; z) of the rows, certain {certain} -" in flat(both)
+    assert both.to_frame()["certificate_low"][0] == card.certificate.low

@@ -20,7 +20,7 @@ from disentangle_indicators.rotation import (
 )
 from disentangle_indicators.rotation._orthogonal import givens, haar
 from disentangle_indicators.rotation._search import joined, matrix, wrapped
-from disentangle_indicators.supervised import METRICS, mig
+from disentangle_indicators.supervised import METRICS, find, higgins, mig
 
 EXAMPLE = Path(__file__).parents[2] / "examples" / "data" / "dsprites_btcvae.npz"
 FULL = Path(os.environ.get("DINDIC_DATA", "")) / "encodings" / "dsprites_btcvae.npz"
@@ -534,3 +534,12 @@ def test_protocols_are_named_and_printed():
     assert audits[0].to_dict()["parameters"]["C"] == 1.0
     with pytest.raises(ValueError, match="no metric is called 'higgins@x'"):
         audit_rotations("higgins@x", factors, factors, rng=0)
+
+
+def test_a_named_protocol_is_the_one_that_runs():
+    rng = np.random.default_rng(0)
+    factors = rng.integers(4, size=(200, 3))
+    codes = 0.2 * factors + rng.normal(size=(200, 3))
+    ubisoft = find("higgins@ubisoft")[0](codes, factors, rng=0)
+    assert ubisoft == higgins(codes, factors, rng=0, protocol="ubisoft")
+    assert ubisoft != find("higgins")[0](codes, factors, rng=0)

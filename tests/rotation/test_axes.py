@@ -10,7 +10,7 @@ import pytest
 from scipy.stats import kstest
 from strategies import orthogonal, to
 
-from disentangle_indicators.rotation import axes, pairs, save_pairs
+from disentangle_indicators.rotation import _axes, axes, pairs, save_pairs
 from disentangle_indicators.rotation._orthogonal import givens
 
 DATA = Path(__file__).parents[2] / "examples" / "data"
@@ -436,7 +436,7 @@ def test_most_pairs_of_mnist_are_arbitrary():
     assert verdicts.count("arbitrary") > 22
 
 
-@pytest.mark.parametrize("degrees", [0, 24])
+@pytest.mark.parametrize("degrees", [0, 24, 27])
 @pytest.mark.parametrize("var", [1e-2, 1e-5])
 def test_narrow_valleys_are_found(degrees, var):
     """Sources on a lattice: the right angle is right within a fraction of a degree only."""
@@ -446,3 +446,10 @@ def test_narrow_valleys_are_found(degrees, var):
     pair = axes(mean, np.full((1000, 2), var), rng=0).pairs[0]
     assert pair["best"] == pytest.approx(-degrees, abs=0.5)
     assert pair["verdict"] == ("better axes" if degrees else "preferred")
+
+
+def test_an_effect_within_two_errors_is_no_verdict(mixed, monkeypatch):
+    mean, var, _ = mixed
+    assert any(pair["verdict"] != "arbitrary" for pair in axes(mean, var, rng=0).pairs)
+    monkeypatch.setattr(_axes, "_error", lambda *_: 100.0)
+    assert {pair["verdict"] for pair in axes(mean, var, rng=0).pairs} == {"arbitrary"}
