@@ -64,6 +64,7 @@ class Joint(Result):
     Examples
     --------
     >>> import numpy as np
+    >>> from disentangle_indicators.aggregate import joint
     >>> mean = np.random.default_rng(0).normal(size=(2000, 2))
     >>> result = joint(mean, np.full((2000, 2), 0.25), rng=0)
     >>> result.saturated, bool(abs(result.mutual_information - np.log(5)) < 0.1)
