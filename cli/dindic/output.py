@@ -1,6 +1,6 @@
 """What commands write and show: reports, pictures, tables, and progress on stderr."""
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -104,7 +104,7 @@ def say_written(path: Path, quiet: bool) -> None:
         click.echo(f"written: {path}", err=True)
 
 
-def progress(steps: Iterable[Any], description: str, total: int) -> Iterator[Any]:
+def progress(steps: Iterable[Any], description: str, total: int) -> Generator[Any, None, None]:
     """Show a bar on stderr while the steps of a long computation go by, if they take long."""
     from time import monotonic
 

@@ -4,6 +4,13 @@ from disentangle_indicators.encodings._encodings import Encodings
 from disentangle_indicators.encodings._formats import FORMATS
 from disentangle_indicators.encodings._read import read_encodings
 from disentangle_indicators.encodings._stored import AmbiguousEncodings
-from disentangle_indicators.encodings._write import write_encodings
+from disentangle_indicators.encodings._write import stream_encodings, write_encodings
 
-__all__ = ["FORMATS", "AmbiguousEncodings", "Encodings", "read_encodings", "write_encodings"]
+__all__ = [
+    "FORMATS",
+    "AmbiguousEncodings",
+    "Encodings",
+    "read_encodings",
+    "stream_encodings",
+    "write_encodings",
+]

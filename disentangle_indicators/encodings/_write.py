@@ -2,8 +2,10 @@
 
 import json
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
@@ -16,6 +18,7 @@ from disentangle_indicators.encodings._columns import as_column, as_names, as_ta
 from disentangle_indicators.encodings.keys import NATIVE
 
 WRITERS = {".npz": npz, ".safetensors": safetensors}
+_ROWS = 1 << 14
 
 
 def write_encodings(
@@ -75,10 +78,7 @@ def write_encodings(
     array([0.25, 0.25])
     """
     path = Path(path)
-    if path.suffix.lower() not in WRITERS:
-        raise ValueError(
-            f"{path}: encodings are written to {' or '.join(WRITERS)}, not to {path.suffix!r}"
-        )
+    _check_suffix(path)
     arrays = {"mean": _host(mean, "mean")}
     shape = arrays["mean"].shape
     if len(shape) < 2 or 0 in shape:
@@ -87,23 +87,113 @@ def write_encodings(
     scale, values = one_scale(var, std, logvar, logstd)
     if scale:
         arrays["logvar"] = _logvar(_host(values, scale), scale, shape)
+    arrays |= _beside(shape[0], factors, factor_names, labels, cluster)
+    with atomic(path) as temporary:
+        _store(temporary, path, arrays, metadata)
+    return path
+
+
+@contextmanager
+def stream_encodings(
+    path: str | os.PathLike[str],
+    shape: tuple[int, int],
+    dtype: Any = np.float32,
+    *,
+    factors: Any = None,
+    factor_names: Sequence[str] | None = None,
+    labels: Any = None,
+    cluster: Any = None,
+    metadata: Mapping[str, str] | None = None,
+) -> Iterator[tuple[NDArray[Any], NDArray[Any]]]:
+    """Yield arrays on disk for means and log variances; the file appears when the block ends.
+
+    For encodings that are computed batch by batch: what is held in memory does not grow with n.
+    When the block raises, nothing is left behind.
+
+    Parameters
+    ----------
+    path : path
+        Ends with .npz or .safetensors.
+    shape : (n, d)
+    dtype : float32 or float64
+    factors, factor_names, labels, cluster, metadata
+        As for :func:`write_encodings`.
+
+    Yields
+    ------
+    mean, logvar : arrays on disk, shape (n, d)
+        To be filled, row by row in any order.
+
+    Raises
+    ------
+    ValueError
+        If an array is not what it must be, the format cannot hold it, or what was filled in is
+        not finite.
+
+    Examples
+    --------
+    >>> import tempfile, pathlib
+    >>> from disentangle_indicators.encodings import read_encodings, stream_encodings
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     path = pathlib.Path(folder, "encodings.safetensors")
+    ...     with stream_encodings(path, (4, 2)) as (mean, logvar):
+    ...         mean[:2], mean[2:], logvar[:] = 1, -1, 0
+    ...     read_encodings(path).mean[:, 0]
+    array([ 1.,  1., -1., -1.], dtype=float32)
+    """
+    path = Path(path)
+    _check_suffix(path)
+    if len(shape) != 2 or min(shape) < 1:
+        raise ValueError(f"the shape must be (n, d), both positive; it is {shape}")
+    others = _beside(shape[0], factors, factor_names, labels, cluster)
+    with atomic(path) as temporary, TemporaryDirectory(prefix=".", dir=path.parent) as scratch:
+        arrays = {
+            name: np.lib.format.open_memmap(Path(scratch, name), "w+", np.dtype(dtype), shape)
+            for name in ("mean", "logvar")
+        }
+        yield arrays["mean"], arrays["logvar"]
+        for name, values in arrays.items():
+            for start in range(0, shape[0], _ROWS):
+                check_finite(values[start : start + _ROWS], name)
+        _store(temporary, path, arrays | others, metadata)
+
+
+def _check_suffix(path: Path) -> None:
+    if path.suffix.lower() not in WRITERS:
+        raise ValueError(
+            f"{path}: encodings are written to {' or '.join(WRITERS)}, not to {path.suffix!r}"
+        )
+
+
+def _beside(
+    n: int, factors: Any, factor_names: Sequence[str] | None, labels: Any, cluster: Any
+) -> dict[str, NDArray[Any]]:
+    """Check what belongs to the rows, and return the arrays to be stored."""
+    arrays: dict[str, NDArray[Any]] = {}
     if factors is not None:
-        arrays["factors"] = as_table(factors, len(arrays["mean"]))
-        k = arrays["factors"].shape[1]
-        arrays["factor_names"] = np.array(as_names(factor_names, k))
+        arrays["factors"] = as_table(factors, n)
+        arrays["factor_names"] = np.array(as_names(factor_names, arrays["factors"].shape[1]))
     elif factor_names is not None:
         raise ValueError("factor_names are given without factors")
     if labels is not None:
-        arrays["labels"] = as_column(labels, len(arrays["mean"]), "labels")
+        arrays["labels"] = as_column(labels, n, "labels")
     if cluster is not None:
-        arrays["cluster"] = as_column(cluster, len(arrays["mean"]), "cluster")
+        arrays["cluster"] = as_column(cluster, n, "cluster")
+    return arrays
+
+
+def _store(
+    temporary: Path,
+    path: Path,
+    arrays: dict[str, NDArray[Any]],
+    metadata: Mapping[str, str] | None,
+) -> None:
     said = {str(k): str(v) for k, v in (metadata or {}).items() if k != "factor_names"}
-    said |= {"format": NATIVE, "scale": "logvar" if scale else ""}
-    if path.suffix.lower() == ".safetensors" and "factor_names" in arrays:
+    said |= {"format": NATIVE, "scale": "logvar" if "logvar" in arrays else ""}
+    suffix = path.suffix.lower()
+    if suffix == ".safetensors" and "factor_names" in arrays:
         said["factor_names"] = json.dumps(arrays.pop("factor_names").tolist())
-    with atomic(path) as temporary:
-        WRITERS[path.suffix.lower()].write(temporary, arrays, said)
-    return path
+    WRITERS[suffix].write(temporary, arrays, said)
 
 
 def _host(values: Any, name: str) -> NDArray[Any]:

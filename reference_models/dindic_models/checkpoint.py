@@ -1,0 +1,223 @@
+"""Models on disk: a folder of config.json and model.safetensors; loading runs no code.
+
+While training there is a third file, training.safetensors: weights, Adam's averages, the counts
+and the history, everything that going on needs, in one file and so in one atomic step. A run that
+is killed between two files has an older model.safetensors, never a broken one.
+
+Weights of others are read from a .pt, .pth or .safetensors file of tensors (a state_dict).
+"""
+
+import hashlib
+import json
+import pickle
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor
+
+from dindic_models.config import Config, make_model, settings
+from dindic_models.networks import NETWORKS, Shape, burgess_shape
+from dindic_models.noise import FixedGaussian
+from dindic_models.vae import VAE
+from disentangle_indicators._files import atomic
+
+FORMAT = "dindic-model/1"
+CONFIG, MODEL, TRAINING = "config.json", "model.safetensors", "training.safetensors"
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """A model read from disk, in evaluation mode, and where it came from.
+
+    Attributes
+    ----------
+    model : VAE
+    config : Config or None
+        None for weights of others.
+    data : dict
+        Name, fingerprint, number of images and path of the data it was trained on; empty for
+        weights of others.
+    sha256 : str
+        Of the file of weights.
+    path : Path
+    """
+
+    model: VAE
+    config: Config | None
+    data: dict[str, Any]
+    sha256: str
+    path: Path
+
+
+def save_config(folder: Path, config: Config, shape: Shape, data: Mapping[str, Any]) -> None:
+    """Write config.json: the settings, the shape of an image, and the data set."""
+    content = {"format": FORMAT, "shape": list(shape), "data": dict(data)}
+    with atomic(folder / CONFIG) as path:
+        path.write_text(json.dumps(content | {"config": config.to_dict()}, indent=2) + "\n")
+
+
+def save_model(folder: Path, model: VAE) -> None:
+    """Write model.safetensors."""
+    write_tensors(folder / MODEL, model.state_dict(), {"format": FORMAT})
+
+
+def write_tensors(path: Path, tensors: Mapping[str, Tensor], metadata: Mapping[str, str]) -> None:
+    """Write named tensors to a .safetensors file, atomically."""
+    own = {name: t.detach().to("cpu", copy=True).contiguous() for name, t in tensors.items()}
+    with atomic(path) as temporary:
+        save_file(own, temporary, dict(metadata))
+
+
+def read_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
+    """Read the tensors and the metadata of a .safetensors file.
+
+    Raises
+    ------
+    ValueError
+        If the file is damaged or another kind of file.
+    """
+    try:
+        with safe_open(path, framework="pt") as file:
+            return {name: file.get_tensor(name) for name in file.keys()}, file.metadata() or {}  # noqa: SIM118
+    except SafetensorError as error:
+        raise ValueError(f"{path}: damaged, or not a .safetensors file ({error})") from error
+
+
+def load(path: str | Path, *, network: str | None = None) -> Checkpoint:
+    """Load a model: a folder written by training, or a file of weights that others trained.
+
+    Parameters
+    ----------
+    path : path
+        A folder with config.json and model.safetensors; or a .pt, .pth or .safetensors file with
+        a state_dict, for which `network` is needed.
+    network : str, optional
+        For a file of weights, a key of :data:`dindic_models.networks.NETWORKS`; image size and
+        number of latents are read from the weights ("burgess" only so far).
+
+    Returns
+    -------
+    Checkpoint
+
+    Raises
+    ------
+    ValueError
+        If something is missing, damaged, foreign, or does not fit.
+    """
+    path = Path(path)
+    if not path.exists():
+        raise FileNotFoundError(f"no such model: {path}")
+    if path.is_dir():
+        if network is not None:
+            raise ValueError(
+                f"{path}: --network is for files of weights; this folder knows its own"
+            )
+        return _load_folder(path)
+    if network is None:
+        raise ValueError(
+            f"{path} is a file of weights: say which network they belong to (--network burgess)"
+        )
+    return _load_weights(path, network)
+
+
+def _load_folder(folder: Path) -> Checkpoint:
+    for name in (CONFIG, MODEL):
+        if not (folder / name).is_file():
+            raise ValueError(f"{folder} is not a trained model: it has no {name}")
+    config, shape, data = read_config(folder)
+    model = make_model(config, shape)
+    weights, _ = read_tensors(folder / MODEL)
+    _fit(model, weights, folder / MODEL)
+    return Checkpoint(model.eval(), config, data, file_hash(folder / MODEL), folder)
+
+
+def read_config(folder: Path) -> tuple[Config, Shape, dict[str, Any]]:
+    """Read config.json: settings, image shape, data set.
+
+    Raises
+    ------
+    ValueError
+        If it is damaged or of another kind.
+    """
+    path = folder / CONFIG
+    try:
+        content = json.loads(path.read_text())
+    except (ValueError, UnicodeDecodeError) as error:
+        raise ValueError(f"{path}: damaged ({error})") from error
+    if not isinstance(content, dict) or content.get("format") != FORMAT:
+        raise ValueError(f"{path}: not a model of this package (format {FORMAT!r} is missing)")
+    shape, data, values = (content.get(name) for name in ("shape", "data", "config"))
+    if not (isinstance(shape, list) and len(shape) == 3 and all(_count(n) for n in shape)):
+        raise ValueError(f"{path}: shape must be three positive integers; it is {shape!r}")
+    if isinstance(values, dict) and isinstance(data, dict):
+        return settings(values, str(path)), (shape[0], shape[1], shape[2]), data
+    raise ValueError(f"{path}: damaged (config and data must be objects)")
+
+
+def _count(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and value > 0
+
+
+def _load_weights(path: Path, network: str) -> Checkpoint:
+    if network not in NETWORKS:
+        raise ValueError(f"there is no network {network!r}; there is {', '.join(NETWORKS)}")
+    if network != "burgess":
+        raise ValueError(
+            f"weights of others are read for the burgess network only, not for {network!r}"
+        )
+    weights = _state_dict(path)
+    try:
+        shape, latents = burgess_shape(weights)
+        pair = NETWORKS[network](shape, latents, 1)
+    except (KeyError, IndexError, ValueError) as error:
+        raise ValueError(f"{path}: not the weights of a {network} network ({error})") from error
+    model = VAE(pair, FixedGaussian(), shape, "sigmoid")
+    _fit(model, weights | {k: v for k, v in model.state_dict().items() if k[:5] == "noise"}, path)
+    return Checkpoint(model.eval(), None, {}, file_hash(path), path)
+
+
+def _state_dict(path: Path) -> dict[str, Tensor]:
+    """Read a dict of tensors; a file that needs code to be read is refused."""
+    if path.suffix == ".safetensors":
+        return read_tensors(path)[0]
+    try:
+        values = torch.load(path, map_location="cpu", weights_only=True)
+    except (pickle.UnpicklingError, RuntimeError, EOFError, ValueError, KeyError) as error:
+        reason = str(error).strip().split("\n")[0]
+        raise ValueError(
+            f"{path}: damaged, or it holds code or objects, which are never loaded; save the "
+            f"tensors alone: torch.save(model.state_dict(), path) ({reason})"
+        ) from error
+    if not isinstance(values, dict) or not all(isinstance(v, Tensor) for v in values.values()):
+        raise ValueError(f"{path}: not a state_dict, a dict of tensors")
+    return {str(name): tensor for name, tensor in values.items()}
+
+
+def _fit(model: VAE, weights: Mapping[str, Tensor], path: Path) -> None:
+    """Put weights into a model; names and shapes must be its own, and values finite."""
+    wanted = model.state_dict()
+    for name, mine in wanted.items():
+        if name not in weights:
+            raise ValueError(f"{path}: {name} is missing")
+        if weights[name].shape != mine.shape:
+            raise ValueError(
+                f"{path}: {name} has the shape {tuple(weights[name].shape)}, not "
+                f"{tuple(mine.shape)}"
+            )
+        if not weights[name].isfinite().all():
+            raise ValueError(f"{path}: {name} holds nan or inf")
+    extra = sorted(set(weights) - set(wanted))
+    if extra:
+        raise ValueError(f"{path}: it holds {extra[0]}, which this network lacks")
+    model.load_state_dict(dict(weights))
+
+
+def file_hash(path: Path) -> str:
+    """Return "sha256:..." of a file."""
+    with open(path, "rb") as stream:
+        return f"sha256:{hashlib.file_digest(stream, 'sha256').hexdigest()}"

@@ -1,0 +1,90 @@
+"""Where a model runs: device, precision, determinism, and the processes that share the work."""
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from torch import distributed as dist
+
+
+@dataclass(frozen=True)
+class Group:
+    """The processes of a run (torchrun); one process is a group of one."""
+
+    rank: int = 0
+    size: int = 1
+
+    @property
+    def first(self) -> bool:
+        """Whether this process writes the files."""
+        return self.rank == 0
+
+    def sum(self, values: Tensor) -> Tensor:
+        """Return the sum over all processes."""
+        if self.size > 1 and values.numel():
+            dist.all_reduce(values)
+        return values
+
+    def any(self, flag: bool, like: Tensor) -> bool:
+        """Return whether the flag is set in any process."""
+        if self.size == 1:
+            return flag
+        return bool(self.sum(like.new_full((), float(flag))) > 0)
+
+    def wait(self) -> None:
+        """Wait for the others."""
+        if self.size > 1:
+            dist.barrier()
+
+
+@contextmanager
+def processes(device: torch.device) -> Iterator[Group]:
+    """Join the other processes, if torchrun started this one, by nccl on GPUs and gloo else."""
+    if int(os.environ.get("WORLD_SIZE", "1")) == 1:
+        yield Group()
+        return
+    dist.init_process_group("nccl" if device.type == "cuda" else "gloo")
+    try:
+        yield Group(dist.get_rank(), dist.get_world_size())
+    finally:
+        dist.destroy_process_group()
+
+
+def pick_device(name: str = "auto") -> torch.device:
+    """Return the device of that name; "auto" is the GPU of this process, else the CPU.
+
+    Raises
+    ------
+    ValueError
+        If there is no such device.
+    """
+    local = int(os.environ.get("LOCAL_RANK", "0"))
+    if name == "auto":
+        name = "cuda" if torch.cuda.is_available() else "cpu"
+    try:
+        device = torch.device(name)
+    except RuntimeError as error:
+        raise ValueError(f"there is no device {name!r}; give cpu, cuda or cuda:1") from error
+    if device.type == "cuda":
+        if not torch.cuda.is_available():
+            raise ValueError(f"--device {name}: torch finds no GPU here")
+        device = torch.device("cuda", local if device.index is None else device.index)
+        torch.cuda.set_device(device)
+    return device
+
+
+def set_precision(precision: str, *, deterministic: bool = False) -> None:
+    """Choose how float32 products are rounded, and whether every operation has to repeat itself.
+
+    Deterministic operations are a setting of the process, for training commands; on the CPU all
+    operations used here repeat themselves anyway.
+    """
+    torch.set_float32_matmul_precision("high" if precision == "tf32" else "highest")
+    torch.backends.cudnn.allow_tf32 = precision == "tf32"
+    torch.backends.cudnn.benchmark = not deterministic
+    if deterministic:
+        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+        torch.use_deterministic_algorithms(True)

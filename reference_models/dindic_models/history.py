@@ -1,0 +1,101 @@
+"""What a run says of itself after every epoch: the bound, the noise and the indicators, as rows."""
+
+import csv
+import io
+from collections.abc import Mapping, Sequence
+from math import nan
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from dindic_models.batches import Batches
+from dindic_models.config import Config, seed_of
+from dindic_models.noise import FixedGaussian, LearnedGaussian, MixtureOfGaussians
+from dindic_models.objective import draw, evlb_at, kl_prior
+from dindic_models.vae import VAE
+from disentangle_indicators import Moments, indicators
+from disentangle_indicators._files import atomic
+
+Row = dict[str, float]
+
+
+def evaluate(model: VAE, batches: Batches, config: Config, *, batch: int = 500) -> Row:
+    """Return the bound and the indicators of a model on some images.
+
+    One code is drawn for each image, the same in every epoch and for every model of that seed.
+
+    Returns
+    -------
+    dict
+        In nats an image unless said otherwise: ``evlb`` with the model's own noise;
+        ``evlb_at_normalised_variance`` with Gaussian noise of variance beta sigma^2 (the other
+        convention of Figure 4; nan where the noise is not Gaussian with one variance);
+        ``log_likelihood``; ``squared_error`` per pixel; Definitions 1, 2, 4 and 5 and the
+        Gaussian total correlation by name; ``used``, the latents whose Definition 3 exceeds 0.5
+        nats.
+    """
+    moments: Moments | None = None
+    totals = np.zeros(5)
+    positions = np.split(np.arange(len(batches)), range(batch, len(batches), batch))
+    pixels, parameter = int(np.prod(model.shape)), next(model.parameters())
+    sigma2 = float(model.noise.variance().detach()) * config.beta
+    seed = seed_of(config.seed, "evaluation")
+    noise = draw(seed, (1, len(batches), config.latents), parameter)
+    was_training = model.training
+    model.eval()
+    with torch.inference_mode():
+        for chosen, x in zip(positions, batches.each(positions), strict=True):
+            mean, logvar = model.encode(x)
+            g = model.decode(mean + (0.5 * logvar).exp() * noise[0, chosen])
+            kl = kl_prior(mean, logvar).sum(1)
+            log_likelihood = model.noise.log_prob(x, g)
+            squared = (x - model.noise.mean(g)).square().flatten(1).sum(1)
+            other = evlb_at(squared, kl, pixels, sigma2) if sigma2 > 0 else kl * nan
+            sums = [v.double().sum() for v in (log_likelihood, kl, squared, other)]
+            totals += np.array([float(v) for v in sums] + [len(x)])
+            arrays = (v.double().cpu().numpy() for v in (mean, logvar.exp()))
+            part = Moments.of(*arrays, covariance=True)
+            moments = part if moments is None else moments + part
+    model.train(was_training)
+    if moments is None:
+        return {}
+    log_likelihood, kl, squared, other = totals[:4] / totals[4]
+    one_variance = isinstance(model.noise, (FixedGaussian, LearnedGaussian))
+    found = indicators(moments=moments)
+    return {
+        "evlb": log_likelihood - kl,
+        "evlb_at_normalised_variance": other if one_variance else nan,
+        "log_likelihood": log_likelihood,
+        "squared_error": squared / pixels,
+        "kl_posterior_prior": float(found.kl_posterior_prior),
+        "mutual_information": float(found.mutual_information),
+        "kl_aggregate_prior": float(found.kl_aggregate_prior),
+        "kl_q_star_prior": float(found.kl_q_star_prior),
+        "gaussian_total_correlation": float(found.gaussian_total_correlation or 0.0),
+        "used": float(found.used),
+    }
+
+
+def noise_row(model: VAE, config: Config) -> Row:
+    """Return what the noise is now: ``sigma2``, ``normalised_variance`` = beta sigma^2, and so on.
+
+    For a mixture ``sigma2`` is its variance, for network noise the average over recent pixels.
+    """
+    sigma2 = float(model.noise.variance().detach())
+    row = {"sigma2": sigma2, "normalised_variance": config.beta * sigma2}
+    if isinstance(model.noise, MixtureOfGaussians):
+        row["effective_components"] = model.noise.effective_components()
+    return row
+
+
+def write_csv(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
+    """Write the rows as CSV, atomically."""
+    text = io.StringIO()
+    names = list(dict.fromkeys(name for row in rows for name in row))
+    writer = csv.DictWriter(text, names, lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    with atomic(path) as temporary:
+        temporary.write_text(text.getvalue())
