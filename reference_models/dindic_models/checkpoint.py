@@ -9,7 +9,6 @@ Weights of others are read from a .pt, .pth or .safetensors file of tensors (a s
 
 import hashlib
 import json
-import pickle
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -130,7 +129,10 @@ def _load_folder(folder: Path) -> Checkpoint:
         if not (folder / name).is_file():
             raise ValueError(f"{folder} is not a trained model: it has no {name}")
     config, shape, data = read_config(folder)
-    model = make_model(config, shape)
+    try:
+        model = make_model(config, shape)
+    except (ValueError, TypeError, RuntimeError) as error:  # a size that no tensor can have
+        raise ValueError(f"{folder / CONFIG}: {_first_line(error)}") from error
     weights, _ = read_tensors(folder / MODEL)
     _fit(model, weights, folder / MODEL)
     return Checkpoint(model.eval(), config, data, file_hash(folder / MODEL), folder)
@@ -147,7 +149,7 @@ def read_config(folder: Path) -> tuple[Config, Shape, dict[str, Any]]:
     path = folder / CONFIG
     try:
         content = json.loads(path.read_text())
-    except (ValueError, UnicodeDecodeError) as error:
+    except (ValueError, RecursionError) as error:
         raise ValueError(f"{path}: damaged ({error})") from error
     if not isinstance(content, dict) or content.get("format") != FORMAT:
         raise ValueError(f"{path}: not a model of this package (format {FORMAT!r} is missing)")
@@ -174,8 +176,10 @@ def _load_weights(path: Path, network: str) -> Checkpoint:
     try:
         shape, latents = burgess_shape(weights)
         pair = NETWORKS[network](shape, latents, 1)
-    except (KeyError, IndexError, ValueError) as error:
-        raise ValueError(f"{path}: not the weights of a {network} network ({error})") from error
+    except (KeyError, IndexError, ValueError, RuntimeError) as error:
+        raise ValueError(
+            f"{path}: not the weights of a {network} network ({_first_line(error)})"
+        ) from error
     model = VAE(pair, FixedGaussian(), shape, "sigmoid")
     _fit(model, weights | {k: v for k, v in model.state_dict().items() if k[:5] == "noise"}, path)
     return Checkpoint(model.eval(), None, {}, file_hash(path), path)
@@ -185,14 +189,14 @@ def _state_dict(path: Path) -> dict[str, Tensor]:
     """Read a dict of tensors; a file that needs code to be read is refused."""
     if path.suffix == ".safetensors":
         return read_tensors(path)[0]
-    try:
-        values = torch.load(path, map_location="cpu", weights_only=True)
-    except (pickle.UnpicklingError, RuntimeError, EOFError, ValueError, KeyError) as error:
-        reason = str(error).strip().split("\n")[0]
-        raise ValueError(
-            f"{path}: damaged, or it holds code or objects, which are never loaded; save the "
-            f"tensors alone: torch.save(model.state_dict(), path) ({reason})"
-        ) from error
+    with open(path, "rb") as stream:
+        try:
+            values = torch.load(stream, map_location="cpu", weights_only=True)
+        except Exception as error:  # damage makes torch raise almost anything
+            raise ValueError(
+                f"{path}: damaged, or it holds code or objects, which are never loaded; save the "
+                f"tensors alone: torch.save(model.state_dict(), path) ({_first_line(error)})"
+            ) from error
     if not isinstance(values, dict) or not all(isinstance(v, Tensor) for v in values.values()):
         raise ValueError(f"{path}: not a state_dict, a dict of tensors")
     return {str(name): tensor for name, tensor in values.items()}
@@ -209,12 +213,23 @@ def _fit(model: VAE, weights: Mapping[str, Tensor], path: Path) -> None:
                 f"{path}: {name} has the shape {tuple(weights[name].shape)}, not "
                 f"{tuple(mine.shape)}"
             )
+        if not _plain(weights[name]):
+            raise ValueError(f"{path}: {name} is no dense array of floats ({weights[name].dtype})")
         if not weights[name].isfinite().all():
             raise ValueError(f"{path}: {name} holds nan or inf")
     extra = sorted(set(weights) - set(wanted))
     if extra:
         raise ValueError(f"{path}: it holds {extra[0]}, which this network lacks")
     model.load_state_dict(dict(weights))
+
+
+def _plain(tensor: Tensor) -> bool:
+    floats = (torch.float64, torch.float32, torch.float16, torch.bfloat16)
+    return tensor.dtype in floats and tensor.layout is torch.strided and not tensor.is_meta
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).strip() or type(error).__name__).split("\n")[0]
 
 
 def file_hash(path: Path) -> str:

@@ -118,7 +118,9 @@ class Config:
                 raise ValueError(f"{name} must be at least 1; it is {getattr(self, name)}")
         for name in ("sigma2", "beta", "lr"):
             if not 0 < getattr(self, name) < float("inf"):
-                raise ValueError(f"{name} must be positive; it is {getattr(self, name)}")
+                raise ValueError(
+                    f"{name} must be positive and finite; it is {getattr(self, name)}"
+                )
         for name in ("seed", "split_seed"):
             if getattr(self, name) < 0:
                 raise ValueError(f"{name} must not be negative; it is {getattr(self, name)}")

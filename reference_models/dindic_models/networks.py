@@ -249,10 +249,19 @@ def burgess(shape: Shape, latents: int, outputs: int = 1) -> Network:
 
 
 def burgess_shape(state: Mapping[str, Tensor]) -> tuple[Shape, int]:
-    """Return the image shape and the latent count that the weights of a Burgess network imply."""
+    """Return the image shape and the latent count that the weights of a Burgess network imply.
+
+    Raises
+    ------
+    KeyError, IndexError, ValueError
+        If these are not such weights.
+    """
     side = 64 if "encoder.conv_64.weight" in state else 32
     latents = state["encoder.mu_logvar_gen.weight"].shape[0] // 2
-    return (int(state["encoder.conv1.weight"].shape[1]), side, side), latents
+    channels = int(state["encoder.conv1.weight"].shape[1])
+    if not latents or not channels:
+        raise ValueError(f"{channels} channels, {latents} latents")
+    return (channels, side, side), latents
 
 
 Builder = Callable[[Shape, int, int], Network]

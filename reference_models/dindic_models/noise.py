@@ -90,7 +90,7 @@ class FixedGaussian(Noise):
 
     def __init__(self, sigma2: float = 0.02) -> None:
         super().__init__()
-        self.register_buffer("sigma2", torch.tensor(float(positive("sigma2", sigma2))))
+        self.register_buffer("sigma2", float64(positive("sigma2", sigma2)))
 
     def variance(self) -> Tensor:
         """Return sigma^2."""
@@ -118,12 +118,13 @@ class LearnedGaussian(Noise):
     ) -> None:
         super().__init__(2 * closed_form, rate)
         self.closed_form, self.floor = closed_form, positive("floor", floor)
-        start = torch.tensor(0.5 * log(positive("sigma2", sigma2)))
+        start = float64(0.5 * log(positive("sigma2", sigma2)))
         self.log_sigma = nn.Parameter(start, requires_grad=not closed_form)
 
     def variance(self) -> Tensor:
-        """Return sigma^2, no less than the floor."""
-        return (2 * self.log_sigma).exp().clamp(min=self.floor)
+        """Return sigma^2, no less than the floor; below it, log sigma keeps its gradient."""
+        sigma2 = (2 * self.log_sigma).exp()
+        return sigma2 + (self.floor - sigma2.detach()).clamp(min=0)
 
     def log_prob(self, x: Tensor, g: Tensor) -> Tensor:
         """Return log N(x; g, sigma^2 I), (b,)."""
@@ -165,8 +166,8 @@ class MixtureOfGaussians(Noise):
         self.floor = positive("floor", floor)
         steps = torch.arange(components, dtype=torch.float64) - (components - 1) / 2
         variances = positive("sigma2", sigma2) * 10.0**steps  # equal ones would never part
-        self.register_buffer("weights", torch.full((components,), 1 / components))
-        self.register_buffer("variances", variances.clamp(min=floor).to(torch.float32))
+        self.register_buffer("weights", torch.full_like(variances, 1 / components))
+        self.register_buffer("variances", variances.clamp(min=floor))
 
     def variance(self) -> Tensor:
         """Return the variance of the mixture."""
@@ -174,7 +175,8 @@ class MixtureOfGaussians(Noise):
 
     def log_joint(self, squared: Tensor) -> Tensor:
         """Return log pi_k + log N(r; 0, sigma_k^2), with a last axis of K."""
-        return self.weights.log() + gaussian_log_prob(squared[..., None], self.variances)
+        weights, variances = self.weights.to(squared.dtype), self.variances.to(squared.dtype)
+        return weights.log() + gaussian_log_prob(squared[..., None], variances)
 
     def log_prob(self, x: Tensor, g: Tensor) -> Tensor:
         """Return the log density of the mixture, (b,).
@@ -238,7 +240,7 @@ class NetworkGaussian(Noise):
     def log_variances(self, g: Tensor) -> Tensor:
         """Return log sigma^2 of every pixel, (b, C, H, W)."""
         t = g.chunk(2, dim=1)[1]
-        return torch.logaddexp(t, t.new_tensor(log(self.floor)))
+        return torch.logaddexp(t, t.new_full((), log(self.floor)))
 
     def variance(self) -> Tensor:
         """Return the average variance of a pixel over the latest batches."""
@@ -275,6 +277,11 @@ def histogram(squared: Tensor, bins: int = BINS) -> tuple[Tensor, Tensor]:
 def count(values: Tensor) -> Tensor:
     """Return the number of entries, as a float64 scalar on their device."""
     return torch.full((), values.numel(), dtype=torch.float64, device=values.device)
+
+
+def float64(value: float) -> Tensor:
+    """Return a scalar that a float64 model has exactly and a float32 one rounds."""
+    return torch.tensor(value, dtype=torch.float64)
 
 
 def positive(name: str, value: float) -> float:
