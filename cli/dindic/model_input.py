@@ -1,0 +1,124 @@
+"""The model and the images that commands take: their options, and how both are opened."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+
+import click
+
+from dindic.options import F
+
+if TYPE_CHECKING:
+    import torch
+    from numpy.typing import NDArray
+
+    from dindic_models.checkpoint import Checkpoint
+    from dindic_models.data import Data
+
+PARTS = ("train", "validation", "test", "all")
+
+
+class Opened(NamedTuple):
+    """A model in evaluation mode on its device, images of its size, and the rows to look at."""
+
+    checkpoint: "Checkpoint"
+    data: "Data"
+    rows: "NDArray[Any]"
+    notes: tuple[str, ...]
+    device: "torch.device"
+
+
+def model_options(command: F) -> F:
+    """Add MODEL and the options that say which images it is to see."""
+    options = [
+        click.argument("model", metavar="MODEL", type=click.Path()),
+        click.option(
+            "--network", metavar="NAME", help="For a file of weights of others: their network."
+        ),
+        click.option(
+            "--data",
+            type=click.Path(),
+            metavar="PATH",
+            help="Images; by default those that the model was trained on.",
+        ),
+        click.option("--dataset", metavar="NAME", help="What they are, if it is not recognised."),
+        click.option(
+            "--split",
+            type=click.Choice(PARTS),
+            help="Part of the images; test by default. Models trained here keep their split, "
+            "those of others take the official one.",
+        ),
+        click.option(
+            "--device",
+            default="auto",
+            metavar="NAME",
+            help="cpu, cuda or cuda:1; a GPU by default, if there is one.",
+        ),
+    ]
+    for option in reversed(options):
+        command = option(command)
+    return command
+
+
+def open_model(options: dict[str, Any]) -> Opened:
+    """Open what the options of :func:`model_options` name.
+
+    Raises
+    ------
+    ValueError, FileNotFoundError
+        If the model, its data or the part of them cannot be had.
+    """
+    from dindic_models.checkpoint import load
+    from dindic_models.data import Resized
+    from dindic_models.devices import pick_device
+
+    checkpoint = load(options["model"], network=options["network"])
+    device = pick_device(options["device"])
+    checkpoint.model.to(device)
+    data = _open_data(options, checkpoint)
+    notes = [data.source]
+    channels, *size = checkpoint.model.shape
+    if data.images.shape[1] != channels:
+        raise ValueError(
+            f"the model takes images of {channels} channels; {data.name} has "
+            f"{data.images.shape[1]}"
+        )
+    if isinstance(data.images, Resized):
+        before, after = ("x".join(map(str, s)) for s in (data.images.images.shape[2:], size))
+        notes.append(f"images are resized from {before} to the model's {after}")
+    if checkpoint.data and checkpoint.data.get("fingerprint") != data.fingerprint:
+        notes.append("these are not the data the model was trained on")
+    rows, words = _rows(data, options["split"], checkpoint)
+    return Opened(checkpoint, data, rows, (*notes, words), device)
+
+
+def _open_data(options: dict[str, Any], checkpoint: "Checkpoint") -> "Data":
+    from dindic_models.data import open_data
+
+    path, name, config = options["data"], options["dataset"], checkpoint.config
+    if path is None and name is None and config is None:
+        raise ValueError("the model does not know its images: add --data PATH")
+    if path is None and config is not None and name in (None, config.dataset):
+        path, name = checkpoint.data.get("path"), config.dataset
+        if path is not None and not Path(path).exists():
+            raise ValueError(
+                f"{path}, which the model was trained on, is not there: add --data PATH"
+            )
+    return open_data(path, dataset=name, size=checkpoint.model.shape[1:])
+
+
+def _rows(data: "Data", part: str | None, checkpoint: "Checkpoint") -> tuple["NDArray[Any]", str]:
+    from dindic_models.data import rows
+
+    config = checkpoint.config
+    split: Literal["paper", "official"] = "official"
+    if config is not None and config.split == "paper":
+        split = "paper"
+    if part is None and split == "official" and not data.official:
+        part, words = "all", f"{data.name} has no official parts, so all {len(data)} images"
+    else:
+        part, words = part or "test", ""
+    chosen = rows(data, part, split=split, seed=config.split_seed if config else 0)
+    if len(chosen) == 0:
+        raise ValueError(f"the part {part!r} of {data.name} is empty")
+    whose = "the model's split" if split == "paper" else "the official split"
+    return chosen, words or f"part {part!r} of {whose}, {len(chosen)} of {len(data)} images"

@@ -1,0 +1,413 @@
+"""Pictures of traversals and reconstructions: mosaics of whole pixels, that stay sharp.
+
+Each block is one image of matplotlib, in axes of a whole number of screen pixels for each of its
+own; images of many pixels are shrunk by averaging.
+"""
+
+from collections.abc import Iterable, Sequence
+from math import ceil, log, prod
+from pathlib import Path
+from textwrap import wrap
+from typing import TYPE_CHECKING, Any, cast
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dindic_models.data import to_unit
+from disentangle_indicators._files import atomic
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+    from dindic_models.traverse import Memberships, Reconstructions
+
+Floats = NDArray[np.floating[Any]]
+Pixels = NDArray[np.uint8]
+
+DPI = 150
+INK = "#202020"
+_FONT = 8.0
+_EM = _FONT * DPI / 72
+_LINE = 1.35 * _EM
+_MARGIN = 24
+_BUDGET = 24_000_000
+_SHAPE = log(1.4)
+
+
+def draw_grid(
+    images: NDArray[Any],
+    reconstructed: Floats,
+    sweeps: Floats,
+    titles: Sequence[str],
+    *,
+    span: tuple[float, float] = (-3.0, 3.0),
+    names: Sequence[str] = (),
+    heading: str = "",
+    figure: "Figure | None" = None,
+) -> "Figure":
+    """Draw a block for each latent, with a row for each seed image (Fig. 12 to 14 of the paper).
+
+    Parameters
+    ----------
+    images, reconstructed : array, shape (s, C, H, W)
+        Two columns before the sweep.
+    sweeps : array, shape (s, l, steps, C, H, W)
+        Of :func:`dindic_models.traverse.traverse`.
+    titles : sequence of str, length l
+    span : (float, float)
+    names : sequence of str, length s, optional
+        Of the seed images.
+    heading : str
+    figure : matplotlib figure, optional
+        A new one by default, of as many pixels as are needed.
+
+    Returns
+    -------
+    matplotlib figure
+
+    Raises
+    ------
+    ValueError
+        If images have neither one channel nor three.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> images = np.zeros((2, 1, 28, 28))
+    >>> figure = draw_grid(images, images, np.zeros((2, 3, 5, 1, 28, 28)), ["a", "b", "c"])
+    >>> [ax.get_title(loc="left") for ax in figure.axes]
+    ['a', 'b', 'c']
+    """
+    seeds, blocks, steps = sweeps.shape[:3]
+    zoom, shrink = _zoom(sweeps.shape[-2:], seeds * blocks * (steps + 2), 64)
+    sides = _mosaic(np.stack([_rgb(images, shrink), _rgb(reconstructed, shrink)], 1))
+    mosaics = [_beside(sides, _mosaic(_rgb(sweeps[:, h], shrink))) for h in range(blocks)]
+    height, width = (zoom * side for side in mosaics[0].shape[:2])
+    left = _width(names) + _MARGIN
+    cell = max(width, _width(titles)) + _MARGIN, height + round(3.4 * _LINE)
+    across = min(
+        range(1, blocks + 1),
+        key=lambda c: abs(log(c * cell[0] / (ceil(blocks / c) * cell[1])) - _SHAPE),
+    )
+    lines = _lines(heading, left + across * cell[0])
+    top = _MARGIN + round(len(lines) * _LINE)
+    total = left + across * cell[0], top + ceil(blocks / across) * cell[1]
+    figure = _page(figure, total, lines)
+    for block, (pixels, title) in enumerate(zip(mosaics, titles, strict=True)):
+        row, column = divmod(block, across)
+        corner = left + column * cell[0], top + row * cell[1] + round(1.5 * _LINE)
+        ax = _place(figure, total, corner, (width, height))
+        _show(ax, pixels)
+        ax.set_title(title, loc="left", fontsize=_FONT, pad=3, color=INK, parse_math=False)
+        _label_steps(ax, sweeps.shape[2:], span, shrink, zoom)
+        _label_rows(ax, names if column == 0 else (), seeds)
+    return figure
+
+
+def draw_one_shot(
+    image: NDArray[Any],
+    reconstructed: Floats,
+    sweep: Floats,
+    titles: Sequence[str],
+    *,
+    span: tuple[float, float] = (-3.0, 3.0),
+    heading: str = "",
+    ax: "Axes | None" = None,
+) -> "Axes":
+    """Draw a row for each latent, swept about the code of one image (Fig. 3 of the paper).
+
+    Parameters
+    ----------
+    image, reconstructed : array, shape (C, H, W)
+    sweep : array, shape (l, steps, C, H, W)
+        Of :func:`dindic_models.traverse.traverse` with `around_seed`.
+    titles : sequence of str, length l
+    span : (float, float)
+    heading : str
+    ax : matplotlib axes, optional
+        By default that of a new figure, of as many pixels as are needed.
+
+    Returns
+    -------
+    matplotlib axes
+
+    Raises
+    ------
+    ValueError
+        If the image has neither one channel nor three.
+    """
+    blocks, steps = sweep.shape[:2]
+    zoom, shrink = _zoom(sweep.shape[-2:], blocks * (steps + 2), 80)
+    pixels = _rgb(sweep, shrink)
+    sides = np.full((blocks, 2, *pixels.shape[2:]), 255, np.uint8)
+    sides[0] = _rgb(np.stack([_unit(image), _unit(reconstructed)]), shrink)
+    mosaic = _beside(_mosaic(sides), _mosaic(pixels))
+    if ax is None:
+        ax = _single(mosaic, zoom, heading, left=_width(titles), below=2.6 * _LINE)
+    _show(ax, mosaic)
+    _label_steps(ax, sweep.shape[1:], span, shrink, zoom)
+    _label_rows(ax, titles, blocks)
+    ax.set_xlabel("z_h, from its value for the image", fontsize=_FONT, color=INK)
+    return ax
+
+
+def draw_reconstructions(
+    found: "Reconstructions",
+    *,
+    names: Sequence[str] = (),
+    heading: str = "",
+    ax: "Axes | None" = None,
+) -> "Axes":
+    """Draw images, reconstructions and squared residuals below each other (Fig. 15 of the paper).
+
+    A mixture adds a row with the component of each pixel, for a colour that of largest
+    responsibility over its channels, and a legend; noise of each pixel adds a row with sigma_d(z).
+    Residuals and sigma_d are averages over channels.
+
+    Parameters
+    ----------
+    found : Reconstructions
+        Of :func:`dindic_models.traverse.reconstruct`.
+    names : sequence of str, length s, optional
+        Of the images.
+    heading : str
+    ax : matplotlib axes, optional
+        By default that of a new figure, of as many pixels as are needed.
+
+    Returns
+    -------
+    matplotlib axes
+
+    Raises
+    ------
+    ValueError
+        If images have neither one channel nor three.
+    """
+    from matplotlib import colormaps
+
+    members, seeds = found.members, len(found.images)
+    zoom, shrink = _zoom(found.images.shape[-2:], 4 * seeds, 112)
+    rows = {"image": _rgb(found.images, shrink), "reconstruction": _rgb(found.mean, shrink)}
+    scales = {"squared residual": (found.squared.mean(1), "magma")}
+    if found.deviations is not None:
+        scales["σ_d(z)"] = (np.sqrt(np.square(found.deviations).mean(1)), "viridis")
+    for label, (values, cmap) in scales.items():
+        coloured = colormaps[cmap](_shrunk(values / _greatest(values), shrink))
+        rows[label] = np.round(255 * coloured[..., :3]).astype(np.uint8)
+    if members is not None:
+        height, width = rows["image"].shape[1:3]
+        component = members.responsibilities.sum(1).argmax(-1)[:, ::shrink, ::shrink]
+        rows["component"] = _palette(members)[component[:, :height, :width]]
+    mosaic = _mosaic(np.stack(list(rows.values())))
+    if ax is None:
+        entries = ceil(len(members.weights) / _columns(zoom * mosaic.shape[1])) if members else 0
+        below = _LINE * (1.4 + entries)
+        ax = _single(mosaic, zoom, heading, left=_width(rows), right=6 * _EM, below=below)
+    _show(ax, mosaic)
+    _label_rows(ax, list(rows), len(rows))
+    tile = mosaic.shape[1] / seeds
+    if names and zoom * tile > _width(names):
+        ax.set_xticks((np.arange(seeds) + 0.5) * tile, names)
+    for label, (values, cmap) in scales.items():
+        _bar(ax, list(rows).index(label), len(rows), _greatest(values), cmap)
+    if members is not None:
+        _legend(ax, members)
+    return ax
+
+
+def save(drawn: "Axes | Figure", path: str | Path) -> Path:
+    """Write a drawing to a file.
+
+    Parameters
+    ----------
+    drawn : matplotlib axes or figure
+    path : path
+        .png, .svg or .pdf; written whole or not at all.
+
+    Returns
+    -------
+    Path
+
+    Raises
+    ------
+    ValueError
+        On an ending that is not a picture format.
+    """
+    path = Path(path)
+    if path.suffix.lower() not in (".png", ".svg", ".pdf"):
+        raise ValueError(f"{path}: a picture ends in .png, .svg or .pdf")
+    figure = cast("Figure", drawn.figure)
+    with atomic(path) as temporary:
+        figure.savefig(temporary, dpi=DPI, format=path.suffix.lstrip(".").lower())
+    return path
+
+
+def _rgb(images: NDArray[Any], shrink: int) -> Pixels:
+    """Return images (..., C, H, W), clipped to [0, 1], as colours (..., H, W, 3)."""
+    if images.shape[-3] not in (1, 3):
+        raise ValueError(f"images of 1 or 3 channels are drawn, not of {images.shape[-3]}")
+    pixels = np.round(255 * _shrunk(_unit(images), shrink)).astype(np.uint8)
+    pixels = np.moveaxis(pixels, -3, -1)
+    return np.broadcast_to(pixels, (*pixels.shape[:-1], 3))
+
+
+def _unit(images: NDArray[Any]) -> NDArray[Any]:
+    return to_unit(images) if images.dtype == np.uint8 else np.clip(images, 0, 1)
+
+
+def _shrunk(images: NDArray[Any], by: int) -> NDArray[Any]:
+    """Average squares of pixels; what is left over at the right and the bottom is dropped."""
+    if by == 1:
+        return images
+    height, width = (side // by for side in images.shape[-2:])
+    cut = images[..., : by * height, : by * width]
+    mean: NDArray[Any] = cut.reshape(*images.shape[:-2], height, by, width, by).mean((-3, -1))
+    return mean
+
+
+def _zoom(shape: tuple[int, ...], tiles: int, side: int) -> tuple[int, int]:
+    """Return by how much pixels are enlarged, and by how much images are shrunk before."""
+    zoom, shrink = max(1, round(side / min(shape))), 1
+    while zoom > 1 and tiles * prod(shape) * zoom**2 > _BUDGET:
+        zoom -= 1
+    while min(shape) > 1.5 * side * shrink or tiles * prod(shape) > _BUDGET * shrink**2:
+        shrink += 1
+    return zoom, shrink
+
+
+def _mosaic(tiles: Pixels) -> Pixels:
+    """Set tiles (rows, columns, H, W, 3) beside and below each other, a white pixel apart."""
+    rows, columns, height, width, _ = tiles.shape
+    padded = np.pad(tiles, ((0, 0), (0, 0), (0, 1), (0, 1), (0, 0)), constant_values=255)
+    size = rows * (height + 1), columns * (width + 1), 3
+    return padded.swapaxes(1, 2).reshape(size)[:-1, :-1]
+
+
+def _beside(left: Pixels, right: Pixels) -> Pixels:
+    white = np.full((len(left), 4, 3), 255, np.uint8)
+    return np.concatenate([left, white, right], axis=1)
+
+
+def _width(texts: Iterable[str]) -> int:
+    """Return the width of the longest text in pixels, roughly."""
+    return round(0.58 * _EM * max(map(len, texts), default=0))
+
+
+def _lines(heading: str, width: float) -> list[str]:
+    return wrap(heading, max(30, int((width - 2 * _MARGIN) / (0.58 * _EM))))
+
+
+def _page(figure: "Figure | None", total: tuple[int, int], lines: list[str]) -> "Figure":
+    """Make a figure of so many pixels, if there is none, and write the heading."""
+    if figure is None:
+        from matplotlib.figure import Figure
+
+        figure = Figure(figsize=(total[0] / DPI, total[1] / DPI), dpi=DPI)
+    x, y = _MARGIN / total[0], 1 - 0.6 * _MARGIN / total[1]
+    words = "\n".join(lines)
+    figure.text(x, y, words, va="top", fontsize=_FONT, color=INK, parse_math=False)
+    return figure
+
+
+def _place(
+    figure: "Figure", total: tuple[int, int], corner: tuple[int, int], size: tuple[int, int]
+) -> "Axes":
+    """Add axes at whole pixels, counted from the upper left corner."""
+    (across, down), (x, y), (width, height) = total, corner, size
+    box = x / across, 1 - (y + height) / down, width / across, height / down
+    return figure.add_axes(box)
+
+
+def _single(
+    mosaic: Pixels, zoom: int, heading: str, *, left: int, right: float = 0, below: float
+) -> "Axes":
+    """Make a figure that holds one mosaic, with room on three sides, and its heading."""
+    height, width = (zoom * side for side in mosaic.shape[:2])
+    across = max(600, left + width + round(right) + 2 * _MARGIN)
+    lines = _lines(heading, across)
+    top = _MARGIN + round((len(lines) + 0.6) * _LINE)
+    total = across, top + height + round(below) + _MARGIN
+    return _place(_page(None, total, lines), total, (left + _MARGIN, top), (width, height))
+
+
+def _show(ax: "Axes", pixels: Pixels) -> None:
+    height, width = pixels.shape[:2]
+    ax.imshow(pixels, interpolation="nearest", extent=(0, width, height, 0))
+    ax.spines[:].set_visible(False)
+    ax.tick_params(length=0, pad=3, labelsize=_FONT - 1, labelcolor=INK)
+    ax.set(xticks=[], yticks=[])
+
+
+def _label_rows(ax: "Axes", names: Sequence[str], rows: int) -> None:
+    if len(names):
+        height = ax.get_ylim()[0] / rows
+        ax.set_yticks((np.arange(rows) + 0.5) * height, names, parse_math=False)
+
+
+def _label_steps(
+    ax: "Axes", shape: tuple[int, ...], span: tuple[float, float], shrink: int, zoom: int
+) -> None:
+    """Write the first, middle and last value below the columns, and what the first two are."""
+    steps, tile = shape[0], shape[-1] // shrink + 1
+    words = {0: f"{span[0]:g}", steps - 1: f"{span[1]:g}"}
+    if steps % 2:
+        words[steps // 2] = f"{sum(span) / 2:g}"
+    places = {(step + 2.5) * tile + 3: word for step, word in words.items()}
+    if zoom * tile > _width(["recon"]):
+        places |= {0.5 * tile: "image", 1.5 * tile: "recon"}
+    ax.set_xticks(list(places), list(places.values()))
+
+
+def _greatest(values: NDArray[Any]) -> float:
+    return float(values.max()) or 1.0
+
+
+def _bar(ax: "Axes", row: int, rows: int, greatest: float, cmap: str) -> None:
+    """Draw the scale of colours at the right of a row."""
+    from matplotlib.cm import ScalarMappable
+    from matplotlib.colors import Normalize
+
+    width = 0.7 * _EM / ax.get_window_extent().width
+    inset = ax.inset_axes((1 + width, 1 - (row + 0.9) / rows, width, 0.8 / rows))
+    scale = ScalarMappable(Normalize(0, greatest), cmap)
+    bar = ax.figure.colorbar(scale, cax=inset, ticks=[0, greatest])
+    bar.ax.set_yticklabels(["0", f"{greatest:.2g}"], fontsize=_FONT - 1, color=INK)
+    bar.ax.tick_params(length=0, pad=3)
+    bar.outline.set_visible(False)
+
+
+def _palette(members: "Memberships") -> Pixels:
+    """Return a colour for each component, (K, 3), the darkest for the smallest sigma."""
+    from matplotlib import colormaps
+
+    rank = np.argsort(np.argsort(members.deviations))
+    place = rank / max(1, len(rank) - 1)
+    return np.round(255 * colormaps["viridis"](place)[:, :3]).astype(np.uint8)
+
+
+def _columns(width: float) -> int:
+    """Return how many entries of the legend fit beside each other."""
+    return max(1, min(3, int(width / (22 * _EM))))
+
+
+def _legend(ax: "Axes", members: "Memberships") -> None:
+    from matplotlib.patches import Patch
+
+    colours, extent = _palette(members) / 255, ax.get_window_extent()
+    handles = [
+        Patch(
+            color=tuple(colours[k]),
+            label=f"component {k}: π = {members.weights[k]:.3g}, σ = {members.deviations[k]:.3g}",
+        )
+        for k in np.argsort(members.deviations)
+    ]
+    ax.legend(
+        handles=handles,
+        loc="upper left",
+        bbox_to_anchor=(0.0, -1.2 * _LINE / extent.height),
+        ncols=_columns(extent.width),
+        fontsize=_FONT - 1,
+        frameon=False,
+        borderaxespad=0.0,
+    )
