@@ -59,7 +59,9 @@ def model_of(optimum, shape, sigma2, **settings):
     """The optimum as a model of the package."""
     d = len(optimum.var)
     settings = {"noise": "fixed", "precision": "float64"} | settings
-    model = make_model(Config(network="linear", latents=d, sigma2=sigma2, **settings), shape)
+    model = make_model(
+        Config(network="linear", activation="linear", latents=d, sigma2=sigma2, **settings), shape
+    )
     values = {
         "encoder.mean.weight": optimum.encoder,
         "encoder.mean.bias": -optimum.encoder @ optimum.centre,

@@ -52,6 +52,8 @@ class Config:
         Whether learned noise takes its closed form (A.1) instead of a gradient on log sigma.
     components : int
         K of the mixture.
+    floor : float
+        Least variance of a pixel, for noise that is not fixed; 0 for that of the noise model.
     beta : float
         Weight of the KL divergence.
     samples : int
@@ -72,12 +74,13 @@ class Config:
     dataset: str = "mnist"
     network: str = "mnist"
     latents: int = 128
-    activation: str = "linear"
+    activation: str = "sigmoid"
     init: str = "torch"
     noise: str = "learned"
     sigma2: float = 0.1
     closed_form: bool = False
     components: int = 2
+    floor: float = 0.0
     beta: float = 1.0
     samples: int = 1
     batch: int = 100
@@ -124,6 +127,8 @@ class Config:
         for name in ("seed", "split_seed"):
             if getattr(self, name) < 0:
                 raise ValueError(f"{name} must not be negative; it is {getattr(self, name)}")
+        if not 0 <= self.floor < float("inf"):
+            raise ValueError(f"floor must be finite and not negative; it is {self.floor}")
         if self.closed_form and self.noise != "learned":
             raise ValueError(f"closed_form goes with noise 'learned', not {self.noise!r}")
 
@@ -161,13 +166,16 @@ STARTING: dict[str, dict[str, Any]] = {
 """What runs start from: appendix D.5 for the paper's data sets, YannDubs' settings for dSprites."""
 
 
-def starting_values(dataset: str, shape: Sequence[int]) -> dict[str, Any]:
+def starting_values(dataset: str, shape: Sequence[int], network: str = "") -> dict[str, Any]:
     """Return the settings that a run on this data set starts from.
 
-    Images of no known data set get the network of MNIST, or of CelebA from 48 pixels a side on.
+    Images of no known data set get the network of MNIST, or of CelebA from 48 pixels a side on. The
+    network "linear" starts without an activation, as a linear VAE has none.
     """
-    network = "celeba" if min(shape[1:]) >= 48 else "mnist"
-    return STARTING.get(dataset, {"network": network, "latents": 32, "epochs": 100, "lr": 5e-4})
+    usual = "celeba" if min(shape[1:]) >= 48 else "mnist"
+    values = {"network": usual, "latents": 32, "epochs": 100, "lr": 5e-4}
+    values = STARTING.get(dataset, values)
+    return values | {"activation": "linear" if network == "linear" else "sigmoid"}
 
 
 def read_toml(path: str | Path) -> dict[str, Any]:
@@ -187,13 +195,14 @@ def read_toml(path: str | Path) -> dict[str, Any]:
 
 def make_noise(config: Config) -> Noise:
     """Build the noise model of a configuration."""
+    floor = {"floor": config.floor} if config.floor else {}
     if config.noise == "fixed":
         return FixedGaussian(config.sigma2)
     if config.noise == "learned":
-        return LearnedGaussian(config.sigma2, closed_form=config.closed_form)
+        return LearnedGaussian(config.sigma2, closed_form=config.closed_form, **floor)
     if config.noise == "mog":
-        return MixtureOfGaussians(config.components, config.sigma2)
-    return NetworkGaussian()
+        return MixtureOfGaussians(config.components, config.sigma2, **floor)
+    return NetworkGaussian(**floor)
 
 
 def make_model(config: Config, shape: Shape) -> VAE:

@@ -23,6 +23,10 @@ FLOOR = (1 / 255) ** 2 / 12
 """The least variance of a pixel in [0, 1]: what rounding to 8 bits leaves. The bound on the
 likelihood has no maximum without one, since residuals can be zero."""
 
+NETWORK_FLOOR = 1e-3
+"""The least variance of a pixel where a network gives each its own. With less, the pixels that are
+always black get weights 1 / sigma^2 that drown all others, and latents stay unused (MNIST)."""
+
 BINS = 4096
 HISTOGRAM_ABOVE = 2**19
 _LOG_LOW, _LOG_HIGH = log(1e-14), log(1e2)
@@ -229,7 +233,7 @@ class NetworkGaussian(Noise):
 
     outputs = 2
 
-    def __init__(self, *, rate: float = 0.01, floor: float = FLOOR) -> None:
+    def __init__(self, *, rate: float = 0.01, floor: float = NETWORK_FLOOR) -> None:
         super().__init__(2, rate)
         self.floor = positive("floor", floor)
 

@@ -24,7 +24,7 @@ from dindic_models.config import (
     starting_values,
 )
 from dindic_models.networks import INITIALISATIONS, NETWORKS
-from dindic_models.noise import FLOOR, NOISES, LearnedGaussian, MixtureOfGaussians, NetworkGaussian
+from dindic_models.noise import FLOOR, NETWORK_FLOOR, NOISES, LearnedGaussian
 from dindic_models.vae import ACTIVATIONS
 
 CHOICES = {
@@ -60,6 +60,8 @@ def allowed(name, value):
         return isinstance(value, str) and value in CHOICES[name]
     if name in POSITIVE:
         return isinstance(value, int | float) and 0 < value < math.inf
+    if name == "floor":
+        return isinstance(value, int | float) and 0 <= value < math.inf
     if name in COUNTS:
         return isinstance(value, int) and value >= 1
     if name in SEEDS:
@@ -68,7 +70,7 @@ def allowed(name, value):
 
 
 def test_every_setting_has_a_rule():
-    named = {*CHOICES, *COUNTS, *POSITIVE, *SEEDS, "dataset", "closed_form"}
+    named = {*CHOICES, *COUNTS, *POSITIVE, *SEEDS, "dataset", "closed_form", "floor"}
     assert named == {item.name for item in fields(Config)}
 
 
@@ -96,6 +98,7 @@ def test_a_bad_value_is_named(name, value):
         ("beta", math.nan, "beta must be positive and finite; it is nan"),
         ("lr", math.inf, "lr must be positive and finite; it is inf"),
         ("sigma2", "0.1", "sigma2 must be a number; it is '0.1'"),
+        ("floor", -1.0, "floor must be finite and not negative; it is -1.0"),
         ("seed", -1, "seed must not be negative; it is -1"),
         ("closed_form", 1, "closed_form must be true or false; it is 1"),
         ("dataset", 3, "dataset must be text; it is 3"),
@@ -201,10 +204,15 @@ class TestNoise:
         assert noise.log_sigma.requires_grad is not closed_form
 
     def test_floors(self):
-        """An eight-bit pixel's own variance, for all that learn."""
+        """An eight-bit pixel's own variance, but for noise that each pixel has its own of."""
         assert pytest.approx(1 / 255**2 / 12) == FLOOR
-        for noise in (LearnedGaussian(), MixtureOfGaussians(), NetworkGaussian()):
-            assert noise.floor == FLOOR
+        for name in ("learned", "mog"):
+            assert make_noise(Config(noise=name)).floor == FLOOR
+        assert make_noise(Config(noise="network")).floor == NETWORK_FLOOR
+
+    @pytest.mark.parametrize("name", ["learned", "mog", "network"])
+    def test_a_floor_of_ones_own(self, name):
+        assert make_noise(Config(noise=name, floor=0.25)).floor == 0.25
 
 
 class TestSeeds:

@@ -169,7 +169,9 @@ class TestOptimum:
 class TestTraining:
     def train(self, images, d, sigma2, beta, steps):
         config = {"noise": "fixed", "sigma2": sigma2, "beta": beta, "precision": "float64"}
-        model = make_model(Config(network="linear", latents=d, **config), images.shape[1:])
+        model = make_model(
+            Config(network="linear", activation="linear", latents=d, **config), images.shape[1:]
+        )
         optimizer = torch.optim.Adam(model.parameters(), lr=0.1, betas=(0.95, 0.99))
         schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, steps)
         for _ in range(steps):

@@ -15,7 +15,7 @@ from torch.distributions import Categorical, MixtureSameFamily, Normal
 
 from dindic_models import noise as noise_models
 from dindic_models.noise import (
-    FLOOR,
+    NETWORK_FLOOR,
     NOISES,
     FixedGaussian,
     LearnedGaussian,
@@ -97,7 +97,7 @@ class TestEveryNoise:
             parts = Normal(torch.zeros(3, dtype=torch.float64), noise.variances.sqrt())
             wanted = MixtureSameFamily(Categorical(noise.weights), parts).log_prob(x - g)
         elif name == "network":
-            sd = (g[:, 2:].exp() + FLOOR).sqrt()
+            sd = (g[:, 2:].exp() + NETWORK_FLOOR).sqrt()
             wanted = Normal(g[:, :2], sd).log_prob(x)
         else:
             wanted = Normal(g, noise.variance().sqrt()).log_prob(x)
@@ -824,5 +824,5 @@ class TestNetworkGaussian:
         for _ in range(n):
             x, g = images(rng, noise)
             noise.absorb(noise.statistics(x, g))
-            seen.append((g[:, 2:].exp() + FLOOR).mean())
+            seen.append((g[:, 2:].exp() + NETWORK_FLOOR).mean())
         assert noise.variance().item() == pytest.approx(float(sum(seen) / n), rel=1e-12)

@@ -85,7 +85,9 @@ class TestTerms:
     @pytest.mark.parametrize("noise", NOISES)
     @given(rng=rngs, samples=st.integers(1, 4), b=st.integers(1, 3))
     def test_samples_are_averaged(self, noise, rng, samples, b):
-        config = Config(network="linear", latents=D, noise=noise, precision="float64")
+        config = Config(
+            network="linear", activation="linear", latents=D, noise=noise, precision="float64"
+        )
         model = make_model(config, SHAPE)
         x, e = batch(rng, b, samples)
         together = model(x, e)
