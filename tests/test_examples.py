@@ -46,6 +46,7 @@ def test_all_examples_are_here():
         "rotation_tables.py",
         "score_arrays.py",
         "shards.py",
+        "train_and_score.py",
     ]
     listed = (EXAMPLES / "README.md").read_text(encoding="utf-8")
     assert [name for name in names if f"[{name}]({name})" not in listed] == []
@@ -118,6 +119,25 @@ def test_shards(empty):
     second = [float(x) for x in re.search(r"\[(.*)\]", text)[1].split()]
     np.testing.assert_allclose(second, 1, atol=0.02)
     assert output("shards.py", empty) == text
+
+
+def test_train_and_score(empty):
+    pytest.importorskip("torch")
+    text = output("train_and_score.py", empty)
+    trained, optimum = (
+        np.array(line.split(": ")[1].split()[:-1], float) for line in text.splitlines()[:2]
+    )
+    ideal = 0.5 * np.log(12 * np.array([0.9, 0.6, 0.4]) ** 2 / 12 / 0.01)  # bars of 12 pixels
+    np.testing.assert_allclose(optimum, [*ideal, 0, 0], atol=0.03)
+    np.testing.assert_allclose(trained, optimum, atol=0.12)
+    assert "3 of 5 latents are used; the images have 3 sources." in text
+
+
+def test_train_and_score_without_torch(empty, tmp_path):
+    (tmp_path / "torch.py").write_text("raise ImportError('no torch here')\n")
+    text = output("train_and_score.py", empty, PYTHONPATH=str(tmp_path))
+    assert text.startswith("Skipped: this example needs torch")
+    assert "Definition" not in text
 
 
 @pytest.fixture(scope="module")

@@ -21,7 +21,7 @@ from dindic.output import progress, say_written
     help="Where to; .safetensors or .npz.",
 )
 @click.option(
-    "--limit", type=click.IntRange(min=1), metavar="N", help="The first N images of the part."
+    "--limit", type=click.IntRange(min=1), metavar="N", help="N images of the part, at random."
 )
 @click.option(
     "--batch",
@@ -49,18 +49,22 @@ def encode(output: str, limit: int | None, batch: int, quiet: bool, **options: A
         opened = open_model(options)
         if Path(output).exists() and _is_input(output, [options["model"], options["data"]]):
             raise BadInput(f"{output} would overwrite an input")
+        from dindic_models.data import some
         from dindic_models.encode import encode as write
 
+        rows, words = opened.rows, opened.notes[-1]
+        if limit is not None and limit < len(rows):
+            rows, words = some(rows, limit, seed=0), f"{limit} images, at random, of: {words}"
         if not quiet:
-            say_notes(opened.notes)
+            say_notes((*opened.notes[:-1], words))
         checkpoint = opened.checkpoint
         with failing_output():
             path = write(
                 output,
                 checkpoint.model,
                 opened.data,
-                opened.rows[:limit],
-                metadata=_about(opened, options),
+                rows,
+                metadata=_about(checkpoint, options["network"], words),
                 batch=batch,
                 device=opened.device,
                 progress=None if quiet else progress,
@@ -74,13 +78,12 @@ def _is_input(output: str, inputs: list[str | None]) -> bool:
     return any(path and Path(path).exists() and Path(path).samefile(output) for path in inputs)
 
 
-def _about(opened: Any, options: dict[str, Any]) -> dict[str, str]:
+def _about(checkpoint: Any, network: str | None, words: str) -> dict[str, str]:
     """Say which model, by its hash, and which images; no path."""
-    checkpoint = opened.checkpoint
-    about = {"model": checkpoint.sha256, "images": opened.notes[-1]}
+    about = {"model": checkpoint.sha256, "images": words}
     if checkpoint.config is None:
-        return about | {"network": str(options["network"])}
+        return about | {"network": str(network)}
     config = checkpoint.config
-    names = ("network", "noise", "beta", "latents", "epochs", "seed", "split", "split_seed")
-    about |= {name: str(getattr(config, name)) for name in names}
+    names = ("network", "noise", "beta", "latents", "seed", "split", "split_seed")
+    about |= {name: str(getattr(config, name)) for name in names} | {"step": str(checkpoint.step)}
     return about | {"sigma2": f"{float(checkpoint.model.noise.variance().detach()):.6g}"}

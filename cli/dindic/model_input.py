@@ -121,4 +121,6 @@ def _rows(data: "Data", part: str | None, checkpoint: "Checkpoint") -> tuple["ND
     if len(chosen) == 0:
         raise ValueError(f"the part {part!r} of {data.name} is empty")
     whose = "the model's split" if split == "paper" else "the official split"
+    if split == "paper" and checkpoint.data.get("n", len(data)) != len(data):
+        whose = "a random split"
     return chosen, words or f"part {part!r} of {whose}, {len(chosen)} of {len(data)} images"

@@ -21,6 +21,7 @@ SETTINGS: dict[str, tuple[Any, str]] = {
     "sigma2": (float, "Variance of fixed noise; where learned ones start."),
     "closed_form": (bool, "Learned noise in closed form instead of by gradient."),
     "components": (int, "Components of the mixture of Gaussians."),
+    "floor": (float, "Least variance of a pixel; 0 for that of the noise model."),
     "beta": (float, "Weight of the KL divergence."),
     "samples": (int, "Codes drawn for each image, L."),
     "batch": (int, "Images of a step."),
@@ -119,9 +120,15 @@ def _new(
     from dindic_models.data import open_data
 
     written = read_toml(config) if config else {}
-    path = path or written.pop("data", None)
+    stated = written.pop("data", None)
+    readable = stated is None or isinstance(stated, str)
+    if not readable:
+        raise ValueError(f"{config}: data must be a path; it is {stated!r}")
+    path = path or stated
     data = open_data(path, dataset=dataset or written.get("dataset"))
-    values = starting_values(data.name, data.images.shape[1:]) | written | given
+    chosen = written | given
+    network = str(chosen.get("network", ""))
+    values = starting_values(data.name, data.images.shape[1:], network) | chosen
     return settings(values | {"dataset": data.name}, config or "dindic train"), data, path
 
 

@@ -12,6 +12,8 @@ from torch import Tensor
 
 from dindic_models.data import Images, to_unit
 
+__all__ = ["MEMORY", "Batches", "Progress", "Rows", "fits"]
+
 Rows = NDArray[np.int64]
 Progress = Callable[[Iterable[Any], str, int], Generator[Any, None, None]]
 

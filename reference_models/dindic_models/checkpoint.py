@@ -25,6 +25,17 @@ from dindic_models.noise import FixedGaussian
 from dindic_models.vae import VAE
 from disentangle_indicators._files import atomic
 
+__all__ = [
+    "Checkpoint",
+    "file_hash",
+    "load",
+    "read_config",
+    "read_tensors",
+    "save_config",
+    "save_model",
+    "write_tensors",
+]
+
 FORMAT = "dindic-model/1"
 CONFIG, MODEL, TRAINING = "config.json", "model.safetensors", "training.safetensors"
 
@@ -44,6 +55,8 @@ class Checkpoint:
     sha256 : str
         Of the file of weights.
     path : Path
+    step : int
+        Steps that it was trained for, where that is known.
     """
 
     model: VAE
@@ -51,6 +64,7 @@ class Checkpoint:
     data: dict[str, Any]
     sha256: str
     path: Path
+    step: int = 0
 
 
 def save_config(folder: Path, config: Config, shape: Shape, data: Mapping[str, Any]) -> None:
@@ -60,9 +74,9 @@ def save_config(folder: Path, config: Config, shape: Shape, data: Mapping[str, A
         path.write_text(json.dumps(content | {"config": config.to_dict()}, indent=2) + "\n")
 
 
-def save_model(folder: Path, model: VAE) -> None:
-    """Write model.safetensors."""
-    write_tensors(folder / MODEL, model.state_dict(), {"format": FORMAT})
+def save_model(folder: Path, model: VAE, step: int = 0) -> None:
+    """Write model.safetensors, with the number of steps it was trained for."""
+    write_tensors(folder / MODEL, model.state_dict(), {"step": str(step)})
 
 
 def write_tensors(path: Path, tensors: Mapping[str, Tensor], metadata: Mapping[str, str]) -> None:
@@ -133,9 +147,10 @@ def _load_folder(folder: Path) -> Checkpoint:
         model = make_model(config, shape)
     except (ValueError, TypeError, RuntimeError) as error:  # a size that no tensor can have
         raise ValueError(f"{folder / CONFIG}: {_first_line(error)}") from error
-    weights, _ = read_tensors(folder / MODEL)
+    weights, said = read_tensors(folder / MODEL)
     _fit(model, weights, folder / MODEL)
-    return Checkpoint(model.eval(), config, data, file_hash(folder / MODEL), folder)
+    step = int(said["step"]) if said.get("step", "").isdecimal() else 0
+    return Checkpoint(model.eval(), config, data, file_hash(folder / MODEL), folder, step)
 
 
 def read_config(folder: Path) -> tuple[Config, Shape, dict[str, Any]]:

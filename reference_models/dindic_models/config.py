@@ -21,6 +21,18 @@ from dindic_models.noise import (
 )
 from dindic_models.vae import ACTIVATIONS, VAE
 
+__all__ = [
+    "STARTING",
+    "Config",
+    "make_model",
+    "make_noise",
+    "read_toml",
+    "seed_of",
+    "seeds_of",
+    "settings",
+    "starting_values",
+]
+
 PRECISIONS = ("float32", "tf32", "bf16", "float64")
 KINDS: dict[Any, tuple[type, str]] = {
     str: (str, "text"),

@@ -66,12 +66,17 @@ def pick_device(name: str = "auto") -> torch.device:
         name = "cuda" if torch.cuda.is_available() else "cpu"
     try:
         device = torch.device(name)
-    except RuntimeError as error:
-        raise ValueError(f"there is no device {name!r}; give cpu, cuda or cuda:1") from error
+    except RuntimeError:
+        device = torch.device("meta")
+    if device.type not in ("cpu", "cuda"):
+        raise ValueError(f"there is no device {name!r} here; give cpu, cuda or cuda:1")
     if device.type == "cuda":
         if not torch.cuda.is_available():
             raise ValueError(f"--device {name}: torch finds no GPU here")
         device = torch.device("cuda", local if device.index is None else device.index)
+        if device.index >= torch.cuda.device_count():
+            number = torch.cuda.device_count()
+            raise ValueError(f"there is no device '{device}' here; torch finds {number} of them")
         torch.cuda.set_device(device)
     return device
 

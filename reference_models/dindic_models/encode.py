@@ -13,6 +13,8 @@ from dindic_models.data import Data, Images
 from dindic_models.vae import VAE
 from disentangle_indicators.encodings import stream_encodings
 
+__all__ = ["encode", "posterior_width", "posteriors"]
+
 Floats = NDArray[np.floating[Any]]
 
 AGREEMENT = 1e-4
@@ -86,7 +88,7 @@ def encode(
     """Write the posteriors of some images to an encodings file, with their factors and labels.
 
     The images are read and the posteriors written batch by batch; the file appears when it is
-    whole. The first batch is encoded a second time, and has to agree.
+    whole. The first batch is encoded a second time, in two halves, and has to agree.
 
     Parameters
     ----------
@@ -106,7 +108,7 @@ def encode(
     Raises
     ------
     ValueError
-        If image shapes do not fit, results are not finite, or two encodings of the same batch
+        If image shapes do not fit, results are not finite, or two encodings of the same images
         differ, as they do when a network drops units or normalises by batch.
     """
     if not len(rows):
@@ -130,8 +132,10 @@ def encode(
             stop = start + len(some_mean)
             mean[start:stop], logvar[start:stop] = some_mean, some_logvar
             start = stop
-        again = next(posteriors(model, data.images, rows[:batch], batch=batch, device=device))
-        _check_agreement((mean[:batch], logvar[:batch]), again)
+        head = rows[:batch]
+        halves = posteriors(model, data.images, head, batch=-(-len(head) // 2), device=device)
+        again = [np.concatenate(parts) for parts in zip(*halves, strict=True)]
+        _check_agreement((mean[:batch], logvar[:batch]), (again[0], again[1]))
     return Path(path)
 
 

@@ -18,6 +18,8 @@ from dindic_models.vae import VAE
 from disentangle_indicators import Moments, indicators
 from disentangle_indicators._files import atomic
 
+__all__ = ["Row", "evaluate", "noise_row", "write_csv"]
+
 Row = dict[str, float]
 
 
@@ -34,11 +36,17 @@ def evaluate(model: VAE, batches: Batches, config: Config, *, batch: int = 500) 
         convention of Figure 4; nan where the noise is not Gaussian with one variance);
         ``log_likelihood``; ``squared_error`` per pixel; Definitions 1, 2, 4 and 5 and the
         Gaussian total correlation by name; ``used``, the latents whose Definition 3 exceeds 0.5
-        nats.
+        nats. Nothing where there are no images.
+
+    Raises
+    ------
+    FloatingPointError
+        If a posterior is not finite, as after training diverged.
     """
     moments: Moments | None = None
     totals = np.zeros(5)
     positions = np.split(np.arange(len(batches)), range(batch, len(batches), batch))
+    positions = [chosen for chosen in positions if len(chosen)]
     pixels, parameter = int(np.prod(model.shape)), next(model.parameters())
     sigma2 = float(model.noise.variance().detach()) * config.beta
     seed = seed_of(config.seed, "evaluation")
@@ -55,7 +63,9 @@ def evaluate(model: VAE, batches: Batches, config: Config, *, batch: int = 500) 
             other = evlb_at(squared, kl, pixels, sigma2) if sigma2 > 0 else kl * nan
             sums = [v.double().sum() for v in (log_likelihood, kl, squared, other)]
             totals += np.array([float(v) for v in sums] + [len(x)])
-            arrays = (v.double().cpu().numpy() for v in (mean, logvar.exp()))
+            arrays = [v.double().cpu().numpy() for v in (mean, logvar.exp())]
+            if not all(np.isfinite(values).all() for values in arrays):
+                raise FloatingPointError("a posterior is not finite")
             part = Moments.of(*arrays, covariance=True)
             moments = part if moments is None else moments + part
     model.train(was_training)

@@ -22,6 +22,25 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+__all__ = [
+    "INITIALISATIONS",
+    "NETWORKS",
+    "BurgessDecoder",
+    "BurgessEncoder",
+    "Encoder",
+    "LinearEncoder",
+    "Network",
+    "SameConv2d",
+    "SameDeconv2d",
+    "Shape",
+    "burgess",
+    "burgess_shape",
+    "conv",
+    "initialise",
+    "linear",
+    "mlp",
+]
+
 Shape = tuple[int, int, int]
 
 
@@ -57,7 +76,7 @@ class SameDeconv2d(nn.Module):
         self.conv = nn.ConvTranspose2d(channels, filters, 4, stride=2, padding=1)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Return (b, filters, *size)."""
+        """Return (b, filters, H, W), with H and W of `size`."""
         out: Tensor = self.conv(x)
         return out[..., : self.size[0], : self.size[1]]
 

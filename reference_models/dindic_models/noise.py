@@ -1,11 +1,11 @@
 r"""The noise models p(x | z) of the paper: what the decoder's output :math:`g` means for a pixel.
 
-=================  ===============================================================================
-FixedGaussian      :math:`N(x_d; G_d, \sigma^2)`, :math:`\sigma^2` given (section 7.1)
-LearnedGaussian    the same, :math:`\sigma^2` learned by gradient or in closed form (A.1)
-MixtureOfGaussians :math:`\sum_k \pi_k N(x_d; G_d, \sigma_k^2)`, by EM (A.2, corrected)
-NetworkGaussian    :math:`N(x_d; G_d, \sigma_d^2(z))`, the decoder gives both (D.5)
-=================  ===============================================================================
+==================  ==============================================================================
+FixedGaussian       :math:`N(x_d; G_d, \sigma^2)`, :math:`\sigma^2` given (section 7.1)
+LearnedGaussian     the same, :math:`\sigma^2` learned by gradient or in closed form (A.1)
+MixtureOfGaussians  :math:`\sum_k \pi_k N(x_d; G_d, \sigma_k^2)`, by EM (A.2, corrected)
+NetworkGaussian     :math:`N(x_d; G_d, \sigma_d^2(z))`, the decoder gives both (D.5)
+==================  ==============================================================================
 
 One interface: ``log_prob(x, g)`` is differentiated; parameters that have a closed form take it from
 ``statistics(x, g)``, which add up over samples, batches and processes, by ``update(statistics)``.
@@ -19,13 +19,29 @@ from typing import ClassVar
 import torch
 from torch import Tensor, nn
 
+__all__ = [
+    "FLOOR",
+    "NETWORK_FLOOR",
+    "NOISES",
+    "FixedGaussian",
+    "LearnedGaussian",
+    "MixtureOfGaussians",
+    "NetworkGaussian",
+    "Noise",
+    "gaussian_log_prob",
+    "histogram",
+]
+
 FLOOR = (1 / 255) ** 2 / 12
-"""The least variance of a pixel in [0, 1]: what rounding to 8 bits leaves. The bound on the
-likelihood has no maximum without one, since residuals can be zero."""
+"""The least variance of a pixel in [0, 1]: what rounding to 8 bits leaves.
+
+The bound on the likelihood has no maximum without one, since residuals can be zero."""
 
 NETWORK_FLOOR = 1e-3
-"""The least variance of a pixel where a network gives each its own. With less, the pixels that are
-always black get weights 1 / sigma^2 that drown all others, and latents stay unused (MNIST)."""
+"""The least variance of a pixel where a network gives each its own.
+
+With less, the pixels that are always black get weights 1 / sigma^2 that drown all others, and
+latents stay unused (MNIST)."""
 
 BINS = 4096
 HISTOGRAM_ABOVE = 2**19

@@ -32,7 +32,7 @@ from dindic_models.checkpoint import (
     write_tensors,
 )
 from dindic_models.config import Config, make_model, seed_of, seeds_of
-from dindic_models.data import Data, rows
+from dindic_models.data import Data, rows, some
 from dindic_models.devices import Group, processes, set_precision
 from dindic_models.history import Row, evaluate, noise_row, write_csv
 from dindic_models.objective import draw, objective
@@ -40,6 +40,9 @@ from dindic_models.vae import VAE
 
 HELD_OUT = 10_000
 """Images that the indicators of every epoch are computed on, at most (appendix D.2)."""
+
+SAVE_EVERY = 600.0
+"""Seconds after which a checkpoint is saved within an epoch."""
 
 CHECK_EVERY = {"cpu": 1, "cuda": 100}
 """Steps between two looks at the loss: a look waits for the GPU."""
@@ -69,24 +72,35 @@ class State:
 
     def save(self, folder: Path, config: Config, group: Group) -> None:
         """Write training.safetensors, all that going on needs, then what others read."""
-        self.check(config, weights=True)
+        self.check(config, group, weights=True)
         totals = group.sum(self.totals.clone())
         self.totals.copy_(totals * group.first)
         if group.first:
             tensors = {f"model.{name}": t for name, t in self.model.state_dict().items()}
-            for i, values in self.optimiser.state_dict()["state"].items():
-                tensors |= {f"adam.{i}.{name}": t for name, t in values.items()}
-            tensors["totals"] = self.totals
+            tensors |= self.averages() | {"totals": self.totals}
             said = {"step": str(self.step), "history": json.dumps(self.history)}
             write_tensors(folder / TRAINING, tensors, said)
-            save_model(folder, self.model)
-            write_csv(folder / "history.csv", self.history)
+            self.publish(folder)
         group.wait()
 
-    def check(self, config: Config, *, weights: bool = False) -> None:
-        """Raise TrainingDivergedError if the sums, or the weights, are not finite."""
+    def publish(self, folder: Path) -> None:
+        """Write model.safetensors and history.csv, which others read."""
+        save_model(folder, self.model, self.step)
+        if self.history:
+            write_csv(folder / "history.csv", self.history)
+
+    def averages(self) -> dict[str, Tensor]:
+        """Return what Adam carries, by name."""
+        state = self.optimiser.state_dict()["state"]
+        return {f"adam.{i}.{name}": t for i in state for name, t in state[i].items()}
+
+    def check(
+        self, config: Config, group: Group, *, weights: bool = False, failed: bool = False
+    ) -> None:
+        """Raise TrainingDivergedError, in all processes, if sums or weights are not finite."""
         values = [self.totals, *(self.model.state_dict().values() if weights else ())]
-        if not all(bool(t.isfinite().all()) for t in values):
+        finite = all(bool(t.isfinite().all()) for t in values)
+        if group.any(failed or not finite, self.totals):
             raise TrainingDivergedError(
                 f"the loss is not a finite number by step {self.step}; the checkpoint before it "
                 f"stays. A smaller lr than {config.lr:g}, or a larger sigma2 to start from than "
@@ -106,13 +120,8 @@ class State:
         try:
             weights = {k[6:]: t for k, t in tensors.items() if k.startswith("model.")}
             self.model.load_state_dict(weights)
-            groups = self.optimiser.state_dict()["param_groups"]
-            state: dict[int, dict[str, Tensor]] = {}
-            for name, tensor in tensors.items():
-                if name.startswith("adam."):
-                    _, i, key = name.split(".")
-                    state.setdefault(int(i), {})[key] = tensor
-            self.optimiser.load_state_dict({"state": state, "param_groups": groups})
+            for name, tensor in self.averages().items():  # fused Adam needs their memory layout
+                tensor.copy_(tensors[name])
             self.totals.copy_(tensors["totals"])
             self.step, self.history = int(said["step"]), json.loads(said["history"])
         except (KeyError, ValueError, RuntimeError) as error:
@@ -143,7 +152,8 @@ def train(
     source : str, optional
         Where the data came from, kept for ``dindic encode``.
     resume : bool
-        Go on from training.safetensors; all settings but `epochs` must be those of the run.
+        Go on from training.safetensors, or from the start if nothing has been saved yet; all
+        settings but `epochs` must be those of the run.
     device : torch.device, optional
     deterministic : bool
         On a GPU, use only operations that repeat themselves bit for bit. The CPU does anyway.
@@ -186,14 +196,23 @@ def train(
     state = State(model, adam(model, config.lr), torch.zeros(2, device=device).double())
     with processes(device) as group, stop_requests() as stopping:
         if group.first:
-            _prepare(folder, config, shape, data, source, resume)
+            _check_folder(folder, config, shape, data, resume)
         group.wait()
-        if resume:
+        saved = resume and (folder / TRAINING).is_file()
+        if saved:
             state.load(folder)
             state.totals *= group.first
         batches, held_out = _batches(config, data, device, progress)
         per_epoch = -(-len(batches) // config.batch)
         steps = range(state.step, config.epochs * per_epoch)
+        if state.step > steps.stop:
+            raise ValueError(f"{folder} has been trained for more than {config.epochs} epochs")
+        if group.first:
+            save_config(folder, config, shape, _about(data, source))
+            if saved:
+                state.publish(folder)
+        if not len(steps) and say is not None and group.first:
+            say(f"all {config.epochs} epochs are done already; --epochs gives it more")
         with closing((progress or _silent)(steps, "training", len(steps))) as shown:
             run(state, config, group, batches, held_out, folder, stopping, shown, say)
     return model.eval()
@@ -213,6 +232,7 @@ def run(
     """Train from where the state is to the last epoch, and save after each."""
     step = Step(state, config, group)
     per_epoch = -(-len(batches) // config.batch)
+    saved = time.monotonic()
     for epoch in range(state.step // per_epoch, config.epochs):
         began, done = time.monotonic(), state.step % per_epoch
         chosen, seeds = plan(config, len(batches), epoch)
@@ -222,19 +242,23 @@ def run(
             step(x, len(index), seed)
             state.step += 1
             if state.step % CHECK_EVERY.get(x.device.type, 1) == 0:
-                state.check(config)
-            if group.any(bool(stopping), state.totals):
+                state.check(config, group)
+            if state.step % per_epoch and group.any(bool(stopping), state.totals):
                 state.save(folder, config, group)
                 raise TrainingStoppedError(state.step, epoch + 1, [*stopping, signal.SIGTERM][0])
+            if group.any(time.monotonic() - saved > SAVE_EVERY, state.totals):
+                state.save(folder, config, group)
+                saved = time.monotonic()
         totals = group.sum(state.totals.clone())
         row = _row(state, config, totals / len(batches), epoch, time.monotonic() - began)
-        if group.first:
-            row |= evaluate(state.model, held_out, config)
-        state.history.append(row)
+        state.history.append(row | _judged(state, config, group, held_out))
         state.totals.zero_()
         state.save(folder, config, group)
+        saved = time.monotonic()
         if say is not None and group.first:
-            say(_line(row, config))
+            say(_line(state.history[-1], config))
+        if epoch + 1 < config.epochs and group.any(bool(stopping), state.totals):
+            raise TrainingStoppedError(state.step, epoch + 1, [*stopping, signal.SIGTERM][0])
 
 
 def plan(config: Config, n: int, epoch: int) -> tuple[list[Rows], list[int]]:
@@ -287,7 +311,8 @@ class Step:
         loss.backward()  # type: ignore[no-untyped-call]
         self.state.optimiser.step()
         with torch.no_grad():
-            model, repeated = self.state.model, x.repeat(len(noise), 1, 1, 1)
+            model = self.state.model
+            repeated = x.repeat(len(noise), 1, 1, 1) if len(noise) > 1 else x
             model.noise.absorb(self.group.sum(model.noise.statistics(repeated, values.output)))
             sums = torch.stack([values.log_likelihood.sum(), values.kl.sum()])
             self.state.totals += sums.detach()
@@ -351,23 +376,18 @@ def stop_requests() -> Iterator[list[int]]:
             signal.signal(number, handler)
 
 
-def _prepare(
-    folder: Path,
-    config: Config,
-    shape: tuple[int, int, int],
-    data: Data,
-    source: str | None,
-    resume: bool,
+def _check_folder(
+    folder: Path, config: Config, shape: tuple[int, int, int], data: Data, resume: bool
 ) -> None:
-    """Write config.json; or, to go on, compare the run with the one in the folder."""
-    about = {"name": data.name, "fingerprint": data.fingerprint, "n": len(data), "path": source}
+    """Make the folder; or, to go on, compare the run with the one in it."""
     if not resume:
         if any((folder / name).exists() for name in (CONFIG, MODEL, TRAINING)):
-            raise ValueError(f"{folder} holds a run already; give --resume, or another folder")
+            raise ValueError(
+                f"{folder} holds a run already; give --resume {folder} in place of -o, or another folder"
+            )
         folder.mkdir(parents=True, exist_ok=True)
-        save_config(folder, config, shape, about)
         return
-    if not (folder / TRAINING).is_file():
+    if (folder / MODEL).exists() and not (folder / TRAINING).is_file():
         raise ValueError(f"{folder} has no {TRAINING} to go on from")
     old, old_shape, old_data = read_config(folder)
     for name, value in replace(old, epochs=config.epochs).to_dict().items():
@@ -378,7 +398,10 @@ def _prepare(
             )
     if old_shape != shape or old_data.get("fingerprint") != data.fingerprint:
         raise ValueError(f"{folder} was trained on other data ({old_data.get('name')})")
-    save_config(folder, config, shape, about)
+
+
+def _about(data: Data, source: str | None) -> dict[str, Any]:
+    return {"name": data.name, "fingerprint": data.fingerprint, "n": len(data), "path": source}
 
 
 def _batches(
@@ -394,7 +417,7 @@ def _batches(
     keep = fits(data.images, len(train)) and not rendered
     return (
         Batches(data.images, train, device, dtype, keep=keep, progress=progress),
-        Batches(data.images, held_out[:HELD_OUT], device, dtype),
+        Batches(data.images, some(held_out, HELD_OUT, seed=config.split_seed), device, dtype),
     )
 
 
@@ -417,6 +440,19 @@ def _row(state: State, config: Config, averages: Tensor, epoch: int, seconds: fl
         "train_kl": kl,
         **noise_row(state.model, config),
     }
+
+
+def _judged(state: State, config: Config, group: Group, held_out: Batches) -> Row:
+    """Return the rest of the row, in the first process."""
+    row: Row = {}
+    failed = False
+    if group.first:
+        try:
+            row = evaluate(state.model, held_out, config)
+        except FloatingPointError:
+            failed = True
+    state.check(config, group, failed=failed)
+    return row
 
 
 def _line(row: Row, config: Config) -> str:

@@ -222,8 +222,8 @@ class Information(NamedTuple):
     def source(self) -> str:
         """Say what the numbers are."""
         if self.refusal:
-            return f"I: Definition 3 of {self.n} posteriors, an upper bound ({self.refusal})"
-        return f"I: I(x; z_h), exact for {self.n} posteriors"
+            return f"I is Definition 3 of {self.n} posteriors, an upper bound ({self.refusal})"
+        return f"I is I(x; z_h), exact for {self.n} posteriors"
 
     def title(self, latent: int) -> str:
         """Return "latent 37   I = 2.31 nats"."""
@@ -327,7 +327,7 @@ def choose(
         best = order[0]
         raise ValueError(
             f"no latent carries more than {threshold:g} nats; latent {best} has the most, "
-            f"{found.values[best]:.2g} nats"
+            f"{found.values[best]:.2g} nats (--top K draws the best K all the same)"
         )
     out = len(set(used) - set(chosen))
     words = f"{len(used)} of {len(order)} latents carry more than {threshold:g} nats"

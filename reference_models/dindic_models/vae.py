@@ -49,11 +49,11 @@ class VAE(nn.Module):
     def encode(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """Return the means and log variances of q(z | x), each (b, d)."""
         mean, logvar = self.encoder(x)
-        return mean, logvar
+        return mean.to(x.dtype), logvar.to(x.dtype)  # a KL divergence in bfloat16 has no digits
 
     def decode(self, z: Tensor) -> Tensor:
         """Return the output g of the decoder, (b, outputs C, H, W), that the noise understands."""
-        g: Tensor = self.decoder(z)
+        g: Tensor = self.decoder(z).to(z.dtype)
         channels = self.shape[0]
         if self.activation == "linear":
             return g

@@ -69,7 +69,7 @@ def test_a_grid_of_the_used_latents_the_most_informative_first(dindic, run, draw
     assert [title.split("  ")[0] for title in titles] == ["latent 2", "latent 0", "latent 1"]
     assert sweeps.shape == (5, 3, 9, *SHAPE)
     assert images.shape == reconstructed.shape == (5, *SHAPE)
-    words = "3 of 4 latents carry more than 0.5 nats. I: I(x; z_h), exact for 6 posteriors"
+    words = "3 of 4 latents carry more than 0.5 nats. I is I(x; z_h), exact for 6 posteriors"
     assert result.stdout == f"{words}\n"
     assert drawn["heading"] == f"b10, array: {words}"
     assert "part 'test' of the model's split, 6 of 60 images" in result.stderr
@@ -148,7 +148,7 @@ def test_without_exact_information_there_is_definition_3(dindic, run, npz, drawn
     mean = np.random.default_rng(0).normal(size=(50, 4))
     file = npz("known.npz", mean=mean, var=np.full((50, 4), 1e-40))
     result = dindic("traverse", run, "-o", "a.png", "--encodings", file, *WORDS)
-    assert "I: Definition 3 of 50 posteriors, an upper bound (" in result.stdout
+    assert "I is Definition 3 of 50 posteriors, an upper bound (" in result.stdout
     assert all("I ≤ " in title for title in drawn["arguments"][3])
 
 

@@ -27,7 +27,7 @@ NOISE_MODELS = pytest.mark.parametrize("noise", NOISES)
 
 def made(noise="learned", shape=SHAPE, **settings):
     values = {"network": "mlp", "latents": D, "precision": "float64", "components": 3} | settings
-    return make_model(Config(noise=noise, **values), shape)
+    return make_model(Config(noise=noise, **({"activation": "linear"} | values)), shape)
 
 
 def images(n=3, shape=SHAPE):
@@ -188,7 +188,7 @@ def test_information_is_that_of_the_marginals():
     found = information(mean, var)
     np.testing.assert_array_equal(found.values, marginals(mean, var).information)
     assert found.title(1) == f"latent 1   I = {found.values[1]:.2f} nats"
-    assert found.source == "I: I(x; z_h), exact for 200 posteriors"
+    assert found.source == "I is I(x; z_h), exact for 200 posteriors"
     assert choose(found)[0] == [1]
     assert choose(found, latents=[0, 1, 2])[0] == [1, 2, 0]
 

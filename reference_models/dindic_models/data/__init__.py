@@ -3,7 +3,7 @@
 from dindic_models.data._data import Data, Images, to_unit
 from dindic_models.data._open import DATASETS, open_data
 from dindic_models.data._resize import Resized
-from dindic_models.data._split import rows, split
+from dindic_models.data._split import rows, some, split
 from dindic_models.data.sprites import Sprites, render
 
 __all__ = [
@@ -15,6 +15,7 @@ __all__ = [
     "open_data",
     "render",
     "rows",
+    "some",
     "split",
     "to_unit",
 ]

@@ -82,10 +82,26 @@ def rows(data: Data, part: str, *, split: str = "paper", seed: int = 0) -> NDArr
     if part not in data.official:
         have = ", ".join(data.official) or "none"
         raise ValueError(
-            f"{data.name} has no official part {part!r}; it has: {have}; the paper's split "
-            "(split=paper) has all three"
+            f"{data.name} has no official part {part!r}; it has: {have}, and all of them are 'all'"
         )
     return data.official[part]
 
 
 _random = split
+
+
+def some(chosen: NDArray[np.int64], number: int, *, seed: int) -> NDArray[np.int64]:
+    """Return so many of the rows, at random and in order, or all if they are no more.
+
+    The first ones would not do, because data sets are sorted: the first sprites are small squares.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from dindic_models.data import some
+    >>> len(some(np.arange(100), 10, seed=0)), len(some(np.arange(5), 10, seed=0))
+    (10, 5)
+    """
+    if number >= len(chosen):
+        return chosen
+    return np.sort(np.random.default_rng(seed).choice(chosen, number, replace=False))

@@ -1,0 +1,285 @@
+"""A training step of the reference models: the loop as used, by hand, and with one thing changed.
+
+The network of MNIST, 100 images a step. Every round runs all variants in turn, and ratios are taken
+within a round, so that other users of the machine disturb them alike; medians over rounds are
+printed. On a machine with CUDA the step also runs there, with its graph and without:
+
+    python benchmarks/training.py [--data mnist/] [--rounds 5] [--steps 15]
+"""
+
+import argparse
+import os
+
+for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
+    os.environ[name] = "1"
+
+import tempfile
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from statistics import median
+
+import numpy as np
+import torch
+from torch import nn
+
+from dindic_models.batches import Batches
+from dindic_models.config import Config, make_model
+from dindic_models.data import open_data, rows
+from dindic_models.devices import Group, set_precision
+from dindic_models.history import evaluate
+from dindic_models.train import State, Step, adam, plan
+
+N, EPOCHS = 42_000, 200
+LEARNED = Config(noise="learned")
+CPU = torch.device("cpu")
+
+Run = Callable[[int], None]
+
+
+def images(path: str | None) -> tuple[np.ndarray, str]:
+    """Return 42,000 images of uint8 and what they are."""
+    if path is not None:
+        data = open_data(path, dataset="mnist")
+        return data.images[rows(data, "train")], data.source
+    levels = np.random.default_rng(0).integers(0, 256, (N, 1, 28, 28), np.uint8)
+    return levels, f"{N} synthetic images of 1x28x28, since there is no --data"
+
+
+class Loop:
+    """The loop of :mod:`dindic_models.train`, step by step, with one thing changed or none."""
+
+    def __init__(
+        self,
+        pixels: np.ndarray,
+        config: Config = LEARNED,
+        *,
+        channels_last: bool = True,
+        fused: bool = True,
+        device: torch.device = CPU,
+        graphed: bool = True,
+    ) -> None:
+        layout = torch.channels_last if channels_last else torch.contiguous_format
+        model = make_model(config, pixels.shape[1:]).to(device, memory_format=layout)
+        optimiser = adam(model, config.lr)
+        if not fused:
+            optimiser = torch.optim.Adam(optimiser.param_groups[0]["params"], lr=config.lr)
+        zero = torch.zeros(2, device=device).double()
+        self.step = Step(State(model, optimiser, zero), config, Group())
+        self.step.graphed &= graphed
+        self.config, self.epoch = config, -1
+        self.batches = Batches(pixels, np.arange(len(pixels)), device, keep=True)
+        self.queue = self.endless()
+
+    def endless(self):
+        while True:
+            self.epoch += 1
+            chosen, seeds = plan(self.config, len(self.batches), self.epoch)
+            yield from zip(self.batches.each(chosen), chosen, seeds, strict=True)
+
+    def __call__(self, steps: int) -> None:
+        for _ in range(steps):
+            x, index, seed = next(self.queue)
+            self.step(x, len(index), seed)
+
+
+class ByHand:
+    """A plain loop as tutorials have it: float images, usual memory layout, Adam as it comes."""
+
+    def __init__(self, pixels: np.ndarray, latents: int = 128) -> None:
+        torch.manual_seed(0)
+        self.x = torch.from_numpy(pixels).float() / 255
+        self.encoder = nn.Sequential(
+            nn.Conv2d(1, 32, 4, 2, 1),
+            nn.ReLU(),
+            nn.Conv2d(32, 32, 4, 2, 1),
+            nn.ReLU(),
+            nn.Flatten(),
+            nn.Linear(32 * 49, 256),
+            nn.ReLU(),
+            nn.Linear(256, 2 * latents),
+        )
+        self.decoder = nn.Sequential(
+            nn.Linear(latents, 256),
+            nn.ReLU(),
+            nn.Linear(256, 32 * 49),
+            nn.ReLU(),
+            nn.Unflatten(1, (32, 7, 7)),
+            nn.ConvTranspose2d(32, 32, 4, 2, 1),
+            nn.ReLU(),
+            nn.ConvTranspose2d(32, 1, 4, 2, 1),
+            nn.Sigmoid(),
+        )
+        self.log_sigma = nn.Parameter(torch.tensor(-1.15))
+        learned = [*self.encoder.parameters(), *self.decoder.parameters(), self.log_sigma]
+        self.optimiser = torch.optim.Adam(learned, lr=1e-3)
+        self.queue = self.endless()
+
+    def endless(self):
+        while True:
+            yield from torch.randperm(len(self.x)).split(100)
+
+    def __call__(self, steps: int) -> None:
+        for _ in range(steps):
+            x = self.x[next(self.queue)]
+            mean, logvar = self.encoder(x).chunk(2, dim=1)
+            g = self.decoder(mean + (logvar / 2).exp() * torch.randn_like(mean))
+            squared = (x - g).pow(2).sum() / (2 * self.log_sigma).exp() / 2
+            likelihood = squared + x.numel() * self.log_sigma
+            kl = 0.5 * (mean.pow(2) + logvar.exp() - 1 - logvar).sum()
+            loss = (likelihood + kl) / len(x)
+            self.optimiser.zero_grad()
+            loss.backward()
+            self.optimiser.step()
+
+
+def cpu(run: Run, steps: int) -> tuple[float, float]:
+    """Return CPU seconds and wall seconds of a step."""
+    start, began = time.process_time(), time.perf_counter()
+    run(steps)
+    return (time.process_time() - start) / steps, (time.perf_counter() - began) / steps
+
+
+def paired(runs: dict[str, Run], rounds: int, steps: int) -> dict[str, np.ndarray]:
+    """Run every variant in turn, in every round; return CPU and wall times, (rounds, 2)."""
+    for run in runs.values():
+        run(2)  # caches
+    times = [[cpu(run, steps) for run in runs.values()] for _ in range(rounds)]
+    return dict(zip(runs, np.array(times).transpose(1, 0, 2), strict=True))
+
+
+def table(title: str, times: dict[str, np.ndarray], against: str, clock: int = 0) -> None:
+    """Print milliseconds, images a second, and the ratio to one of the rows, within rounds."""
+    print(f"\n{title}")
+    print(f"{'':38}{'ms a step':>10}{'images/s':>10}{'ratio':>8}{'from':>8}{'to':>7}")
+    for name, all_rounds in times.items():
+        ratio = all_rounds[:, clock] / times[against][:, clock]
+        middle = median(all_rounds[:, clock])
+        print(f"{name:38}{1e3 * middle:10.1f}{100 / middle:10.0f}", end="")
+        print(f"{median(ratio):8.2f}{ratio.min():8.2f}{ratio.max():7.2f}")
+
+
+def bench_loops(pixels: np.ndarray, rounds: int, steps: int) -> None:
+    floats = pixels[: N // 4].astype(np.float32) / 255  # a quarter: images are taken at random
+    runs: dict[str, Run] = {
+        "as used": Loop(pixels),
+        "channels_last off": Loop(pixels, channels_last=False),
+        "fused Adam off": Loop(pixels, fused=False),
+        "images kept as floats": Loop(floats),
+        "all three": Loop(floats, channels_last=False, fused=False),
+        "by hand": ByHand(pixels),
+    }
+    times = paired(runs, rounds, steps)
+    table("one thread, CPU time", times, "as used")
+    epoch = median(times["as used"][:, 0]) * N / 100
+    print(f"an epoch of {N} images: {epoch:.1f} s", end="")
+    model = runs["as used"].step.state.model
+    held_out = Batches(pixels[:10_000], np.arange(10_000), CPU)
+    judging, _ = cpu(lambda _: evaluate(model, held_out, LEARNED), 1)
+    with tempfile.TemporaryDirectory() as folder:
+        saving, _ = cpu(
+            lambda _: runs["as used"].step.state.save(Path(folder), LEARNED, Group()), 1
+        )
+    print(f", {judging:.1f} s for the indicators of 10000 images, {saving:.2f} s to save")
+    torch.set_num_threads(2)
+    few = {name: runs[name] for name in ("as used", "by hand")}
+    times = paired(few, rounds, max(1, steps // 3))  # threads that wait for a core spin meanwhile
+    table("two threads, wall time", times, "as used", clock=1)
+    torch.set_num_threads(1)
+
+
+def bench_noise(pixels: np.ndarray, rounds: int, steps: int) -> None:
+    configs = {
+        "fixed": {"noise": "fixed"},
+        "learned, by gradient": {"noise": "learned"},
+        "learned, in closed form": {"noise": "learned", "closed_form": True},
+        "mixture of 2": {"noise": "mog"},
+        "mixture of 4": {"noise": "mog", "components": 4},
+        "network": {"noise": "network"},
+    }
+    runs: dict[str, Run] = {
+        name: Loop(pixels, replace(LEARNED, **settings)) for name, settings in configs.items()
+    }
+    table("noise models, one thread, CPU time", paired(runs, rounds, steps), "fixed")
+
+
+def bench_sprites(rounds: int, steps: int) -> None:
+    data = open_data(dataset="sprites")
+    some = np.random.default_rng(0).integers(len(data), size=(rounds, steps, 100))
+    config = Config("sprites", "burgess", latents=10)
+    step = Loop(data.images[some[0, :, :].ravel()], config)
+    left = iter(some.reshape(-1, 100))
+
+    def render(number: int) -> None:
+        for _ in range(number):
+            data.images[next(left)]
+
+    data.images[some[0, 0]]  # the table of outlines
+    step(2)
+    times = np.array([[cpu(run, steps)[0] for run in (render, step)] for _ in range(rounds)])
+    rendering, training = np.median(times, axis=0)
+    print(
+        f"\nsprites: {100 / rendering:.0f} images/s rendered, a step of the Burgess network ",
+        end="",
+    )
+    print(f"{1e3 * training:.0f} ms ({100 / training:.0f} images/s), ", end="")
+    print(f"of which rendering would be {rendering / training:.1%}")
+
+
+def replayed(graph: torch.cuda.CUDAGraph) -> Run:
+    def run(steps: int) -> None:
+        for _ in range(steps):
+            graph.replay()
+
+    return run
+
+
+def bench_gpu(pixels: np.ndarray, rounds: int, steps: int, device: torch.device) -> None:
+    """Wall time of a step; how busy the GPU is follows from its graph, replayed alone."""
+
+    def wall(run: Run) -> float:
+        torch.cuda.synchronize()
+        start = time.perf_counter()
+        run(steps)
+        torch.cuda.synchronize()
+        return (time.perf_counter() - start) / steps
+
+    print(f"\n{torch.cuda.get_device_name()}, wall time, {steps} steps a round")
+    print(f"{'':24}{'ms a step':>10}{'GPU busy':>10}{f'  {EPOCHS} epochs of {N} images':>30}")
+    for precision in ("float32", "tf32", "bf16"):
+        set_precision(precision)
+        config = replace(LEARNED, precision=precision)
+        loops = {on: Loop(pixels, config, device=device, graphed=on) for on in (True, False)}
+        for loop in loops.values():
+            loop(20)
+        alone = median(wall(replayed(loops[True].step.graph)) for _ in range(rounds))
+        for on, loop in loops.items():
+            spent = median(wall(loop) for _ in range(rounds))
+            name = f"{precision}, {'graph' if on else 'no graph'}"
+            print(f"{name:24}{1e3 * spent:10.3f}{alone / spent:10.0%}", end="")
+            print(f"{spent * EPOCHS * N / 100:26.0f} s")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--data", help="the folder of MNIST; synthetic images without it")
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--steps", type=int, default=15)
+    arguments = parser.parse_args()
+    torch.set_num_threads(1)
+    set_precision("float32")
+    pixels, words = images(arguments.data)
+    rounds, steps = arguments.rounds, arguments.steps
+    print(f"{words}; {rounds} rounds of {steps} steps of 100 images")
+    bench_loops(pixels, rounds, steps)
+    bench_noise(pixels, rounds, steps)
+    bench_sprites(rounds, steps)
+    if torch.cuda.is_available():
+        bench_gpu(pixels, rounds, max(steps, 300), torch.device("cuda"))
+    else:
+        print("\nno GPU here: skipped the step on one")
+
+
+if __name__ == "__main__":
+    main()
