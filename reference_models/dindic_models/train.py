@@ -243,7 +243,9 @@ def run(
             state.step += 1
             if state.step % CHECK_EVERY.get(x.device.type, 1) == 0:
                 state.check(config, group)
-            if state.step % per_epoch and group.any(bool(stopping), state.totals):
+            if state.step % per_epoch == 0:  # what is saved then has the row of the epoch
+                continue
+            if group.any(bool(stopping), state.totals):
                 state.save(folder, config, group)
                 raise TrainingStoppedError(state.step, epoch + 1, [*stopping, signal.SIGTERM][0])
             if group.any(time.monotonic() - saved > SAVE_EVERY, state.totals):

@@ -289,7 +289,7 @@ OTHER = {
     "dataset": "mnist",
     "network": "linear",
     "latents": 3,
-    "activation": "linear",
+    "activation": "sigmoid",
     "init": "xavier",
     "noise": "mog",
     "sigma2": 0.2,
@@ -716,6 +716,47 @@ def test_killed_before_any_of_the_files_appears(tmp_path, whole, monkeypatch, at
     assert len(table(tmp_path / "run")) == 2
 
 
+@pytest.mark.parametrize("step", range(2, 10))
+def test_a_long_epoch_is_saved_within(tmp_path, whole, monkeypatch, step):
+    """Here after every step; what is lost is the step at which the run dies."""
+    monkeypatch.setattr(module, "SAVE_EVERY", -1.0)
+    settings = config(epochs=2, samples=2, noise="mog")
+    with pytest.raises(KeyboardInterrupt):
+        train(settings, dataset(), tmp_path, progress=signal_at(step, step))
+    assert state(tmp_path)[1] == step - 1
+    load(tmp_path)
+    train(settings, dataset(), tmp_path, resume=True)
+    assert_same(tmp_path, whole(settings))
+
+
+@pytest.mark.parametrize("every", [-1.0, 600.0])
+def test_killed_between_the_last_step_of_an_epoch_and_its_row(tmp_path, whole, monkeypatch, every):
+    monkeypatch.setattr(module, "SAVE_EVERY", every)
+
+    def dies(*arguments):
+        raise KilledError
+
+    settings = config(epochs=2, samples=2, noise="mog")
+    monkeypatch.setattr(module, "evaluate", dies)
+    with pytest.raises(KilledError):
+        train(settings, dataset(), tmp_path)
+    monkeypatch.setattr(module, "evaluate", evaluate)
+    train(settings, dataset(), tmp_path, resume=True)
+    assert_same(tmp_path, whole(settings))
+
+
+def test_a_short_epoch_is_not_saved_within(tmp_path, monkeypatch):
+    saved, save = [], State.save
+
+    def noted(self, *arguments):
+        saved.append(self.step)
+        save(self, *arguments)
+
+    monkeypatch.setattr(State, "save", noted)
+    train(config(), dataset(), tmp_path)
+    assert saved == [5, 10, 15]
+
+
 KILLED = """
 import os, signal, sys
 from pathlib import Path
@@ -737,7 +778,7 @@ main()
 def command(*words, code=None, **changes):
     """The words that train in a process of its own, as config does here."""
     program = ["-m", "dindic"] if code is None else ["-c", *code]
-    flags = {"network": "linear", "activation": "sigmoid", "latents": 2, "batch": BATCH}
+    flags = {"network": "linear", "activation": "linear", "latents": 2, "batch": BATCH}
     flags |= {"lr": 1e-3} | changes
     options = [word for name, value in flags.items() for word in (f"--{name}", str(value))]
     return [sys.executable, *program, "train", *words, *options, "--quiet"]
@@ -823,6 +864,7 @@ with processes(torch.device("cpu")) as group:
     module.processes = lambda device: nullcontext(group)
     for job in json.loads(sys.argv[1]):
         n, rank, step, resume = (job.pop(k) for k in ("n", "rank", "stop", "resume"))
+        module.SAVE_EVERY = job.pop("save")
         folder = job.pop("folder")
         show = signal_at(step) if rank == group.rank else None
         try:
@@ -839,7 +881,7 @@ def together(folder, jobs):
     """Do jobs of training one after the other on two processes."""
     script = folder / "together.py"
     script.write_text(TOGETHER)
-    usual = {"n": N, "rank": None, "stop": 1, "resume": False}
+    usual = {"n": N, "rank": None, "stop": 1, "resume": False, "save": 600.0}
     jobs = [usual | job | {"folder": str(job["folder"])} for job in jobs]
     words = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
     paths = {"PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}
@@ -875,6 +917,7 @@ def test_two_processes_are_one(tmp_path):
     jobs, alone = [], []
     for name, noise in NOISES.items():
         jobs.append({"folder": tmp_path / name, **double, **noise})
+    jobs[-1]["save"] = -1.0  # after every step
     for rank, stop in ((0, 3), (1, 7)):
         job = {"folder": tmp_path / f"stop {rank}", **double, **NOISES["mog"]}
         jobs += [job | {"rank": rank, "stop": stop}, job | {"resume": True}]
