@@ -66,7 +66,7 @@ def test_rows_of_either_split():
     np.testing.assert_array_equal(rows(data, "train", split="official"), np.arange(40))
     for kind in ("paper", "official"):
         np.testing.assert_array_equal(rows(data, "all", split=kind), np.arange(50))
-    with pytest.raises(ValueError, match="no official part 'validation'; it has: train;"):
+    with pytest.raises(ValueError, match="no official part 'validation'; it has: train, and"):
         rows(data, "validation", split="official")
     with pytest.raises(ValueError, match="part must be one of train, validation, test, all"):
         rows(data, "tset")
