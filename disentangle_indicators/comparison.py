@@ -17,6 +17,7 @@ from disentangle_indicators.evaluate import Indicators
 from disentangle_indicators.means import EXPORT, MeansOnly
 from disentangle_indicators.scorecard import Scorecard
 from disentangle_indicators.standard_errors import TOTALS, Influence
+from disentangle_indicators.supervised import MetricScore, compare_scores
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -112,7 +113,42 @@ class Comparison(Result):
                 columns = ("", *(row[0] for row in exact))
                 lines = zip(names, *(row[1:] for row in exact), strict=True)
                 tables.append(Table(columns, tuple(lines), title="Aggregated posterior (nats)"))
-        return [used, *tables, *self._difference_table(names), *self._missing()]
+        metrics = self._metric_tables(names)
+        return [used, *tables, *metrics, *self._difference_table(names), *self._missing()]
+
+    def _metric_tables(self, names: list[str]) -> list[Block]:
+        """Return the metrics that all cards have, and the differences from the first."""
+        parts = [card.metrics.metrics if card.metrics is not None else {} for card in self.cards]
+        shared = [m for m in parts[0] if all(m in part for part in parts)]
+        if not shared:
+            return []
+        rows = [(m, *(_metric_cell(part[m]) for part in parts)) for m in shared]
+        differences = [
+            (m, *(self._metric_difference(parts[0][m], part[m]) for part in parts[1:]))
+            for m in shared
+        ]
+        how = "paired over halves of the rows" if self.paired else "as of independent samples"
+        columns = ("", *(f"{name} - {names[0]}" for name in names[1:]))
+        return [
+            Table(("", *names), tuple(rows), title="Metrics"),
+            Table(
+                columns,
+                tuple(differences),
+                title="Differences of metrics",
+                note=f"± one standard error, {how}",
+            ),
+        ]
+
+    def _metric_difference(self, one: MetricScore, two: MetricScore) -> str:
+        if one.value is None or two.value is None:
+            return "-"
+        if self.paired:
+            try:
+                return with_error(*compare_scores(one, two))
+            except ValueError:
+                return "-"
+        errors = one.standard_error or 0.0, two.standard_error or 0.0
+        return with_error(two.value - one.value, math.hypot(*errors))
 
     def _exact_rows(self) -> list[tuple[str, ...]]:
         """Rows on the aggregated posterior itself, where any of the cards has them."""
@@ -246,6 +282,10 @@ def _influences(card: Scorecard, rows: int = 4096) -> Iterator[Float]:
                 kept = kept[rows:]
     if kept is not None and len(kept):
         yield kept
+
+
+def _metric_cell(score: MetricScore) -> str:
+    return "-" if score.value is None else with_error(score.value, score.standard_error)
 
 
 def _cell(card: Scorecard, name: str) -> str:

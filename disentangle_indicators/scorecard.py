@@ -1,7 +1,7 @@
 """score(): everything that the input allows in one call, opened by a verdict in three sentences."""
 
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, fields
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, fields, replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
@@ -13,6 +13,7 @@ from disentangle_indicators._array import (
     on_host,
     one_scale,
     row_blocks,
+    to_numpy,
     variance,
 )
 from disentangle_indicators._result import Block, Result, plain
@@ -26,6 +27,14 @@ from disentangle_indicators.aggregate._marginals import Progress
 from disentangle_indicators.evaluate import Indicators, indicators
 from disentangle_indicators.means import MeansOnly, means_only
 from disentangle_indicators.states import USED
+from disentangle_indicators.supervised import (
+    Scores,
+    as_table,
+    channel,
+    choose,
+    evaluate_metrics,
+)
+from disentangle_indicators.unsupervised import UNSUPERVISED
 from disentangle_indicators.verdict import verdict
 
 if TYPE_CHECKING:
@@ -67,6 +76,7 @@ class Scorecard(Result):
     marginals: Marginals | None
     joint: Joint | None
     certificate: Certificate | None
+    metrics: Scores | None
     left_out: str
     factors: tuple[dict[str, Any], ...]
     notes: tuple[str, ...]
@@ -120,13 +130,14 @@ class Scorecard(Result):
                 latent_table(self.result, self.marginals, remark=remark),
                 definition_table(self.result),
             ]
-        for part in (self.joint, self.certificate):
+        for part in (self.joint, self.certificate, self.metrics):
             tables += [] if part is None else part.blocks()
-        blocks = [self.verdict, *tables, *_factor_line(self.factors)]
+        blocks = [self.verdict, *tables]
+        blocks += _factor_line(self.factors) if self.metrics is None else []
         return [head, *blocks] if head else blocks
 
 
-PARTS = ("marginals", "joint", "certificate")
+PARTS = ("marginals", "joint", "certificate", "metrics")
 
 LEFT_OUT = (
     "exact marginals left out, because they would take more than about ten seconds: ask with "
@@ -159,6 +170,12 @@ def score(
     marginals: bool | None = None,
     joint: bool = False,
     certify: bool = False,
+    metrics: str | Iterable[str] | None = None,
+    protocol: str | None = None,
+    null: int = 100,
+    codes: str = "mean",
+    latents: str = "used",
+    kinds: Mapping[str, str] | Sequence[str] | None = None,
     points: int = 4096,
     rng: np.random.Generator | int = 0,
     threads: int = 1,
@@ -197,8 +214,21 @@ def score(
         Whether to estimate I(x; z), the total correlation and KL(q(z) || p) as well.
     certify : bool
         Whether to bound I(x; z) of these rows by sums over all pairs, at a cost of n^2 d.
+    metrics : "all", or names of supervised metrics, optional
+        To be computed of codes and factors, beside their floor, ceiling and error; see
+        :func:`~disentangle_indicators.supervised.evaluate_metrics`.
+    protocol : str, optional
+        Of the metrics whose name does not say one, as ``mig@ubisoft`` does.
+    null : int
+        Permutations for the floor of each metric; at most 5 for one that refits.
+    codes : {"mean", "sample"}
+    latents : {"used", "all"}
+        What the metrics see.
+    kinds : sequence, or dict by name, of str, optional
+        Of the factors, where they are not what they look like; see
+        :func:`~disentangle_indicators.supervised.as_table`.
     points, rng : int, numpy.random.Generator or int
-        Monte Carlo points of the joint, and their seed.
+        Monte Carlo points of the joint, and the seed of all that is drawn.
     threads : int
         Threads over blocks of rows, and over latents.
     progress : callable, optional
@@ -231,6 +261,18 @@ def score(
     """
     if (mean is None) == (batches is None):
         raise ValueError("give either mean or batches=")
+    if metrics is not None and factors is None and labels is None:
+        raise ValueError("metrics need ground-truth factors or labels; there are none")
+    extra: dict[str, Any] = {
+        "codes": codes,
+        "latents": latents,
+        "threshold": threshold,
+        "kinds": kinds,
+        "factor_names": factor_names,
+        "null": null,
+        "rng": rng,
+        "progress": progress,
+    }
     scale, values = one_scale(var, std, logvar, logstd)
     if batches is not None and scale:
         raise ValueError(f"batches= hold the variances already; {scale}= goes with mean")
@@ -243,6 +285,12 @@ def score(
             if asked:
                 raise ValueError(f"{what} needs the posterior variances; there are means only")
         means = means_only(batches, prior_mean, prior_var)
+        scores = None
+        if metrics is not None:
+            first = [to_numpy(part) for part, _ in batches()]
+            scores = _metrics(
+                metrics, protocol, np.concatenate(first), None, factors, labels, extra
+            )
         return Scorecard(
             name=name,
             source=source,
@@ -251,6 +299,7 @@ def score(
             marginals=None,
             joint=None,
             certificate=None,
+            metrics=scores,
             left_out="",
             factors=_describe(factors, factor_names, labels, means.n),
             notes=tuple(notes),
@@ -282,6 +331,9 @@ def score(
             certificate = certify_(mean, var, **common)
     elif marginals is None:
         left_out = LEFT_OUT
+    scores = None
+    if metrics is not None:
+        scores = _metrics(metrics, protocol, *gather(batches), factors, labels, extra)
     return Scorecard(
         name=name,
         source=source,
@@ -290,11 +342,52 @@ def score(
         marginals=exact,
         joint=together,
         certificate=certificate,
+        metrics=scores,
         left_out=left_out,
         factors=_describe(factors, factor_names, labels, result.n),
         notes=tuple(notes),
         batches=batches,
         clusters=clusters,
+    )
+
+
+def _metrics(
+    names: str | Iterable[str],
+    protocol: str | None,
+    mean: Array,
+    var: Array | None,
+    factors: Any,
+    labels: Any,
+    extra: dict[str, Any],
+) -> Scores:
+    """Evaluate metrics of the codes; the names of the factors may be those of a data frame."""
+    chosen, notes = choose(names, protocol)
+    if factors is None:
+        factors, extra = labels, extra | {"factor_names": ["labels"], "kinds": ["categorical"]}
+    if extra["factor_names"] is None:
+        named = [str(column) for column in getattr(factors, "columns", ())]
+        extra = extra | {"factor_names": named or None}
+    found = evaluate_metrics(chosen, mean, factors, var=var, **extra)
+    carried = None
+    if (
+        var is not None
+        and extra["codes"] == "mean"
+        and (len(mean) + 10_000) * mean.shape[1] <= LARGE
+    ):
+        table = as_table(factors, len(mean), kinds=extra["kinds"], names=extra["factor_names"])
+        try:
+            carried = channel(mean, var, table, rng=extra["rng"])
+        except ValueError as error:
+            notes = (*notes, f"the channel check is left out: {error}")
+    z = to_numpy(mean)[:, list(found.latents)]
+    alone, refused = {}, []
+    for name, function in UNSUPERVISED.items() if extra["codes"] == "mean" else ():
+        try:
+            alone[name] = function(z)
+        except ValueError as error:
+            refused.append(f"{name} is left out: {error}")
+    return replace(
+        found, notes=(*notes, *found.notes, *refused), channel=carried, unsupervised=alone
     )
 
 
@@ -362,4 +455,4 @@ def _factor_line(factors: tuple[dict[str, Any], ...]) -> list[Block]:
     if not factors:
         return []
     listed = ", ".join(f"{f['name']} ({f['values']} values)" for f in factors)
-    return [f"Ground truth in the file: {listed}. No supervised metric is computed here."]
+    return [f"Ground truth in the file: {listed}. Supervised metrics of it: --metrics all."]

@@ -529,3 +529,48 @@ def test_the_card_is_a_card(pair):
 def test_threads_change_nothing(pair, threads):
     one, many = score(pair[0], var=pair[1]), score(pair[0], var=pair[1], threads=threads)
     assert one.to_dict() == many.to_dict()
+
+
+def factors_of(mean):
+    return np.clip(np.round(mean[:, :2] + 1.5), 0, 3).astype(int)
+
+
+def test_metrics_are_a_part_of_the_card(pair):
+    mean, var = pair
+    card = score(mean=mean, var=var, factors=factors_of(mean), metrics=["mig", "mcc"], null=4)
+    assert list(card.metrics.metrics) == ["mig@default", "mcc@default"]
+    assert card.to_dict()["metrics"] == card.metrics.to_dict()
+    assert card.metrics.metrics["mig@default"].permutations == 4
+    text = " ".join(repr(card).split())
+    assert "mig@default" in text
+    assert "Supervised metrics of it: --metrics" not in text
+    assert score(mean=mean, var=var, factors=factors_of(mean)).metrics is None
+    json.loads(card.to_json(), parse_constant=pytest.fail)
+
+
+def test_metrics_of_batches_are_those_of_the_arrays(pair):
+    mean, var = pair
+    given = {"factors": factors_of(mean), "metrics": "mig", "null": 4}
+    whole = score(mean=mean, var=var, **given).metrics
+    parts = score(batches=lambda: [(mean[:20], var[:20]), (mean[20:], var[20:])], **given).metrics
+    assert parts.to_json() == whole.to_json()
+
+
+def test_metrics_name_the_columns_of_a_data_frame(pair):
+    pandas = pytest.importorskip("pandas")
+    mean, var = pair
+    frame = pandas.DataFrame(factors_of(mean), columns=["shape", "size"])
+    card = score(mean=mean, var=var, factors=frame, metrics="mig", null=0)
+    assert card.metrics.metrics["mig@default"].factors == ("shape", "size")
+
+
+def test_metrics_need_factors_and_names_that_exist(pair):
+    mean, var = pair
+    with pytest.raises(
+        ValueError, match="metrics need ground-truth factors or labels; there are none"
+    ):
+        score(mean=mean, var=var, metrics="mig")
+    with pytest.raises(ValueError, match="no metric is called 'migg'; there is mig"):
+        score(mean=mean, var=var, factors=factors_of(mean), metrics="migg")
+    with pytest.raises(ValueError, match="no protocol is called 'nobody'; there is default"):
+        score(mean=mean, var=var, factors=factors_of(mean), metrics="mig", protocol="nobody")

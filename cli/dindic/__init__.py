@@ -8,9 +8,11 @@ import click
 
 from dindic.audit import audit
 from dindic.axes import axes
+from dindic.check import check
 from dindic.convert import convert
 from dindic.encode import encode
 from dindic.higgins_law import higgins_law
+from dindic.metrics import metrics
 from dindic.score import score
 from dindic.train import train
 from dindic.traverse import traverse
@@ -32,9 +34,11 @@ def main() -> None:
 
 main.add_command(audit)
 main.add_command(axes)
+main.add_command(check)
 main.add_command(convert)
 main.add_command(encode)
 main.add_command(higgins_law)
+main.add_command(metrics)
 main.add_command(score)
 main.add_command(train)
 main.add_command(traverse)

@@ -99,6 +99,50 @@ def encoding_options(command: F) -> F:
     return command
 
 
+def metric_options(command: F) -> F:
+    """Add the options of supervised metrics: their codes, latents and factors."""
+    options = [
+        click.option(
+            "--codes",
+            type=click.Choice(["mean", "sample"]),
+            default="mean",
+            show_default=True,
+            help="What metrics see: posterior means, or a sample of each posterior.",
+        ),
+        click.option(
+            "--latents",
+            type=click.Choice(["used", "all"]),
+            default="used",
+            show_default=True,
+            help="Latents that metrics see.",
+        ),
+        kinds_option,
+    ]
+    for option in reversed(options):
+        command = option(command)
+    return command
+
+
+def kinds(ctx: Any, param: Any, value: str | None) -> dict[str, str] | None:
+    """Read NAME=KIND between commas."""
+    if not value:
+        return None
+    pairs = [part.partition("=") for part in value.split(",")]
+    for name, sign, kind in pairs:
+        if not (name and sign and kind):
+            message = f"{value!r} is not NAME=KIND,... such as orientation=circular:39"
+            raise click.BadParameter(message, ctx, param)
+    return {name.strip(): kind.strip() for name, _, kind in pairs}
+
+
+kinds_option = click.option(
+    "--kinds",
+    callback=kinds,
+    metavar="NAME=KIND,...",
+    help="Factors that are categorical, ordinal, continuous or circular[:PERIOD].",
+)
+
+
 READ = (
     "mean",
     *SCALES,
@@ -139,7 +183,7 @@ def vector(ctx: Any, param: Any, value: str) -> Any:
     return numbers[0] if len(numbers) == 1 else np.array(numbers)
 
 
-GATE = re.compile(r"\s*([A-Za-z_][\w.\-]*)\s*(<=|>=|==|!=|<|>)\s*(\S+)\s*")
+GATE = re.compile(r"\s*([A-Za-z_][\w.@\-]*)\s*(<=|>=|==|!=|<|>)\s*(\S+)\s*")
 
 
 def gates(ctx: Any, param: Any, values: tuple[str, ...]) -> tuple[tuple[str, str, float], ...]:

@@ -15,16 +15,20 @@ FORMS = ("json", "csv", "markdown")
 PICTURES = (".png", ".svg", ".pdf")
 
 
-def output_options(rows: str, picture: str) -> Callable[[F], F]:
-    """Add the options that say what to write; `rows` are those of the CSV."""
+def output_options(rows: str, picture: str | None) -> Callable[[F], F]:
+    """Add the options that say what to write; `rows` are those of the CSV, None draws nothing."""
     options = [
         click.option(
             "--json", type=click.Path(), metavar="PATH", help="Write JSON; - for stdout."
         ),
         click.option("--csv", type=click.Path(), metavar="PATH", help=f"Write CSV: {rows}."),
         click.option("--markdown", type=click.Path(), metavar="PATH", help="Write Markdown."),
-        click.option(
-            "--plot", type=click.Path(), metavar="PATH", help=f"Draw {picture} (.png, .svg)."
+        *(
+            click.option(
+                "--plot", type=click.Path(), metavar="PATH", help=f"Draw {words} (.png, .svg)."
+            )
+            for words in [picture]
+            if words
         ),
         click.option(
             "--fail-if",
@@ -52,11 +56,11 @@ def check_outputs(options: dict[str, Any], inputs: Iterable[str | None]) -> None
         raise click.UsageError(f"only one of {', '.join(FORMS)} can go to stdout")
     given = [path for path in inputs if path]
     for name in (*FORMS, "plot"):
-        if options[name] == "":
+        if options.get(name) == "":
             raise click.UsageError(f"--{name} needs the name of a file")
-        if _same_file(options[name], given):
+        if _same_file(options.get(name), given):
             raise BadInput(f"--{name} {options[name]} would overwrite an input")
-    if options["plot"] and Path(options["plot"]).suffix.lower() not in PICTURES:
+    if options.get("plot") and Path(options["plot"]).suffix.lower() not in PICTURES:
         raise BadInput(f"{options['plot']}: a picture ends in .png, .svg or .pdf")
 
 
@@ -75,7 +79,7 @@ def emit(
     for form in FORMS:
         if options[form] and options[form] != "-":
             say_written(write(result, options[form], form), quiet)
-    if options["plot"]:
+    if options.get("plot"):
         say_written(draw(options["plot"]), quiet)
     on_stdout = [form for form in FORMS if options[form] == "-"]
     if on_stdout:

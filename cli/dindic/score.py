@@ -13,6 +13,7 @@ from dindic.options import (
     encoding_options,
     failed_gates,
     failing_output,
+    metric_options,
     reading,
     say_notes,
     vector,
@@ -65,11 +66,31 @@ _LONG = 30_000_000
     help="Monte Carlo points of --joint.",
 )
 @click.option(
-    "--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Seed of --joint."
+    "--seed",
+    type=click.IntRange(min=0),
+    default=0,
+    show_default=True,
+    help="Seed of what is drawn.",
 )
 @click.option(
     "--certify", is_flag=True, help="Also certain bounds of I(x; z), from all pairs of rows."
 )
+@click.option(
+    "--metrics",
+    metavar="all|A,B,...",
+    help="Supervised metrics of the factors; dindic metrics lists them.",
+)
+@click.option(
+    "--protocol", metavar="NAME", help="Of the metrics whose name does not say one (mig@ubisoft)."
+)
+@click.option(
+    "--null",
+    type=click.IntRange(min=0),
+    default=100,
+    show_default=True,
+    help="Permutations for the floor of each metric; at most 5 of those that refit.",
+)
+@metric_options
 @click.option(
     "--paired/--no-paired",
     default=None,
@@ -93,15 +114,23 @@ def score(files: tuple[str, ...], quiet: bool, **options: Any) -> None:
     Examples:
       dindic score encodings.npz --plot latents.png
       dindic score a.npz b.npz --paired
+      dindic score encodings.npz --metrics all --null 50
       dindic score encodings.npz --json - --fail-if 'unused > 4'
     """
     read = reading(options)
     named = [read[name] for name in ("mean", *SCALES, "factors", "labels")]
     check_outputs(options, [*files, *named, options["cluster"]])
     given = click.get_current_context().get_parameter_source
-    for name in ("points", "seed"):
-        if not options["joint"] and given(name) is click.core.ParameterSource.COMMANDLINE:
-            raise click.UsageError(f"--{name} goes with --joint")
+    for flag, names in {
+        "joint": ("points",),
+        "metrics": ("protocol", "null", "codes", "latents", "kinds"),
+    }.items():
+        for name in names:
+            if not options[flag] and given(name) is click.core.ParameterSource.COMMANDLINE:
+                raise click.UsageError(f"--{name} goes with --{flag}")
+    drawn = options["joint"] or options["metrics"]
+    if not drawn and given("seed") is click.core.ParameterSource.COMMANDLINE:
+        raise click.UsageError("--seed goes with --joint or --metrics")
     if not files and read["mean"] is None:
         raise click.UsageError("give a FILE, or --mean A.npy with one of --var --std --logvar ...")
     if files and read["mean"] is not None:
@@ -166,6 +195,8 @@ def _score_one(
         marginals=options["marginals"],
         joint=options["joint"],
         certify=options["certify"],
+        metrics=_metrics(options["metrics"]),
+        **{name: options[name] for name in ("protocol", "null", "codes", "latents", "kinds")},
         points=options["points"],
         rng=options["seed"],
         threads=options["threads"],
@@ -177,6 +208,13 @@ def _score_one(
     if not quiet:
         say_notes(encoded.notes, path if several else None)
     return card, encoded
+
+
+def _metrics(words: str | None) -> str | list[str] | None:
+    """Return "all", or the names between the commas."""
+    if words is None or words.strip() == "all":
+        return words and "all"
+    return [word.strip() for word in words.split(",") if word.strip()]
 
 
 def _with_progress(encoded: "Encodings", quiet: bool) -> Callable[[], Iterable[Any]]:

@@ -37,7 +37,7 @@ from disentangle_indicators.moments import Moments
 
 __all__ = ["Marginals", "marginals"]
 
-Progress = Callable[[Iterable[int], str, int], Iterable[int]]
+Progress = Callable[[Iterable[Any], str, int], Iterable[Any]]
 """Wraps an iterable, given a description and its length, as progress bars do."""
 
 _LOG_2PI = math.log(2 * math.pi)

@@ -35,10 +35,10 @@ from disentangle_indicators._array import (
 from disentangle_indicators._result import Block, Result, Table, plain
 from disentangle_indicators._tables import with_error
 from disentangle_indicators.aggregate._marginals import Progress
-from disentangle_indicators.evaluate import ACTIVE_UNIT, indicators
 from disentangle_indicators.rotation._orthogonal import haar
 from disentangle_indicators.rotation._search import Turn, climb, matrix
 from disentangle_indicators.states import USED
+from disentangle_indicators.supervised.latents import kept
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -304,7 +304,7 @@ def audit_rotations(
         raise ValueError(
             f"a search needs at least {LEAST_ROWS} rows of mean; got {n} (search=False goes without)"
         )
-    latents = _kept(codes, widths, subspace, threshold)
+    latents = kept(codes, widths, subspace, threshold)
     generator = np.random.default_rng(rng)
     score_seed = int(generator.integers(2**31))
     order = generator.permutation(n)
@@ -375,23 +375,22 @@ def audit_rotations(
 
 def _metric(score: str | Score) -> tuple[str, Score, dict[str, Any], bool]:
     """Return the name of a metric, its function, its parameters, and whether it takes var."""
-    from disentangle_indicators.supervised import find
+    from disentangle_indicators.supervised import find, score_of
 
-    chosen: dict[str, Any] = {}
     if isinstance(score, str):
-        name = score
-        function, chosen = find(score)
-    else:
-        if not callable(score):
-            raise ValueError(  # noqa: TRY004 - all bad input is a ValueError
-                f"score must be the name of a metric or callable; got {score!r}"
-            )
-        inner = score
-        while isinstance(inner, partial):
-            inner = inner.func
-        name, function = getattr(inner, "__name__", type(inner).__name__), score
+        metric, protocol = find(score)
+        parameters = {"protocol": protocol, **metric.parameters(protocol)}
+        return score, partial(score_of, score), parameters, False
+    if not callable(score):
+        raise ValueError(  # noqa: TRY004 - all bad input is a ValueError
+            f"score must be the name of a metric or callable; got {score!r}"
+        )
+    inner: Any = score
+    given: dict[str, Any] = {}
+    while isinstance(inner, partial):
+        inner, given = inner.func, inner.keywords | given
     try:
-        signature = dict(inspect.signature(function).parameters)
+        signature = dict(inspect.signature(score).parameters)
     except ValueError:  # of a builtin
         signature = {}
     known = (str, int, float, bool)
@@ -400,7 +399,8 @@ def _metric(score: str | Score) -> tuple[str, Score, dict[str, Any], bool]:
         for key, parameter in signature.items()
         if key != "rng" and isinstance(parameter.default, known)
     }
-    return name, function, parameters | chosen, "var" in signature
+    parameters |= {key: v for key, v in given.items() if key != "rng" and isinstance(v, known)}
+    return getattr(inner, "__name__", type(inner).__name__), score, parameters, "var" in signature
 
 
 def _code(mean: Any, var: Any) -> tuple[Float, Float | None]:
@@ -430,25 +430,6 @@ def _table_of_factors(factors: Any, n: int, score: str | Score) -> NDArray[Any] 
     if table.ndim not in (1, 2) or len(table) != n:
         raise ValueError(f"factors must have {n} rows, as mean has; their shape is {table.shape}")
     return table
-
-
-def _kept(codes: Float, var: Float | None, subspace: str, threshold: float) -> list[int]:
-    """Return the latents that are to be rotated."""
-    if subspace == "all":
-        return list(range(codes.shape[1]))
-    if var is None:
-        kept = np.var(codes, axis=0) >= ACTIVE_UNIT
-        rule = f"mean has a variance of at least {ACTIVE_UNIT:g}"
-    else:
-        states = indicators(codes, var, errors=False, threshold=threshold).states
-        kept = np.isin(states, ("used", "near-deterministic"))
-        rule = f"information is above {threshold:g} nats"
-    if not kept.any():
-        raise ValueError(
-            f"no latent is used: of the {len(kept)} latents of mean there is none whose {rule}; "
-            "subspace='all' rotates all of them"
-        )
-    return [int(h) for h in np.flatnonzero(kept)]
 
 
 def _parts(order: NDArray[np.int64]) -> dict[str, NDArray[np.int64] | None]:

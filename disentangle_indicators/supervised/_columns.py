@@ -68,3 +68,27 @@ def binned(values: Float, bins: int) -> Index:
     index -= values < edges[index, column]
     index += values >= edges[index + 1, column]
     return index
+
+
+def equal_counts(values: Float, bins: int) -> Index:
+    """Return the bin 0, 1, ... of each value in bins of about equal counts; equal values share one.
+
+    Values that are no more than `bins` different ones keep a bin each. A value on the edge of two
+    bins goes to the one nearer to the middle, and the middle one, if it is on an edge, has a bin of
+    its own: so neither turned signs nor any other monotone map of the values change who shares one.
+    """
+    order = np.argsort(values)
+    ordered = values[order]
+    new = np.flatnonzero(ordered[1:] > ordered[:-1]) + 1
+    first = np.concatenate([[0], new])
+    counts = np.diff(np.concatenate([first, [len(values)]]))
+    index = np.arange(len(first))
+    if len(first) > bins:
+        index, rest = np.divmod((2 * first + counts) * bins, 2 * len(values))
+        edge = rest == 0
+        # twice the bin, so that the middle value can be between two of them
+        index = 2 * index - (edge & (2 * index >= bins)) - (edge & (2 * index > bins))
+        index = np.cumsum(np.diff(index, prepend=index[0]) > 0)
+    out = np.empty(len(values), dtype=np.int64)
+    out[order] = np.repeat(index, counts)
+    return out

@@ -5,24 +5,44 @@ from typing import Any
 import numpy as np
 
 from disentangle_indicators._array import Array, Float
-from disentangle_indicators.supervised._columns import (
-    Index,
-    as_codes,
-    as_factors,
-    binned,
-    levels,
-)
+from disentangle_indicators.supervised import _information as info
+from disentangle_indicators.supervised._columns import Index, as_codes
+from disentangle_indicators.supervised._factors import as_table
+from disentangle_indicators.supervised._metric import Metric, Outcome, measure
 
-__all__ = ["mig", "mutual_information_matrix"]
+__all__ = ["METRIC", "mig", "mutual_information_matrix"]
 
-_CELLS = 1 << 22
-"""Cells of the contingency tables that are counted at a time."""
+PROTOCOLS: dict[str, dict[str, Any]] = {
+    "default": {"bins": 20, "code_bins": "count", "factor_bins": None, "divide_by": "factor"},
+    "locatello2019": {
+        "bins": 20,
+        "code_bins": "width",
+        "factor_bins": None,
+        "divide_by": "factor",
+    },
+    "dent": {"bins": 20, "code_bins": "width", "factor_bins": 20, "divide_by": "factor"},
+    "ubisoft": {"bins": 10, "code_bins": "width", "factor_bins": 10, "divide_by": "code"},
+}
+
+SOURCES = {
+    "default": "Chen et al. (2018), eq. (6), over bins of equal counts, no fewer than the factor "
+    "with most values has: outliers do not move the bins, and a perfect code reaches 1",
+    "locatello2019": "disentanglement_lib: 20 bins of equal width, factors as they are",
+    "dent": "disentangling-correlated-factors: factors in 20 bins too",
+    "ubisoft": "Carbonneau et al. (2022): 10 bins of codes and of factors, divided by the entropy "
+    "of the code; a constant code counts as 0 there, where it was nan",
+}
 
 
 def mig(
-    codes: Array, factors: Any, *, rng: np.random.Generator | int = 0, bins: int = 20
+    codes: Array,
+    factors: Any,
+    *,
+    rng: np.random.Generator | int = 0,
+    protocol: str = "default",
+    **overrides: Any,
 ) -> float:
-    r"""Mutual information gap of discrete factors, averaged over them.
+    r"""Mutual information gap, averaged over factors.
 
     .. math:: \frac1K \sum_k \frac{I(z_{(1)}; v_k) - I(z_{(2)}; v_k)}{H(v_k)}
 
@@ -31,14 +51,22 @@ def mig(
     Parameters
     ----------
     codes : array, shape (n, d)
-        Mean codes. With one latent the second information is 0.
+        With one latent the second information is 0.
     factors : array, shape (n, K) or (n,)
-        Each value is a class. Constant factors are left out.
+        As :func:`~disentangle_indicators.supervised.as_table` takes them. Constant factors are
+        left out, and so are rows without a value of the factor at hand.
     rng : numpy.random.Generator or int
         Not used: nothing is drawn. All metrics take it.
-    bins : int
-        Equal-width bins of each latent between its extremes. A factor with more values than bins
-        caps the score of a perfect code below 1.
+    protocol : {"default", "locatello2019", "dent", "ubisoft"}
+    **overrides
+        Parameters that differ from the protocol's:
+
+        - bins: of each latent, at least 1.
+        - code_bins: "width" for equal widths between the extremes, where bins fewer than the values
+          of a factor cap the score of a perfect code below 1, and a few outliers empty most bins;
+          "count" for equal counts, in so many times `bins` that no factor has more values.
+        - factor_bins: of equal width, or None to take the values of factors as they are.
+        - divide_by: "factor" or "code", whose entropy normalises.
 
     Returns
     -------
@@ -48,14 +76,14 @@ def mig(
     Raises
     ------
     ValueError
-        On arrays that do not belong together, on codes and factors that are not finite, when all
-        factors are constant, and on fewer than one bin.
+        On arrays that do not belong together, on codes that are not finite, when all factors are
+        constant, and on parameters out of range.
 
     Notes
     -----
-    Chen et al. (2018), eq. (6), with the estimator of Locatello et al. (2019): `disentanglement_lib`
-    takes 20 bins and 10,000 rows. Information is that of the empirical table, which is biased
-    upwards by about (bins - 1)(values - 1) / 2n nats.
+    Chen et al. (2018), eq. (6). It rewards one latent per factor and says nothing about a latent
+    that knows several factors. It is the gap of an estimate: both informations are biased upwards,
+    which the null shows.
 
     Examples
     --------
@@ -64,16 +92,13 @@ def mig(
     >>> round(mig(factors, factors), 12), round(mig(factors[:, :1], factors), 12)
     (1.0, 0.5)
     """
-    information, entropies = _information(codes, factors, bins)
-    information, entropies = information[:, entropies > 0], entropies[entropies > 0]
-    if entropies.size == 0:
-        raise ValueError("factors must vary; each of the columns holds a single value")
-    top = np.sort(np.vstack([np.zeros_like(information[:1]), information]), axis=0)[-2:]
-    return float(np.mean((top[1] - top[0]) / entropies))
+    return measure(METRIC, codes, factors, rng=rng, protocol=protocol, **overrides).value
 
 
-def mutual_information_matrix(codes: Array, factors: Any, bins: int = 20) -> Float:
-    r"""Mutual information between each latent, in equal-width bins, and each factor.
+def mutual_information_matrix(
+    codes: Array, factors: Any, *, protocol: str = "default", **overrides: Any
+) -> Float:
+    r"""Mutual information between each latent, in bins, and each factor.
 
     .. math:: I(z_h; v_k) = \sum_{b, v} \hat p(b, v) \log\frac{\hat p(b, v)}{\hat p(b)\,\hat p(v)}
 
@@ -81,7 +106,8 @@ def mutual_information_matrix(codes: Array, factors: Any, bins: int = 20) -> Flo
     ----------
     codes : array, shape (n, d)
     factors : array, shape (n, K) or (n,)
-    bins : int
+    protocol, **overrides
+        Those of :func:`mig`.
 
     Returns
     -------
@@ -91,12 +117,11 @@ def mutual_information_matrix(codes: Array, factors: Any, bins: int = 20) -> Flo
     Raises
     ------
     ValueError
-        On arrays that do not belong together, on codes and factors that are not finite, and on
-        fewer than one bin.
+        As :func:`mig`, but for constant factors.
 
     Notes
     -----
-    Chen et al. (2018), section 4.1, estimated as in Locatello et al. (2019).
+    Chen et al. (2018), section 4.1.
 
     Examples
     --------
@@ -104,43 +129,36 @@ def mutual_information_matrix(codes: Array, factors: Any, bins: int = 20) -> Flo
     >>> mutual_information_matrix(np.array([[0.0], [0.0], [1.0], [1.0]]), [0, 0, 1, 1]).round(4)
     array([[0.6931]])
     """
-    return _information(codes, factors, bins)[0]
-
-
-def _information(codes: Array, factors: Any, bins: int) -> tuple[Float, Float]:
-    """Return I(z_h; v_k) (d, K) and H(v_k) (K,), the latter exactly 0 for constant factors."""
-    if bins < 1:
-        raise ValueError(f"bins must be at least 1; got {bins}")
     z = as_codes(codes)
-    n, d = z.shape
-    numbers, counts = levels(as_factors(factors, n))
-    cells = binned(z, bins) + np.arange(d) * bins
-    entropy_z = _entropies(np.bincount(cells.ravel(), minlength=d * bins).reshape(d, bins), n)
-    entropy_v = np.array([_entropies(count[None], n)[0] for count in counts])
-    joint = np.stack(
-        [_joint_entropies(cells, numbers[:, k], len(counts[k]), bins) for k in range(len(counts))],
-        axis=1,
+    table, p = as_table(factors, len(z)), METRIC.parameters(protocol, **overrides)
+    return info.information(*info.prepare(z, table, p)).mutual
+
+
+def _compute(
+    cells: Index, labels: list[Index], p: dict[str, Any], rng: np.random.Generator
+) -> Outcome:
+    found = info.information(cells, labels)
+    if p["divide_by"] not in ("factor", "code"):
+        raise ValueError(f"divide_by must be factor or code; got {p['divide_by']!r}")
+    scale = found.factors if p["divide_by"] == "factor" else found.codes
+    share = found.mutual / np.where(scale > 0, scale, 1.0)
+    first, second = info.top_two(share)
+    return Outcome(
+        float(np.mean(first - second)),
+        per_factor=first - second,
+        matrix=found.mutual,
+        matrix_name="I(z_h; v_k) [nats]",
     )
-    constant = np.array([len(count) == 1 for count in counts])
-    entropy_v[constant] = 0.0
-    information = np.clip(entropy_z[:, None] + entropy_v - joint, 0.0, entropy_v)
-    return information, entropy_v
 
 
-def _joint_entropies(cells: Index, numbers: Index, values: int, bins: int) -> Float:
-    """Return the entropy of each latent's bin together with the value of one factor."""
-    n, d = cells.shape
-    out = np.empty(d)
-    block = max(1, _CELLS // (bins * values))
-    for start in range(0, d, block):
-        part = (cells[:, start : start + block] - start * bins) * values + numbers[:, None]
-        size = part.shape[1]
-        table = np.bincount(part.ravel(), minlength=size * bins * values)
-        out[start : start + size] = _entropies(table.reshape(size, -1), n)
-    return out
-
-
-def _entropies(counts: Index, n: int) -> Float:
-    """Return the entropy of each row of counts that add up to n."""
-    log = np.log(np.maximum(counts, 1))
-    return np.asarray(np.log(n) - np.sum(counts * log, axis=1) / n)
+METRIC = Metric(
+    "mig",
+    "Mutual information gap",
+    _compute,
+    PROTOCOLS,
+    "how much more the best latent knows of a factor than the second best, per entropy of the "
+    "factor; 1 means one latent per factor, and two latents that share a factor cost as much as "
+    "none that knows it",
+    SOURCES,
+    prepare=info.prepare,
+)

@@ -104,6 +104,14 @@ def test_arrays_in_files_of_their_own(dindic, folder, arrays):
     assert "mig BETTER A better rotation" in flat(dindic("audit", *words, *QUICK).stdout)
 
 
+def test_protocols_by_name_reach_the_library_and_gates(dindic, file):
+    words = ("--metrics", "mig@locatello2019", "--rotations", "2", "--no-search", "--quiet")
+    content = json.loads(dindic("audit", file, *words, "--json", "-").stdout)
+    assert content["audits"]["mig@locatello2019"]["parameters"]["protocol"] == "locatello2019"
+    gate = ("--fail-if", "audits.mig@locatello2019.score >= 0")
+    assert "gate failed" in dindic("audit", file, *words, *gate, code=3).stderr
+
+
 def test_a_gate_that_holds_exits_3(dindic, file):
     words = ("audit", file, *QUICK, "--no-search", "--fail-if")
     assert "gate failed" in dindic(*words, "audits.mig.p_value >= 0.1", code=3).stderr
@@ -115,8 +123,8 @@ def test_a_gate_that_holds_exits_3(dindic, file):
     ("words", "message"),
     [
         (("--metrics", "migg"), "no metric is called 'migg'; there is mig"),
-        (("--metrics", "zzzz"), "no metric is called 'zzzz'; there is higgins, mig, sap"),
-        (("--metrics", ","), "--metrics names no metric; there is higgins, mig, sap"),
+        (("--metrics", "zzzz"), "no metric is called 'zzzz'; there is higgins, factor_vae"),
+        (("--metrics", ","), "--metrics names no metric; there is higgins, factor_vae"),
         (("--rotations", "1"), "--rotations"),
         (("--threshold", "0"), "threshold must be positive"),
         (("--threshold", "50"), "no latent is used"),

@@ -36,7 +36,8 @@ def program(*words):
 def test_help_lists_every_command(dindic, flag):
     text = dindic(flag).stdout
     models = ["encode", "train", "traverse"]
-    assert sorted([*models, "audit", "axes", "convert", "higgins-law", "score"]) == COMMANDS
+    metrics = ["audit", "check", "higgins-law", "metrics"]
+    assert sorted([*models, *metrics, "axes", "convert", "score"]) == COMMANDS
     assert all(f"\n  {name} " in text for name in COMMANDS)
     assert "dindic score encodings.npz" in text
 
@@ -80,6 +81,7 @@ def test_examples_in_the_help_run(dindic, npz, pair, folder, name):
     npz("run.npz", mean=mean, sigma=np.sqrt(var))
     np.save("mu.npy", mean)
     np.save("lv.npy", np.log(var))
+    np.save("factors.npy", factors)
     lines = [line.strip() for line in dindic(name, "--help").stdout.splitlines()]
     examples = [line for line in lines if line.startswith(f"dindic {name} ")]
     assert len(examples) >= 3

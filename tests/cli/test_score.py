@@ -813,3 +813,118 @@ def test_gates_on_what_was_not_computed_say_how_to_get_it(dindic, good):
 def test_means_alone_have_no_joint(dindic, npz, pair, flag):
     result = dindic("score", npz(mean=pair[0]), flag, code=2)
     assert "needs the posterior variances" in result.stderr
+
+
+METRICS = ("--metrics", "mig,sap@ubisoft", "--null", "4")
+
+
+@pytest.fixture
+def known(npz, pair):
+    """A file with two factors, of which latents 0 and 1 are noisy copies."""
+    mean, var = pair
+    factors = np.clip(np.round(mean[:, :2] + 1.5), 0, 3).astype(int)
+    return npz("known.npz", mean=mean, var=var, factors=factors)
+
+
+def test_metrics_are_in_the_table_and_the_json(dindic, numbers, known):
+    text = flat(dindic("score", known, *METRICS).stdout)
+    assert "Metrics of posterior means, the 2 of 4 latents that are used" in text
+    assert "4 permutations and 20 halves" in text
+    found = numbers(known, *METRICS)["metrics"]
+    assert list(found["metrics"]) == ["mig@default", "sap@ubisoft"]
+    for name, metric in found["metrics"].items():
+        assert name in text
+        assert f"{metric['value']:.3f}"[:4] in text
+        assert metric["permutations"] == 4
+        assert metric["parameters"]
+    assert found["schema"] == "dindic.metrics/1"
+    assert numbers(known)["metrics"] is None
+
+
+def test_metrics_equal_the_library(numbers, known):
+    with np.load(known) as file:
+        card = score(**file, metrics=["mig", "sap@ubisoft"], null=4, rng=0)
+    assert numbers(known, *METRICS)["metrics"] == card.metrics.to_dict()
+    other = numbers(known, *METRICS, "--seed", "1")["metrics"]["metrics"]["mig@default"]
+    assert other["null"] != card.metrics.to_dict()["metrics"]["mig@default"]["null"]
+
+
+def test_a_protocol_for_those_that_name_none(numbers, known):
+    words = ("--metrics", "mig,mcc,sap@ubisoft", "--protocol", "locatello2019", "--null", "0")
+    found = numbers(known, *words)["metrics"]
+    assert list(found["metrics"]) == ["mig@locatello2019", "mcc@default", "sap@ubisoft"]
+    assert "without locatello2019, so by default: mcc" in found["notes"]
+
+
+def test_codes_latents_and_kinds_reach_the_metrics(numbers, known):
+    words = ("--codes", "sample", "--latents", "all", "--kinds", "shape=circular:4,size=ordinal")
+    found = numbers(known, *METRICS, *words, "--factor-names", "shape,size")["metrics"]
+    assert found["codes"] == "sample"
+    assert found["latents"] == [0, 1, 2, 3]
+    assert found["kinds"] == {"shape": "circular", "size": "ordinal"}
+
+
+def test_gates_reach_metrics_by_name_and_protocol(dindic, known):
+    words = ("score", known, *METRICS, "--quiet", "--fail-if")
+    result = dindic(*words, "metrics.metrics.mig@default.value < 2", code=3)
+    assert "gate failed: metrics.metrics.mig@default.value < 2 (" in result.stderr
+    dindic(*words, "metrics.metrics.mig@default.value < 0.1")
+    dindic(*words, "metrics.metrics.sap@ubisoft.p_value > 1")
+    message = dindic(*words, "metrics.metrics.mig@ubisoft.value < 1", code=2).stderr
+    assert "no scalar is called 'metrics.metrics.mig@ubisoft.value'" in message
+    words = ("score", known, "--quiet", "--fail-if", "metrics.metrics.mig@default.value < 0.1")
+    assert "is not there without --metrics" in flat(dindic(*words, code=2).stderr)
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (("--metrics", "migg"), "no metric is called 'migg'; there is mig"),
+        (("--metrics", "mig@locatello"), "there is mig@locatello2019"),
+        (("--metrics", "mig", "--protocol", "nobody"), "no protocol is called 'nobody'; there is"),
+        (("--metrics", ","), "no metric is named; there is higgins"),
+        (("--metrics", ""), "no metric is named; there is higgins"),
+        (("--metrics", "mig", "--null", "-1"), "--null"),
+        (("--metrics", "mig", "--codes", "both"), "--codes"),
+        (("--metrics", "mig", "--latents", "some"), "--latents"),
+        (("--metrics", "mig", "--kinds", "shape"), "'shape' is not NAME=KIND,..."),
+        (("--metrics", "mig", "--kinds", "=ordinal"), "is not NAME=KIND,..."),
+        (("--metrics", "mig", "--kinds", "size=ordinal"), "no factor is called 'size'"),
+        (("--metrics", "mig", "--kinds", "factor_0=square"), "must be one of categorical"),
+        (("--protocol", "ubisoft"), "--protocol goes with --metrics"),
+        (("--null", "5"), "--null goes with --metrics"),
+        (("--codes", "mean"), "--codes goes with --metrics"),
+        (("--latents", "all"), "--latents goes with --metrics"),
+        (("--kinds", "factor_0=ordinal"), "--kinds goes with --metrics"),
+    ],
+)
+def test_bad_words_about_metrics(say, known, words, message):
+    assert message in say("score", known, *words)
+
+
+def test_metrics_need_factors(say, good):
+    assert "metrics need ground-truth factors" in say("score", good, "--metrics", "mig")
+
+
+def test_metrics_of_several_files_are_compared(dindic, numbers, npz, known):
+    with np.load(known) as file:
+        arrays = dict(file)
+    npz("other.npz", **(arrays | {"mean": arrays["mean"][:, ::-1], "var": arrays["var"][:, ::-1]}))
+    words = (known, "other.npz", *METRICS)
+    text = flat(dindic("score", *words).stdout)
+    assert "mig@default" in text
+    assert "sap@ubisoft" in text
+    cards = numbers(*words)["files"]
+    both = [card["metrics"]["metrics"]["mig@default"]["value"] for card in cards]
+    assert both[0] == pytest.approx(both[1], abs=1e-12)
+    gate = ("--quiet", "--fail-if", "metrics.metrics.mig@default.value < 2")
+    failed = dindic("score", *words, *gate, code=3).stderr
+    assert failed.count("gate failed") == 2
+
+
+def test_without_variances_metrics_see_the_means(dindic, npz, pair):
+    npz("means.npz", mean=pair[0], factors=(pair[0][:, :2] > 0).astype(int))
+    text = flat(dindic("score", "means.npz", *METRICS).stdout)
+    assert "Metrics of posterior means" in text
+    words = ("score", "means.npz", *METRICS, "--codes", "sample")
+    assert "samples need the posterior variances" in flat(dindic(*words, code=2).stderr)

@@ -16,7 +16,7 @@ from disentangle_indicators.rotation import (
     z_diff_law,
 )
 from disentangle_indicators.rotation._orthogonal import givens, haar
-from disentangle_indicators.supervised import PROTOCOLS
+from disentangle_indicators.supervised.higgins import PROTOCOLS
 
 rotations = st.tuples(rngs, st.integers(1, 7)).map(lambda drawn: orthogonal(*drawn))
 noises = st.sampled_from([0.0, 0.1, 1.0])

@@ -2,12 +2,16 @@
 
 import numpy as np
 import pytest
+from golden import arrays, information, records, small
 from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.metrics import mutual_info_score
 from strategies import rngs
 
-from disentangle_indicators.supervised import mig, mutual_information_matrix
+from disentangle_indicators.supervised import _information as info
+from disentangle_indicators.supervised.mig import PROTOCOLS, mig, mutual_information_matrix
+
+PUBLISHED = "locatello2019"
 
 
 @st.composite
@@ -27,12 +31,12 @@ def signed_permutation(rng, d):
     return np.eye(d)[rng.permutation(d)] * rng.choice([-1.0, 1.0], size=d)
 
 
-@given(tables(), rngs, st.integers(1, 30))
-def test_order_and_signs_of_latents_do_not_matter(table, rng, bins):
+@given(tables(), rngs, st.integers(1, 30), st.sampled_from(list(PROTOCOLS)))
+def test_order_and_signs_of_latents_do_not_matter(table, rng, bins, protocol):
     codes, factors = table
     moved = codes @ signed_permutation(rng, codes.shape[1])
-    assert mig(moved, factors, bins=bins) == pytest.approx(
-        mig(codes, factors, bins=bins), abs=1e-9
+    assert mig(moved, factors, protocol=protocol, bins=bins) == pytest.approx(
+        mig(codes, factors, protocol=protocol, bins=bins), abs=1e-9
     )
 
 
@@ -47,21 +51,30 @@ def test_order_of_rows_and_factors_and_names_of_values_do_not_matter(table, rng)
     assert mig(codes, factors.astype(str)) == expected
 
 
-@given(tables(), st.integers(-8, 8))
-def test_scale_and_copies_do_not_matter(table, power):
+@given(tables(), st.integers(-8, 8), st.sampled_from(list(PROTOCOLS)))
+def test_scale_and_copies_do_not_matter(table, power, protocol):
     codes, factors = table
-    expected = pytest.approx(mig(codes, factors), abs=1e-12)
-    assert mig(codes * 2.0**power, factors) == expected
-    assert mig(np.tile(codes, (3, 1)), np.tile(factors, (3, 1))) == expected
+    expected = pytest.approx(mig(codes, factors, protocol=protocol), abs=1e-12)
+    assert mig(codes * 2.0**power, factors, protocol=protocol) == expected
+    twice = np.tile(codes, (2, 1)), np.tile(factors, (2, 1))
+    assert mig(*twice, protocol=protocol) == expected
 
 
-@given(tables(), st.integers(1, 30))
-def test_bounds(table, bins):
+@given(tables())
+def test_monotone_maps_do_not_matter_by_default(table):
     codes, factors = table
-    information = mutual_information_matrix(codes, factors, bins)
-    assert np.all(information >= 0)
-    assert np.all(information <= np.log(bins) + 1e-12)
-    assert 0 <= mig(codes, factors, bins=bins) <= 1
+    moved = np.arctan(codes / np.abs(codes).max(axis=0)) ** 3
+    assert mig(moved, factors) == pytest.approx(mig(codes, factors), abs=1e-9)
+
+
+@given(tables(), st.integers(1, 30), st.sampled_from(["width", "count"]))
+def test_bounds(table, bins, code_bins):
+    codes, factors = table
+    table = mutual_information_matrix(codes, factors, bins=bins, code_bins=code_bins)
+    most = bins * -(-max(6, bins) // bins) if code_bins == "count" else bins
+    assert np.all(table >= 0)
+    assert np.all(table <= np.log(most) + 1e-12)
+    assert 0 <= mig(codes, factors, bins=bins, code_bins=code_bins) <= 1
 
 
 @given(tables(), st.integers(1, 30))
@@ -70,12 +83,26 @@ def test_scikit_learn_agrees(table, bins):
     edges = [np.histogram(z, bins)[1][:-1] for z in codes.T]
     binned = [np.digitize(z, e) for z, e in zip(codes.T, edges, strict=True)]
     expected = [[mutual_info_score(b, v) for v in factors.T] for b in binned]
-    found = mutual_information_matrix(codes, factors, bins)
+    found = mutual_information_matrix(codes, factors, protocol=PUBLISHED, bins=bins)
     np.testing.assert_allclose(found, np.maximum(expected, 0), atol=1e-12)
     entropy = np.array([mutual_info_score(v, v) for v in factors.T])
     top = np.sort(np.vstack([np.zeros(len(entropy)), found]), axis=0)
     gaps = (top[-1] - top[-2])[entropy > 0] / entropy[entropy > 0]
-    assert mig(codes, factors, bins=bins) == pytest.approx(np.mean(gaps), abs=1e-12)
+    value = mig(codes, factors, protocol=PUBLISHED, bins=bins)
+    assert value == pytest.approx(np.mean(gaps), abs=1e-12)
+
+
+@given(tables(), st.integers(1, 30))
+def test_bins_of_equal_counts_by_quantiles(table, bins):
+    """Codes without ties: each bin is the rows between two ranks."""
+    codes, factors = table
+    ranks = np.argsort(np.argsort(codes, axis=0), axis=0)
+    n = len(codes)
+    wanted = bins * max(1, -(-(int(factors.max()) + 1) // bins))
+    if n % wanted == 0:  # else a row may be on the edge of two bins
+        expected = [[mutual_info_score(r * wanted // n, v) for v in factors.T] for r in ranks.T]
+        found = mutual_information_matrix(codes, factors, bins=bins)
+        np.testing.assert_allclose(found, np.maximum(expected, 0), atol=1e-12)
 
 
 @pytest.mark.parametrize("bins", [1, 2, 7, 20])
@@ -84,7 +111,8 @@ def test_values_on_edges_fall_where_numpy_puts_them(bins):
     rows = np.arange(57)
     binned = np.digitize(codes[:, 0], np.histogram(codes, bins)[1][:-1])
     expected = mutual_info_score(binned, rows)
-    assert mutual_information_matrix(codes, rows, bins)[0, 0] == pytest.approx(expected, abs=1e-12)
+    found = mutual_information_matrix(codes, rows, protocol=PUBLISHED, bins=bins)
+    assert found[0, 0] == pytest.approx(expected, abs=1e-12)
 
 
 def grid(*sizes):
@@ -97,9 +125,108 @@ def test_a_perfect_code():
     assert mig(np.hstack([factors, factors]), factors) == pytest.approx(0, abs=1e-12)
 
 
-def test_more_values_than_bins_cap_it():
+def test_more_values_than_bins_cap_only_the_published_one():
     factor = np.arange(40)
-    assert mig(factor[:, None], factor, bins=20) == pytest.approx(np.log(20) / np.log(40))
+    capped = mig(factor[:, None], factor, protocol=PUBLISHED)
+    assert capped == pytest.approx(np.log(20) / np.log(40))
+    assert mig(factor[:, None], factor) == pytest.approx(1)
+
+
+def test_a_perfect_code_of_dsprites():
+    """Values 3, 6, 40, 32, 32 and five latents that know nothing: noise, then constants."""
+    rng = np.random.default_rng(0)
+    factors = np.stack([rng.integers(m, size=10_000) for m in (3, 6, 40, 32, 32)], axis=1)
+    noise = np.hstack([factors, rng.normal(size=(10_000, 5))])
+    assert mig(noise, factors) == pytest.approx(1, abs=0.02)
+    assert mig(noise, factors, protocol=PUBLISHED) == pytest.approx(0.89, abs=0.01)
+    balanced = grid(3, 40)
+    constants = np.hstack([balanced, np.zeros((120, 5))])
+    assert mig(constants, balanced) == pytest.approx(1, abs=1e-12)
+    gap = (1 + np.log(20) / np.log(40)) / 2
+    assert mig(constants, balanced, protocol=PUBLISHED) == pytest.approx(gap)
+
+
+def test_a_perfect_code_of_a_measurement_beside_many_classes():
+    """The bins of the codes are within those of the measurement, though classes need more."""
+    factors = np.stack([np.random.default_rng(0).normal(size=960), np.arange(960) % 32], axis=1)
+    information = mutual_information_matrix(factors, factors)
+    assert information[0, 0] == pytest.approx(np.log(20))
+    assert information[1, 1] == pytest.approx(np.log(32))
+
+
+def test_outliers_move_the_published_one_only():
+    rng = np.random.default_rng(0)
+    factors = np.stack([rng.integers(m, size=4000) for m in (3, 6, 10)], axis=1)
+    codes = factors + 0.1 * rng.normal(size=factors.shape)
+    far = codes.copy()
+    far[:5] *= 80
+    assert mig(far, factors) == pytest.approx(mig(codes, factors), abs=0.01)
+    published = mig(codes, factors, protocol=PUBLISHED) - mig(far, factors, protocol=PUBLISHED)
+    assert published > 0.3
+
+
+def test_noise_knows_nothing():
+    rng = np.random.default_rng(0)
+    assert mig(rng.normal(size=(2000, 5)), rng.integers(4, size=(2000, 3))) < 0.02
+
+
+@given(tables(), rngs)
+def test_rows_without_a_value_are_left_out(table, rng):
+    """Of one factor it is as if they were not there, but for the bins of the codes."""
+    codes, factors = table
+    values = factors[:, 0].astype(float)
+    missing = rng.random(len(values)) < 0.3
+    missing[:4] = False
+    values[missing] = np.nan
+    cells = np.round(codes)
+    found = mutual_information_matrix(cells, values, bins=1000)
+    kept = mutual_information_matrix(cells[~missing], values[~missing], bins=1000)
+    np.testing.assert_allclose(found, kept, atol=1e-12)
+    assert 0 <= mig(codes, values) <= 1
+
+
+def test_missing_text_and_other_kinds():
+    words = np.array([["a", "x"], ["b", ""], ["a", "y"], ["b", "x"], ["", "y"], ["a", "x"]])
+    codes = np.array([[0.0], [1], [0], [1], [1], [0]])
+    assert mutual_information_matrix(codes, words)[0, 0] == pytest.approx(entropy_of(3, 2))
+    angle = np.linspace(0, 2 * np.pi, 400, endpoint=False)
+    assert mig(angle[:, None], angle) == pytest.approx(1)
+
+
+def entropy_of(*counts):
+    p = np.array(counts) / sum(counts)
+    return -np.sum(p * np.log(p))
+
+
+def plain(codes, factors, bins, factor_bins=None, by_code=False):
+    """Chen et al.'s eq. (6) by counting."""
+    mutual, h_codes, h_factors, _ = information(codes, factors, bins, factor_bins)
+    scale = h_codes[:, None] if by_code else h_factors
+    with np.errstate(invalid="ignore"):
+        top = np.sort(mutual / scale, axis=0)
+    return float(np.mean(top[-1] - top[-2]))
+
+
+def test_the_small_arrays():
+    codes, factors = small()
+    moving = codes[:, :5]
+    expected = plain(moving, factors, 20)
+    assert mig(codes, factors, protocol=PUBLISHED) == pytest.approx(expected, abs=1e-12)
+    expected = plain(moving, factors, 20, 20)
+    assert mig(codes, factors, protocol="dent") == pytest.approx(expected, abs=1e-12)
+    expected = plain(moving, factors, 10, 10, by_code=True)
+    assert mig(codes, factors, protocol="ubisoft") == pytest.approx(expected, abs=1e-12)
+    assert np.isnan(plain(codes, factors, 10, 10, by_code=True))  # as it is there
+
+
+@pytest.mark.parametrize(("name", "value"), records("disentanglement_lib", "mig"))
+def test_disentanglement_lib(name, value):
+    assert mig(*arrays(name, 10_000), protocol=PUBLISHED) == pytest.approx(value, abs=1e-9)
+
+
+@pytest.mark.parametrize(("name", "value"), records("ubisoft", "mig_rmig"))
+def test_ubisoft(name, value):
+    assert mig(*arrays(name), protocol="ubisoft") == pytest.approx(value, abs=1e-9)
 
 
 def test_two_factors_in_one_latent():
@@ -140,8 +267,7 @@ def test_many_cells_are_counted_in_blocks(monkeypatch):
     rng = np.random.default_rng(0)
     codes, factors = rng.normal(size=(300, 7)), rng.integers(9, size=(300, 2))
     expected = mutual_information_matrix(codes, factors)
-    # the package exports a function of the same name as the module
-    monkeypatch.setitem(mig.__globals__, "_CELLS", 2 * 20 * 9)
+    monkeypatch.setattr(info, "_CELLS", 2 * 20 * 9)
     np.testing.assert_array_equal(mutual_information_matrix(codes, factors), expected)
 
 
@@ -153,8 +279,9 @@ def test_many_cells_are_counted_in_blocks(monkeypatch):
         (np.zeros((3, 1)), np.arange(4), r"factors must have the shape \(3, K\); .* \(4, 1\)"),
         (np.zeros((3, 1)), np.zeros((3, 0)), r"factors must have the shape \(3, K\); .* \(3, 0\)"),
         ([[0.0], [np.nan]], [0, 1], r"codes must be finite; codes\[1, 0\] = nan"),
-        ([[0.0], [1.0]], [0, np.inf], r"factors must be finite; factors\[1, 0\] = inf"),
+        ([[0.0], [1.0]], [0, np.inf], r"factors must be finite or nan; factor_0\[1\] = inf"),
         ([[0.0], [1.0]], [3, 3], "factors must vary"),
+        ([[0.0], [1.0]], [3, np.nan], "factors must vary"),
         ([[0.0], [1.0]], [None, 3], "factors must be numbers or strings; the dtype is object"),
     ],
 )
@@ -163,6 +290,17 @@ def test_refused(codes, factors, words):
         mig(codes, factors)
 
 
-def test_no_bins():
-    with pytest.raises(ValueError, match="bins must be at least 1; got 0"):
-        mig([[0.0], [1.0]], [0, 1], bins=0)
+@pytest.mark.parametrize(
+    ("parameters", "words"),
+    [
+        ({"bins": 0}, "^bins must be at least 1; got 0"),
+        ({"factor_bins": 0}, "factor_bins must be at least 1; got 0"),
+        ({"code_bins": "even"}, "code_bins must be width or count; got 'even'"),
+        ({"divide_by": None}, "divide_by must be factor or code; got None"),
+        ({"bin": 3}, "no parameter of mig is called 'bin'; there is bins"),
+        ({"protocol": "best"}, "protocol must be one of default, locatello2019, .* got 'best'"),
+    ],
+)
+def test_parameters_out_of_range(parameters, words):
+    with pytest.raises(ValueError, match=words):
+        mig([[0.0], [1.0]], [0, 1], **parameters)

@@ -1,13 +1,23 @@
-"""Separated attribute predictability for numeric factors: laws, closed forms, numpy's corrcoef."""
+"""Separated attribute predictability: laws, loops over rows left out, numpy, scikit-learn."""
+
+import warnings
 
 import numpy as np
 import pytest
+from golden import arrays, records, small
+from golden_split import both
 from hypothesis import given
 from hypothesis import strategies as st
+from scipy.stats import rankdata
+from sklearn.svm import LinearSVC
 from strategies import rngs
 
 from disentangle_indicators.rotation._orthogonal import givens
-from disentangle_indicators.supervised import r_squared_matrix, sap
+from disentangle_indicators.supervised._factors import as_table
+from disentangle_indicators.supervised._metric import measure
+from disentangle_indicators.supervised.sap import METRIC, r_squared_matrix, sap
+
+PUBLISHED = "locatello2019-continuous"
 
 
 @st.composite
@@ -28,14 +38,28 @@ def test_order_and_affine_maps_of_latents_and_factors_do_not_matter(table, rng):
         array[:, rng.permutation(array.shape[1])] * scale + rng.normal(size=scale.shape)
         for array, scale in zip((codes, factors), scales, strict=True)
     ]
-    assert sap(*moved) == pytest.approx(sap(codes, factors), abs=1e-9)
+    for protocol in ("default", PUBLISHED):
+        expected = pytest.approx(sap(codes, factors, protocol=protocol), abs=1e-9)
+        assert sap(*moved, protocol=protocol) == expected
+
+
+@given(tables(), rngs)
+def test_monotone_maps_do_not_matter_by_default(table, rng):
+    codes, factors = table
+    expected = pytest.approx(sap(codes, factors), abs=1e-9)
+    assert sap(np.arctan(codes / np.abs(codes).max()), factors) == expected
+    assert sap(codes, np.sign(factors) * factors**2) == expected
 
 
 @given(tables(), rngs)
 def test_order_of_rows_and_copies_do_not_matter(table, rng):
     codes, factors = table
-    rows = np.tile(rng.permutation(len(codes)), 2)
+    rows = rng.permutation(len(codes))
     assert sap(codes[rows], factors[rows]) == pytest.approx(sap(codes, factors), abs=1e-9)
+    rows = np.tile(rows, 2)
+    assert sap(codes[rows], factors[rows], protocol=PUBLISHED) == pytest.approx(
+        sap(codes, factors, protocol=PUBLISHED), abs=1e-9
+    )
 
 
 @given(tables())
@@ -46,8 +70,61 @@ def test_numpy_agrees_and_bounds_hold(table):
     found = r_squared_matrix(codes, factors)
     np.testing.assert_allclose(found, expected, atol=1e-10)
     top = np.sort(np.vstack([np.zeros(factors.shape[1]), found]), axis=0)
-    assert sap(codes, factors) == pytest.approx(np.mean(top[-1] - top[-2]), abs=1e-12)
+    for protocol in (PUBLISHED, "ubisoft"):
+        value = sap(codes, factors, protocol=protocol)
+        assert value == pytest.approx(np.mean(top[-1] - top[-2]), abs=1e-12)
     assert 0 <= sap(codes, factors) <= 1
+
+
+def left_out(predict, target):
+    """1 - errors of predict(rows, row) / errors of the mean of the other rows, by loops."""
+    n = len(target)
+    errors, of_mean = 0.0, 0.0
+    for row in range(n):
+        rows = np.delete(np.arange(n), row)
+        errors += np.sum((target[row] - predict(rows, row)) ** 2)
+        of_mean += np.sum((target[row] - target[rows].mean(axis=0)) ** 2)
+    return 1 - errors / of_mean
+
+
+@given(rngs, st.integers(4, 30))
+def test_lines_with_each_row_left_out(rng, n):
+    factor = rng.integers(5, size=n) + np.arange(n) % 2
+    codes = np.round(factor[:, None] + rng.normal(size=(n, 2)), 1)
+    x, y = rankdata(codes, axis=0), rankdata(factor)
+
+    def line(column):
+        return lambda rows, row: np.polyval(np.polyfit(column[rows], y[rows], 1), column[row])
+
+    expected = [max(left_out(line(column), y), 0) for column in x.T]
+    found = measure(METRIC, codes, factor).matrix[:, 0]
+    np.testing.assert_allclose(found, expected, atol=1e-9)
+
+
+@pytest.mark.parametrize("kind", ["categorical", "circular:5"])
+@given(rngs, st.integers(1, 5), st.booleans())
+def test_neighbours_with_each_row_left_out(kind, rng, neighbours, ties):
+    n = 60
+    factor = rng.integers(4, size=n) + np.arange(n) % 2
+    codes = factor + rng.normal(size=n)
+    codes = np.round(codes) if ties else codes
+    angle = 2 * np.pi * factor / 5
+    target = np.stack([np.cos(angle), np.sin(angle)], 1)
+    target = np.eye(5)[factor] if kind == "categorical" else target
+    few = max(neighbours, 2)
+
+    def mean(rows, row):
+        same = np.sum(codes[rows] == codes[row])
+        aside = -(-max(few - same, 0) // 2)  # on each side, with all rows of the same code
+        below = np.sort(codes[rows][codes[rows] < codes[row]])
+        above = np.sort(codes[rows][codes[rows] > codes[row]])
+        low = below[max(len(below) - aside, 0)] if aside and len(below) else codes[row]
+        high = above[min(aside, len(above)) - 1] if aside and len(above) else codes[row]
+        return target[rows[(codes[rows] >= low) & (codes[rows] <= high)]].mean(axis=0)
+
+    table = as_table(factor, n, kinds=[kind])
+    outcome = measure(METRIC, codes[:, None], table, neighbours=neighbours)
+    assert outcome.matrix[0, 0] == pytest.approx(max(left_out(mean, target), 0), abs=1e-9)
 
 
 @pytest.mark.parametrize("degrees", [0, 10, 30, 45, 60, 90])
@@ -55,7 +132,47 @@ def test_two_latents_that_are_turned(degrees):
     """Uncorrelated factors of equal variance: R^2 is cos^2 and sin^2 of the angle."""
     factors = np.stack([g.ravel() for g in np.meshgrid(np.arange(5), np.arange(5))], axis=1)
     codes = factors @ givens(2, 0, 1, np.radians(degrees)).T
-    assert sap(codes, factors) == pytest.approx(abs(np.cos(2 * np.radians(degrees))), abs=1e-12)
+    expected = abs(np.cos(2 * np.radians(degrees)))
+    assert sap(codes, factors, protocol=PUBLISHED) == pytest.approx(expected, abs=1e-12)
+    uniform = np.random.default_rng(0).random((3000, 2))
+    turned = uniform @ givens(2, 0, 1, np.radians(degrees)).T
+    assert sap(turned, uniform) == pytest.approx(expected, abs=0.05)
+
+
+def test_classes_and_angles_need_no_line():
+    rng = np.random.default_rng(0)
+    factor = rng.integers(8, size=4000)
+    order = np.array([3, 0, 5, 1, 7, 2, 6, 4])[factor]
+    codes = np.stack([order + 0.1 * rng.normal(size=4000), rng.normal(size=4000)], axis=1)
+    for kind in ("categorical", "circular"):
+        table = as_table(factor, 4000, kinds=[kind])
+        assert sap(codes, table) == pytest.approx(1, abs=0.03)
+    assert sap(codes, factor, protocol="ubisoft") < 0.3
+    assert sap(codes, factor, protocol="locatello2019") < 0.35
+    # the cosine of an angle says half of where it is
+    angle = 2 * np.pi * factor[:, None] / 8
+    table = as_table(factor, 4000, kinds=["circular"])
+    assert sap(np.cos(angle).round(9), table) == pytest.approx(0.5, abs=0.01)
+
+
+def test_outliers_do_little_by_default():
+    rng = np.random.default_rng(0)
+    factors = rng.integers(5, size=(2000, 2))
+    codes = factors + 0.2 * rng.normal(size=(2000, 2))
+    spoiled = codes.copy()
+    spoiled[:3] = 1e4
+    assert sap(spoiled, factors) == pytest.approx(sap(codes, factors), abs=0.02)
+    assert sap(spoiled, factors, protocol="ubisoft") < 0.1
+
+
+def test_noise_scores_nothing():
+    rng = np.random.default_rng(0)
+    table = as_table(
+        rng.integers(9, size=(60, 3)), 60, kinds=["categorical", "ordinal", "circular"]
+    )
+    scores = [sap(rng.normal(size=(60, 4)), table) for _ in range(50)]
+    published = [sap(rng.normal(size=(60, 4)), table, protocol="ubisoft") for _ in range(50)]
+    assert np.mean(scores) < 0.6 * np.mean(published)
 
 
 def test_one_latent_has_no_second():
@@ -69,14 +186,67 @@ def test_constants():
     more = r_squared_matrix(np.hstack([codes, still]), np.hstack([factors, still]))
     assert np.all(more[2] == 0)
     assert np.all(more[:, 2] == 0)
-    assert sap(np.hstack([codes, still]), np.hstack([factors, still])) == sap(codes, factors)
-    assert sap(still, factors) == 0
+    for protocol in METRIC.protocols:
+        both_more = [np.hstack([codes, still]), np.hstack([factors, still])]
+        if protocol != "locatello2019":  # where a guess is right now and then
+            assert sap(*both_more, protocol=protocol) == sap(codes, factors, protocol=protocol)
+        assert sap(still, factors, protocol=protocol) < 0.5
+
+
+def test_rows_without_a_value_are_left_out():
+    rng = np.random.default_rng(0)
+    codes, factor = rng.normal(size=(80, 3)), rng.integers(3, size=80).astype(float)
+    codes[:, 0] += factor
+    missing = rng.random(80) < 0.3
+    fewer = np.where(missing, np.nan, factor)
+    for protocol in ("locatello2019", PUBLISHED):
+        given = {"protocol": protocol, "order": "as given"}
+        expected = pytest.approx(sap(codes[~missing], factor[~missing], **given), abs=1e-12)
+        assert sap(codes, fewer, **given) == expected
 
 
 def test_huge_and_tiny_numbers():
     factors = np.arange(5.0)
-    assert sap(factors[:, None] * 4e307, factors * 1e-300) == pytest.approx(1)
-    assert sap(1e12 + factors[:, None], factors) == pytest.approx(1)
+    for protocol in ("default", PUBLISHED):
+        assert sap(factors[:, None] * 4e307, factors * 1e-300, protocol=protocol) == pytest.approx(
+            1
+        )
+        assert sap(1e12 + factors[:, None], factors, protocol=protocol) == pytest.approx(1)
+    with pytest.raises(ValueError, match=r"codes must be no larger than 1e\+20 .* is 4e\+21"):
+        sap(factors[:, None] * 1e21, factors, protocol="locatello2019")
+
+
+def test_the_small_arrays_as_in_disentanglement_lib():
+    codes, factors = small()
+    score = np.zeros((6, 4))
+    for h, z in enumerate(codes.T[:, :, None]):
+        for k, v in enumerate(factors.T):
+            model = LinearSVC(C=0.01, class_weight="balanced", dual=False)
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")
+                score[h, k] = model.fit(z[:200], v[:200]).score(z[200:], v[200:])
+    given = {"train": 200, "test": 100, "order": "as given"}
+    found = measure(METRIC, codes, factors, protocol="locatello2019", **given)
+    np.testing.assert_array_equal(found.matrix, score)
+    top = np.sort(score, axis=0)
+    assert found.value == pytest.approx(np.mean(top[-1] - top[-2]))
+
+
+@pytest.mark.parametrize(("name", "value"), records("ubisoft", "sap"))
+def test_ubisofts_values(name, value):
+    assert sap(*arrays(name), protocol="ubisoft") == pytest.approx(value, abs=1e-9)
+
+
+@pytest.mark.parametrize(("name", "value"), records("disentanglement_lib", "sap_continuous"))
+def test_continuous_values_of_disentanglement_lib(name, value):
+    assert sap(*arrays(name, 10_000), protocol=PUBLISHED) == pytest.approx(value, abs=1e-9)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("name", "value"), records("disentanglement_lib", "sap_discrete"))
+def test_values_of_disentanglement_lib(name, value):
+    found = sap(*both(name), protocol="locatello2019", order="as given")
+    assert found == pytest.approx(value, abs=1.3e-4)
 
 
 @pytest.mark.parametrize(
@@ -85,11 +255,34 @@ def test_huge_and_tiny_numbers():
         (np.zeros(3), np.arange(3), r"codes must have the shape \(n, d\); the shape is \(3,\)"),
         (np.zeros((3, 1)), np.arange(4), r"factors must have the shape \(3, K\); .* \(4, 1\)"),
         ([[0.0], [np.inf]], [0, 1], r"codes must be finite; codes\[1, 0\] = inf"),
-        ([[0.0], [1.0]], [0, np.nan], r"factors must be finite; factors\[1, 0\] = nan"),
-        ([[0.0], [1.0]], ["a", "b"], "factors must be numbers here; the dtype is <U1"),
         ([[0.0], [1.0]], [3, 3], "factors must vary; each of the 1 columns"),
     ],
 )
 def test_refused(codes, factors, words):
     with pytest.raises(ValueError, match=words):
         sap(codes, factors)
+
+
+@pytest.mark.parametrize(
+    ("factors", "words"),
+    [
+        ([0, np.nan], r"factors must be finite; factors\[1, 0\] = nan"),
+        (["a", "b"], "factors must be numbers here; the dtype is <U1"),
+    ],
+)
+def test_refused_by_the_matrix(factors, words):
+    with pytest.raises(ValueError, match=words):
+        r_squared_matrix([[0.0], [1.0]], factors)
+
+
+@pytest.mark.parametrize(
+    ("parameters", "words"),
+    [
+        ({"predictor": "tree"}, "predictor must be left-out, line or svm; got 'tree'"),
+        ({"neighbours": 0}, "neighbours must be at least 1; got 0"),
+        ({"C": 0, "predictor": "svm"}, "C must be positive; got 0"),
+    ],
+)
+def test_parameters_out_of_range(parameters, words):
+    with pytest.raises(ValueError, match=words):
+        sap([[0.0], [1.0]], [0, 1], **parameters)

@@ -1,0 +1,242 @@
+r"""Plug-in information between binned codes and factors as classes.
+
+.. math:: H(a) = -\sum_x \hat p(x) \log \hat p(x), \qquad I(a; b) = H(a) + H(b) - H(a, b)
+
+The empirical table is biased upwards, by about (bins - 1)(values - 1) / 2n nats; :func:`chance`
+says by how much.
+"""
+
+from typing import Any, NamedTuple
+
+import numpy as np
+from scipy.special import chdtri, gammaln
+
+from disentangle_indicators._array import Float
+from disentangle_indicators.supervised._columns import Index, binned, equal_counts
+from disentangle_indicators.supervised._factors import Factors
+
+_CELLS = 1 << 22
+"""Cells of the contingency tables that are counted at a time."""
+
+TIE = 1e-9
+"""Informations that differ by less nats are equal but for rounding."""
+
+
+class Information(NamedTuple):
+    """Of d latents and K factors, over the rows where the factor has a value; nats.
+
+    Parameters
+    ----------
+    mutual : array, shape (d, K)
+    codes : array, shape (d, K)
+        H(z_h); the same for all factors unless values are missing.
+    factors : array, shape (K,)
+        H(v_k), exactly 0 for one value.
+    joint : array, shape (d, K)
+    """
+
+    mutual: Float
+    codes: Float
+    factors: Float
+    joint: Float
+
+
+class Chance(NamedTuple):
+    """Information of latents that know nothing, with the same bins and values; nats.
+
+    Parameters
+    ----------
+    mean : array, shape (d, K)
+        Expected I(z_h; v_k) when rows of the codes are permuted.
+    above : array, shape (d, K)
+        Exceeded by one of all the d K entries with probability `level`.
+    """
+
+    mean: Float
+    above: Float
+
+
+class Known(NamedTuple):
+    """What latents know beyond chance: 0 where that may be chance.
+
+    Parameters
+    ----------
+    mutual : array, shape (d, K)
+        Nats.
+    share : array, shape (d, K)
+        Of the entropy of the factor, 1 for all of it.
+    sure : array, shape (d, K)
+        From 0 where it just passes chance to 1 where it is far above.
+    """
+
+    mutual: Float
+    share: Float
+    sure: Float
+
+
+def prepare(z: Float, factors: Factors, p: dict[str, Any]) -> tuple[Index, list[Index]]:
+    """Put codes into bins (n, d), and factors into classes, -1 where they have no value.
+
+    The parameters are ``bins`` and ``code_bins`` ("width" for equal widths, as np.histogram, or
+    "count" for equal counts), and ``factor_bins`` as in `Factors.labels`.
+    """
+    if p["bins"] < 1:
+        raise ValueError(f"bins must be at least 1; got {p['bins']}")
+    if p["factor_bins"] is not None and p["factor_bins"] < 1:
+        raise ValueError(f"factor_bins must be at least 1; got {p['factor_bins']}")
+    labels = [factors.labels(k, p["factor_bins"]) for k in range(factors.number)]
+    bins = code_bins(labels, p)
+    if p["code_bins"] == "width":
+        return binned(z, bins), labels
+    return np.stack([equal_counts(column, bins) for column in z.T], axis=1), labels
+
+
+def prepare_chance(
+    z: Float, factors: Factors, p: dict[str, Any]
+) -> tuple[Index, tuple[list[Index], Chance | None]]:
+    """Put both into bins, and say what latents that know nothing get at ``level``."""
+    cells, labels = prepare(z, factors, p)
+    return cells, (labels, chance(cells, labels, p["level"]))
+
+
+def code_bins(labels: list[Index], p: dict[str, Any]) -> int:
+    """Return how many bins a latent gets.
+
+    Those of equal counts are at least as many as the factors have values, and a multiple of
+    ``bins``, so that they are within those of factors that are cut into as many themselves.
+    """
+    if p["code_bins"] not in ("width", "count"):
+        raise ValueError(f"code_bins must be width or count; got {p['code_bins']!r}")
+    if p["code_bins"] == "width":
+        return int(p["bins"])
+    most = max(int(label.max()) + 1 + int(label.min() < 0) for label in labels)
+    return int(p["bins"] * max(1, -(-most // p["bins"])))
+
+
+def information(cells: Index, labels: list[Index]) -> Information:
+    """Return entropies and mutual information of binned codes (n, d) and classes of K factors."""
+    whole = [_of_one(cells, label) for label in labels]
+    mutual, codes, joint = (np.stack([each[i] for each in whole], axis=1) for i in (0, 1, 3))
+    return Information(mutual, codes, np.array([each[2] for each in whole]), joint)
+
+
+def between(labels: list[Index]) -> Float:
+    """Return the mutual information of factors (K, K), over rows where both have a value."""
+    out = np.zeros((len(labels), len(labels)))
+    for i, one in enumerate(labels):
+        for j, other in enumerate(labels[:i]):
+            rows = np.flatnonzero((one >= 0) & (other >= 0))
+            if len(rows):
+                out[i, j] = out[j, i] = _of_one(one[rows, None], other[rows])[0][0]
+    return out
+
+
+def chance(cells: Index, labels: list[Index], level: float | None) -> Chance | None:
+    """Return what latents that know nothing get: None where no level is given."""
+    if level is None:
+        return None
+    if not 0 < level < 1:
+        raise ValueError(f"level must be between 0 and 1; got {level}")
+    tests = cells.shape[1] * len(labels)
+    whole = [_chance_of_one(cells, label, level / tests) for label in labels]
+    return Chance(*(np.stack([each[i] for each in whole], axis=1) for i in (0, 1)))
+
+
+def known(found: Information, by_chance: Chance | None) -> Known:
+    """Return what latents know beyond chance, or all that they seem to know if that is None.
+
+    The share is the adjusted one of Vinh, Epps & Bailey (2010), (I - E) / (H - E).
+    """
+    if by_chance is None:
+        scale = np.where(found.factors > 0, found.factors, 1.0)
+        return Known(found.mutual, found.mutual / scale, np.ones_like(found.mutual))
+    beyond = found.mutual > by_chance.above
+    mutual = np.where(beyond, found.mutual - by_chance.mean, 0.0)
+    room = np.where(beyond, found.factors - by_chance.mean, 1.0)
+    limit = np.where(beyond, (by_chance.above - by_chance.mean) / np.where(beyond, mutual, 1), 1.0)
+    return Known(mutual, mutual / np.maximum(room, mutual), 1.0 - limit**2)
+
+
+def average(values: Float, weights: Float, rule: str) -> float:
+    """Return the mean of values of latents: plain, or by how much they know, 0 if nothing."""
+    if rule not in ("latents", "information"):
+        raise ValueError(f"average must be latents or information; got {rule!r}")
+    if rule == "latents":
+        return float(np.mean(values))
+    total = float(np.sum(weights))
+    return float(np.sum(values * weights)) / total if total > 0 else 0.0
+
+
+def _of_one(cells: Index, label: Index) -> tuple[Float, Float, float, Float]:
+    cells, label = _present(cells, label)
+    n, d = cells.shape
+    bins, values = int(cells.max()) + 1, int(label.max()) + 1
+    counts = np.bincount(label, minlength=values)
+    h_factor = float(entropies(counts[None], n)[0]) if np.count_nonzero(counts) > 1 else 0.0
+    h_codes, joint = np.empty(d), np.empty(d)
+    block = max(1, _CELLS // (bins * values))
+    for start in range(0, d, block):
+        part = cells[:, start : start + block]
+        size = part.shape[1]
+        flat = (part + np.arange(size) * bins) * values + label[:, None]
+        table = np.bincount(flat.ravel(), minlength=size * bins * values)
+        table = table.reshape(size, bins, values)
+        h_codes[start : start + size] = entropies(table.sum(axis=2), n)
+        joint[start : start + size] = entropies(table.reshape(size, -1), n)
+    mutual = np.clip(h_codes + h_factor - joint, 0.0, np.minimum(h_codes, h_factor))
+    return mutual, h_codes, h_factor, joint
+
+
+def _chance_of_one(cells: Index, label: Index, level: float) -> tuple[Float, Float]:
+    cells, label = _present(cells, label)
+    n, d = cells.shape
+    bins = int(cells.max()) + 1
+    table = np.bincount((cells + np.arange(d) * bins).ravel(), minlength=d * bins).reshape(d, bins)
+    of_codes, which = np.unique(table, return_inverse=True)
+    of_factor, times = np.unique(np.bincount(label), return_counts=True)
+    x_log_x = _expected_x_log_x(of_codes, of_factor, n) @ times
+    joint = np.log(n) - x_log_x[which.reshape(d, bins)].sum(axis=1) / n
+    h_codes, h_factor = entropies(table, n), entropies(np.bincount(label)[None], n)
+    mean = np.clip(h_codes + h_factor - joint, 0.0, np.minimum(h_codes, h_factor))
+    freedom = (np.count_nonzero(table, axis=1) - 1) * (times[of_factor > 0].sum() - 1)
+    margin = np.where(freedom > 0, chdtri(np.maximum(freedom, 1), level) - freedom, 0.0)
+    return mean, mean + margin / (2 * n)
+
+
+def _expected_x_log_x(a: Index, b: Index, n: int) -> Float:
+    """Return E[x log x] for the overlap x of random subsets of a and b of n things, (A, B)."""
+    a, b = np.meshgrid(a, b, indexing="ij")
+    log = gammaln(np.arange(n + 1.0) + 1.0)
+    mean = a * b / n
+    width = 8.0 * np.sqrt(mean * (1 - a / n) * (1 - b / n)) + 16.0
+    first = np.maximum(np.maximum(0, a + b - n), np.floor(mean - width).astype(np.int64))
+    last = np.minimum(np.minimum(a, b), np.ceil(mean + width).astype(np.int64))
+    fixed = log[a] + log[n - a] + log[b] + log[n - b] - log[n]
+    total, out = np.zeros(a.shape), np.zeros(a.shape)
+    for step in range(int(np.max(last - first)) + 1):
+        x = np.minimum(first + step, last)
+        p = np.exp(fixed - log[x] - log[a - x] - log[b - x] - log[n - a - b + x])
+        p = np.where(first + step <= last, p, 0.0)
+        total += p
+        out += p * x * np.log(np.maximum(x, 1))
+    return np.asarray(out / total)
+
+
+def _present(cells: Index, label: Index) -> tuple[Index, Index]:
+    if label.min() >= 0:
+        return cells, label
+    rows = np.flatnonzero(label >= 0)
+    return cells[rows], label[rows]
+
+
+def entropies(counts: Index, n: int) -> Float:
+    """Return the entropy of each row of counts that add up to n, in nats."""
+    log = np.log(np.maximum(counts, 1))
+    return np.asarray(np.maximum(np.log(n) - np.sum(counts * log, axis=1) / n, 0.0))
+
+
+def top_two(values: Float, axis: int = 0) -> tuple[Float, Float]:
+    """Return the largest and the second largest along an axis; the second of one is 0."""
+    padded = np.concatenate([np.zeros_like(np.take(values, [0], axis)), values], axis)
+    ordered = np.sort(padded, axis=axis)
+    return np.take(ordered, -1, axis), np.take(ordered, -2, axis)

@@ -1,0 +1,168 @@
+"""What a metric is: a function of codes and factors with named sets of parameters, and its words."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from difflib import get_close_matches
+from typing import Any
+
+import numpy as np
+
+from disentangle_indicators._array import Array, Float
+from disentangle_indicators.supervised._columns import as_codes
+from disentangle_indicators.supervised._factors import Factors, as_table
+
+__all__ = ["Metric", "Outcome", "measure"]
+
+
+@dataclass(frozen=True, eq=False)
+class Outcome:
+    """What a metric says of codes and factors.
+
+    Parameters
+    ----------
+    value : float
+        The score; always finite.
+    parts : dict of str to float
+        Scores that come along, such as the completeness beside DCI's disentanglement.
+    per_factor : array, shape (K,), optional
+        In the order of the factors that vary; what the score averages over, if it does.
+    per_latent : array, shape (d,), optional
+    matrix : array, shape (d, K), optional
+        Of latents and factors: what the score is made from.
+    matrix_name : str
+        What the entries of the matrix are, with their unit.
+    """
+
+    value: float
+    parts: dict[str, float] = field(default_factory=dict)
+    per_factor: Float | None = None
+    per_latent: Float | None = None
+    matrix: Float | None = None
+    matrix_name: str = ""
+
+
+Prepare = Callable[[Float, Factors, dict[str, Any]], tuple[Any, Any]]
+"""From codes (n, d), factors that all vary and parameters to what belongs to the codes, an array
+with a row per sample, and what belongs to the factors: rows of the first are permuted for a null,
+so what does not change then is computed here."""
+
+Compute = Callable[[Any, Any, dict[str, Any], np.random.Generator], Outcome]
+"""From both of these, parameters and randomness to the score."""
+
+
+def as_they_are(z: Float, factors: Factors, parameters: dict[str, Any]) -> tuple[Float, Factors]:
+    """Prepare nothing."""
+    return z, factors
+
+
+@dataclass(frozen=True)
+class Metric:
+    """A metric and its protocols.
+
+    Parameters
+    ----------
+    name : str
+    title : str
+        In full.
+    compute : callable
+        ``compute(codes, factors, parameters, rng)``: an :class:`Outcome`, from what `prepare` made.
+    protocols : dict of str to dict
+        Parameters by the name of the protocol; all protocols of a metric have the same ones.
+        "default" comes first.
+    reading : str
+        One sentence: what it rewards, and how to read it.
+    sources : dict of str to str
+        Where each protocol is from, and what differs from there.
+    low, high : float
+        Range of the score.
+    higher_is_better : bool
+    refits : bool
+        Whether it fits a classifier or a regression that is expensive: permutations are then few.
+    prepare : callable
+        ``prepare(codes, factors, parameters)``, once for all permutations.
+    slow : tuple of str
+        Protocols that take minutes.
+    """
+
+    name: str
+    title: str
+    compute: Compute
+    protocols: dict[str, dict[str, Any]]
+    reading: str
+    sources: dict[str, str]
+    low: float = 0.0
+    high: float = 1.0
+    higher_is_better: bool = True
+    refits: bool = False
+    prepare: Prepare = as_they_are
+    slow: tuple[str, ...] = ()
+
+    def parameters(self, protocol: str = "default", **overrides: Any) -> dict[str, Any]:
+        """Return the parameters of a protocol, some of them changed.
+
+        Raises
+        ------
+        ValueError
+            On a protocol or a parameter that does not exist.
+        """
+        if protocol not in self.protocols:
+            raise ValueError(
+                f"protocol must be one of {', '.join(self.protocols)}; got {protocol!r}"
+            )
+        known = self.protocols[protocol]
+        for name in overrides:
+            if name not in known:
+                near = get_close_matches(name, known, n=3, cutoff=0.4) or list(known)
+                words = ", ".join(near) if near else "none"
+                raise ValueError(
+                    f"no parameter of {self.name} is called {name!r}; there is {words}"
+                )
+        return known | overrides
+
+
+def measure(
+    metric: Metric,
+    codes: Array,
+    factors: Any,
+    *,
+    rng: np.random.Generator | int = 0,
+    protocol: str = "default",
+    **overrides: Any,
+) -> Outcome:
+    """Apply a metric to codes and factors, of which the constant ones are left out.
+
+    Parameters
+    ----------
+    metric : Metric
+    codes : array, shape (n, d)
+    factors : Factors, or array, shape (n, K) or (n,)
+        As :func:`~disentangle_indicators.supervised.as_table` takes them.
+    rng : numpy.random.Generator or int
+        The same seed gives the same number.
+    protocol : str
+    **overrides
+        Parameters that differ from the protocol's.
+
+    Returns
+    -------
+    Outcome
+
+    Raises
+    ------
+    ValueError
+        On arrays that do not belong together, on codes that are not finite, when no factor
+        varies, and on parameters that do not exist or are out of range.
+    """
+    parameters = metric.parameters(protocol, **overrides)
+    z = as_codes(codes)
+    table = as_table(factors, len(z))
+    columns = table.varying
+    if not columns:
+        raise ValueError(
+            f"factors must vary; each of the {table.number} columns holds a single value"
+        )
+    prepared = metric.prepare(z, table.select(columns), parameters)
+    outcome = metric.compute(*prepared, parameters, np.random.default_rng(rng))
+    if not np.isfinite(outcome.value):
+        raise ValueError(f"{metric.name} has no value for these codes and factors")
+    return outcome

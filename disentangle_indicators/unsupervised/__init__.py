@@ -1,0 +1,55 @@
+"""Scores without ground-truth factors: dependence of latents, agreement of models, information.
+
+`UNSUPERVISED` holds functions of one code, which return a float; `MODEL_SELECTION` functions of
+the codes that several models give the same rows. What posterior variances make possible is in
+:func:`informativeness` and :func:`activity`.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+from disentangle_indicators.unsupervised.gaussian_total_correlation import (
+    gaussian_total_correlation,
+)
+from disentangle_indicators.unsupervised.gaussian_wasserstein_correlation import (
+    gaussian_wasserstein_correlation,
+    gaussian_wasserstein_correlation_norm,
+)
+from disentangle_indicators.unsupervised.informativeness import (
+    ACTIVITIES,
+    Informativeness,
+    activity,
+    informativeness,
+)
+from disentangle_indicators.unsupervised.mutual_info_score import (
+    mutual_info_score,
+    pairwise_information,
+)
+from disentangle_indicators.unsupervised.udr import UDR, udr
+
+__all__ = [
+    "ACTIVITIES",
+    "MODEL_SELECTION",
+    "UDR",
+    "UNSUPERVISED",
+    "Informativeness",
+    "activity",
+    "gaussian_total_correlation",
+    "gaussian_wasserstein_correlation",
+    "gaussian_wasserstein_correlation_norm",
+    "informativeness",
+    "mutual_info_score",
+    "pairwise_information",
+    "udr",
+]
+
+UNSUPERVISED: dict[str, Callable[..., float]] = {
+    "gaussian_total_correlation": gaussian_total_correlation,
+    "gaussian_wasserstein_correlation": gaussian_wasserstein_correlation,
+    "gaussian_wasserstein_correlation_norm": gaussian_wasserstein_correlation_norm,
+    "mutual_info_score": mutual_info_score,
+}
+"""Called as ``metric(codes)``; lower is more independent."""
+
+MODEL_SELECTION: dict[str, Callable[..., Any]] = {"udr": udr}
+"""Called as ``metric(models)``, of which each is a code of the same rows."""

@@ -1,0 +1,188 @@
+"""Codes that claim more than the channel carries: data processing, bias, the dSprites encodings."""
+
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from strategies import encodings, rngs
+
+from disentangle_indicators.aggregate import marginals
+from disentangle_indicators.supervised.channel import channel
+from disentangle_indicators.supervised.mig import mutual_information_matrix
+
+FULL = Path(os.environ.get("DINDIC_DATA", "")) / "encodings" / "dsprites_btcvae.npz"
+SMALL = Path(__file__).parents[2] / "examples" / "data" / "dsprites_btcvae.npz"
+
+
+def encoding_of(path):
+    with np.load(path) as stored:
+        names = [str(name) for name in stored["factor_names"]]
+        scale = stored["var"] if "var" in stored else np.exp(stored["logvar"].astype(float))
+        return stored["mean"].astype(float), scale.astype(float), stored["factors"], names
+
+
+@pytest.mark.skipif(not FULL.is_file(), reason="set DINDIC_DATA: the full file is NOT tested")
+def test_all_rows_of_dsprites():
+    mean, var, factors, names = encoding_of(FULL)
+    result = channel(mean, var, factors, factor_names=names, code_bins="width")
+    k = names.index("position_x")
+    assert result.claimed[5, k] == pytest.approx(0.655, abs=5e-4)
+    assert result.information[5] == pytest.approx(0.001, abs=5e-4)
+    assert result.cells[0] == (5, "position_x")
+    start = "5 of 10 latents claim more than they carry: latent 5 tells 0.655 nats of position_x "
+    assert result.sentence.startswith(start + "by its mean and transmits 0.001")
+    assert {h for h, _ in result.cells} == {0, 1, 5, 7, 9}
+
+
+@pytest.mark.parametrize("code_bins", ["count", "width"])
+def test_dsprites(code_bins):
+    mean, var, factors, names = encoding_of(SMALL)
+    result = channel(mean, var, factors, factor_names=names, code_bins=code_bins)
+    assert result.cells[0] == (5, "position_x")
+    assert result.claimed[5, names.index("position_x")] == pytest.approx(0.68, abs=0.06)
+    assert result.information[5] < 0.002
+    assert {h for h, _ in result.cells} == {0, 1, 5, 7, 9}
+    noise = np.random.default_rng(0).normal(size=mean.shape)
+    samples = mean + np.sqrt(var) * noise
+    assert channel(mean, var, factors, codes=samples).cells == ()
+
+
+@given(encodings(min_n=2, max_n=300, max_d=5), rngs, st.integers(2, 30))
+def test_samples_are_not_flagged(encoding, rng, values):
+    mean, var = encoding
+    index = np.argsort(np.argsort(mean[:, 0])) * values // len(mean)
+    factors = np.stack([index, rng.integers(values, size=len(mean))], axis=1)
+    samples = mean + np.sqrt(var) * rng.normal(size=mean.shape)
+    assert channel(mean, var, factors, codes=samples).cells == ()
+
+
+@given(st.integers(2, 400), st.integers(2, 60), rngs)
+def test_the_bias_of_the_estimate_is_not_flagged(n, values, rng):
+    mean = 1e-3 * rng.normal(size=(n, 3))
+    factors = rng.integers(values, size=(n, 2))
+    result = channel(mean, np.ones((n, 3)), factors)
+    assert result.cells == ()
+    assert result.sentence == "No latent claims more of a factor than its samples carry."
+    if n > 100 and values > 20:
+        assert result.claimed.max() > result.information.max() + 0.3
+
+
+@given(st.floats(0.01, 0.99), rngs)
+def test_a_latent_is_flagged_when_its_noise_drowns_its_means(share, rng):
+    factor = rng.integers(4, size=500)
+    mean = np.stack([factor, factor], axis=1) * 0.01
+    var = np.array([[1e-8, 1.0]]).repeat(500, axis=0)
+    other = np.where(rng.random(500) < share, factor, rng.integers(4, size=500))
+    result = channel(mean, var, factor)
+    assert result.cells == ((1, "factor_0"),)
+    assert result.flagged.tolist() == [[False], [True]]
+    again = channel(mean, var, other, rng=1)
+    assert not again.flagged[0, 0]
+    if share > 0.5:
+        assert again.flagged[1, 0]
+
+
+@given(encodings(min_n=10, max_n=200, max_d=5), rngs)
+def test_what_it_is_made_of(encoding, rng):
+    mean, var = encoding
+    n, d = mean.shape
+    factors = rng.integers(5, size=(n, 2))
+    order, signs = rng.permutation(d), rng.choice([-1.0, 1.0], size=d)
+    result = channel(mean, var, factors)
+    np.testing.assert_array_equal(result.claimed, mutual_information_matrix(mean, factors))
+    np.testing.assert_array_equal(result.information, marginals(mean, var).information)
+    np.testing.assert_array_equal(result.carried, result.information[:, None].repeat(2, axis=1))
+    moved = channel((mean * signs)[:, order], var[:, order], factors)
+    np.testing.assert_allclose(moved.claimed, result.claimed[order], atol=1e-9)
+    np.testing.assert_allclose(moved.information, result.information[order], atol=1e-7)
+
+
+def test_standard_errors():
+    """Against the spread over many samples of rows."""
+    rng = np.random.default_rng(0)
+    found = []
+    for _ in range(100):
+        factor = np.minimum(rng.geometric(0.6, size=400), 3)
+        code = np.where(rng.random(400) < 0.7, factor, 1) * 1.0
+        found.append(channel(code[:, None], np.ones((400, 1)), factor, permutations=1))
+    spread = np.std([r.claimed[0, 0] for r in found])
+    assert np.mean([r.errors[0, 0] for r in found]) == pytest.approx(spread, rel=0.15)
+
+
+def test_standard_errors_are_those_of_log_ratios():
+    factor = np.array([0, 0, 0, 0, 1, 1, 2, 2, 2, 2])
+    code = np.array([0, 0, 0, 1, 1, 1, 1, 1, 1, 2])
+    ratios = [
+        np.log(np.mean((code == c) & (factor == v)) / np.mean(code == c) / np.mean(factor == v))
+        for c, v in zip(code, factor, strict=True)
+    ]
+    result = channel(code[:, None], np.ones((10, 1)), factor)
+    assert result.claimed[0, 0] == pytest.approx(np.mean(ratios))
+    assert result.errors[0, 0] == pytest.approx(np.std(ratios) / np.sqrt(10))
+
+
+def test_missing_values():
+    rng = np.random.default_rng(0)
+    factor = np.arange(600) % 3 * 1.0
+    mean = np.where(np.arange(600) < 300, factor, 0.0)[:, None]
+    var = np.full((600, 1), 1e-4)
+    known = np.where(np.arange(600) < 300, factor, np.nan)
+    result = channel(mean, var, np.stack([known, factor], axis=1))
+    assert result.carried[0, 0] == pytest.approx(np.log(3), abs=1e-6)
+    assert result.claimed[0, 0] == pytest.approx(np.log(3))
+    assert result.carried[0, 1] == result.information[0] < np.log(3) - 0.05
+    assert result.cells == ()
+    assert channel(mean + 1e-3 * rng.normal(size=mean.shape), var, known).cells == ()
+    with pytest.raises(ValueError, match="factors must have values; factor_0 has none"):
+        channel(mean, var, np.full(600, np.nan))
+
+
+@pytest.mark.parametrize("n", [1, 2, 5])
+def test_degenerate_inputs(n):
+    result = channel(np.ones((n, 2)), np.ones((n, 2)), np.arange(n))
+    assert result.cells == ()
+    assert np.all(result.claimed == 0)
+    assert channel(np.arange(n)[:, None], np.ones((n, 1)), np.ones(n)).cells == ()
+
+
+def test_what_it_returns():
+    factor = np.arange(1000) % 4
+    mean = 0.01 * np.stack([factor] * 2, axis=1)
+    factors = np.stack([factor, factor // 2, np.zeros(1000)], axis=1)
+    result = channel(mean, np.ones((1000, 2)), factors, factor_names=["a", "b", "c"])
+    assert result.sentence == (
+        "2 of 2 latents claim more than they carry: latent 0 tells 1.386 nats of a by its mean "
+        "and transmits 0.000; latent 1 tells 1.386 nats of a by its mean and transmits 0.000; "
+        "latent 0 tells 0.693 nats of b by its mean and transmits 0.000; and 1 more."
+    )
+    assert "1.386 !" in repr(result)
+    frame = result.to_frame()
+    assert frame.loc[(1, "a"), "flagged"]
+    assert not frame.loc[(1, "c"), "flagged"]
+    content = result.to_dict()
+    assert content["schema"] == "dindic.channel/1"
+    assert content["cells"][0] == [0, "a"]
+    assert content["parameters"]["permutations"] == 20
+    one = channel(mean[:, :1], np.ones((1000, 1)), factor, codes=mean[:, :1] + 5)
+    assert one.sentence.startswith("1 of 1 latent claims more than it carries: latent 0 tells")
+    assert "by its code" in one.sentence
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"permutations": 0}, "permutations must be at least 1; got 0"),
+        ({"bins": 0}, "bins must be at least 1; got 0"),
+        ({"code_bins": "x"}, "code_bins must be width or count; got 'x'"),
+        ({"codes": np.eye(3)}, r"codes must have the shape \(2, 2\); got \(3, 3\)"),
+        ({"var": np.zeros((2, 2))}, "var must be positive"),
+        ({"mean": np.full((2, 2), np.nan)}, "codes must be finite"),
+    ],
+)
+def test_refused(options, words):
+    given = {"mean": np.eye(2), "var": np.ones((2, 2)), "factors": [0, 1]} | options
+    with pytest.raises(ValueError, match=words):
+        channel(**given)
