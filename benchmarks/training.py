@@ -29,7 +29,9 @@ from dindic_models.config import Config, make_model
 from dindic_models.data import open_data, rows
 from dindic_models.devices import Group, set_precision
 from dindic_models.history import evaluate
-from dindic_models.train import State, Step, adam, plan
+from dindic_models.state import State, adam
+from dindic_models.step import Step
+from dindic_models.train import plan
 
 N, EPOCHS = 42_000, 200
 LEARNED = Config(noise="learned")
@@ -66,7 +68,7 @@ class Loop:
         if not fused:
             optimiser = torch.optim.Adam(optimiser.param_groups[0]["params"], lr=config.lr)
         zero = torch.zeros(2, device=device).double()
-        self.step = Step(State(model, optimiser, zero), config, Group())
+        self.step = Step([State(config, Path(), model, optimiser, zero)], Group())
         self.step.graphed &= graphed
         self.config, self.epoch = config, -1
         self.batches = Batches(pixels, np.arange(len(pixels)), device, keep=True)

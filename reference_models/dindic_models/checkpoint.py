@@ -30,6 +30,7 @@ __all__ = [
     "file_hash",
     "load",
     "read_config",
+    "read_devices",
     "read_tensors",
     "save_config",
     "save_model",
@@ -57,6 +58,8 @@ class Checkpoint:
     path : Path
     step : int
         Steps that it was trained for, where that is known.
+    devices : tuple of str
+        What it was trained on, where that is known.
     """
 
     model: VAE
@@ -65,13 +68,27 @@ class Checkpoint:
     sha256: str
     path: Path
     step: int = 0
+    devices: tuple[str, ...] = ()
 
 
-def save_config(folder: Path, config: Config, shape: Shape, data: Mapping[str, Any]) -> None:
-    """Write config.json: the settings, the shape of an image, and the data set."""
+def save_config(
+    folder: Path, config: Config, shape: Shape, data: Mapping[str, Any], device: str | None = None
+) -> None:
+    """Write config.json: settings, shape of an image, data set, and devices it was trained on."""
+    path = folder / CONFIG
+    devices = read_devices(folder) if path.is_file() else ()
+    if device is not None and device not in devices:
+        devices = (*devices, device)
     content = {"format": FORMAT, "shape": list(shape), "data": dict(data)}
-    with atomic(folder / CONFIG) as path:
-        path.write_text(json.dumps(content | {"config": config.to_dict()}, indent=2) + "\n")
+    content |= {"devices": list(devices), "config": config.to_dict()}
+    with atomic(path) as temporary:
+        temporary.write_text(json.dumps(content, indent=2) + "\n")
+
+
+def read_devices(folder: Path) -> tuple[str, ...]:
+    """Return the devices that config.json says a model was trained on; none if it does not."""
+    named = json.loads((folder / CONFIG).read_text()).get("devices", [])
+    return tuple(map(str, named)) if isinstance(named, list) else ()
 
 
 def save_model(folder: Path, model: VAE, step: int = 0) -> None:
@@ -150,7 +167,8 @@ def _load_folder(folder: Path) -> Checkpoint:
     weights, said = read_tensors(folder / MODEL)
     _fit(model, weights, folder / MODEL)
     step = int(said["step"]) if said.get("step", "").isdecimal() else 0
-    return Checkpoint(model.eval(), config, data, file_hash(folder / MODEL), folder, step)
+    found = file_hash(folder / MODEL)
+    return Checkpoint(model.eval(), config, data, found, folder, step, read_devices(folder))
 
 
 def read_config(folder: Path) -> tuple[Config, Shape, dict[str, Any]]:

@@ -1,6 +1,7 @@
 """Where a model runs: device, precision, determinism, and the processes that share the work."""
 
 import os
+import platform
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -79,6 +80,13 @@ def pick_device(name: str = "auto") -> torch.device:
             raise ValueError(f"there is no device '{device}' here; torch finds {number} of them")
         torch.cuda.set_device(device)
     return device
+
+
+def name_of(device: torch.device) -> str:
+    """Return what a device is called, as "NVIDIA H100" or "CPU (x86_64)"."""
+    if device.type == "cuda":
+        return torch.cuda.get_device_name(device)
+    return f"CPU ({platform.machine()})"
 
 
 def set_precision(precision: str, *, deterministic: bool = False) -> None:

@@ -37,23 +37,25 @@ from runs import (
     state,
 )
 
+from dindic_models import step as step_module
 from dindic_models import train as module
 from dindic_models.batches import Batches
 from dindic_models.checkpoint import load, read_tensors, write_tensors
 from dindic_models.config import Config, make_model, seeds_of
 from dindic_models.data import rows, some
-from dindic_models.devices import Group
+from dindic_models.devices import Group, name_of
 from dindic_models.encode import posteriors
 from dindic_models.history import evaluate
 from dindic_models.networks import NETWORKS, mlp
+from dindic_models.state import State, adam
+from dindic_models.step import Step
 from dindic_models.train import (
-    State,
-    Step,
+    SHARED,
     TrainingDivergedError,
     TrainingStoppedError,
-    adam,
     plan,
     train,
+    train_together,
 )
 from disentangle_indicators import indicators
 
@@ -516,8 +518,8 @@ def test_a_step_is_a_step_of_adam_on_the_mean_of_the_batch():
     """By hand, with beta and L: the loss of a batch does not depend on its size."""
     settings = config(beta=3.0, samples=2, precision="float64", lr=0.01)
     mine, other = (make_model(settings, (1, 8, 8)) for _ in range(2))
-    state = State(mine, adam(mine, settings.lr), torch.zeros(2).double())
-    step = Step(state, settings, Group())
+    state = State(settings, None, mine, adam(mine, settings.lr), torch.zeros(2).double())
+    step = Step([state], Group())
     optimiser = torch.optim.Adam(other.parameters(), lr=0.01)
     x = torch.from_numpy(pictures(48) / np.float32(255)).double()
     for start, size in ((0, 16), (16, 16), (32, 5)):
@@ -622,13 +624,13 @@ def test_progress_counts_the_steps_that_are_left(tmp_path):
 
 def poisoned(monkeypatch, after):
     """Let the bound be nan from the step after so many on."""
-    calls, objective = [], module.objective
+    calls, objective = [], step_module.objective
 
     def bad(values, beta):
         calls.append(1)
         return objective(values, beta) * (np.nan if len(calls) > after else 1)
 
-    monkeypatch.setattr(module, "objective", bad)
+    monkeypatch.setattr(step_module, "objective", bad)
 
 
 @pytest.mark.parametrize("step", [6, 8, 10])
@@ -1052,7 +1054,7 @@ def test_what_is_recorded_is_taken_back(tmp_path, whole, monkeypatch, noise, sto
     settings = config(samples=2, **NOISES[noise])
     eager = whole(settings)
     monkeypatch.setattr(Replayed, "made", 0)
-    monkeypatch.setattr(module, "record", recorded)
+    monkeypatch.setattr(step_module, "record", recorded)
     init = Step.__init__
 
     def graphed(self, *arguments):
@@ -1071,8 +1073,8 @@ def test_everything_that_a_step_changes_is_named():
     for noise in NOISES:
         settings = config(**NOISES[noise])
         model = make_model(settings, (1, 8, 8))
-        run = State(model, adam(model, 0.01), torch.zeros(2).double())
-        step = Step(run, settings, Group())
+        run = State(settings, None, model, adam(model, 0.01), torch.zeros(2).double())
+        step = Step([run], Group())
         kept = step.tensors()
         step(torch.rand(16, 1, 8, 8), 16, 0)
         now = [*model.state_dict().values(), run.totals, *run.averages().values()]
@@ -1139,3 +1141,160 @@ def test_a_gpu_goes_on_where_it_stopped(tmp_path):
     again = {"device": gpu, "deterministic": True, "resume": True}
     train(settings, dataset(), tmp_path / "parts", **again)
     assert_same(tmp_path / "whole", tmp_path / "parts")
+
+
+# ------------------------------------------------------------------------------ several at once
+
+
+def members(**changes):
+    """All kinds of noise, and what else models that are trained together may differ in."""
+    settings = [config(samples=2, **noise, **changes) for noise in NOISES.values()]
+    return [
+        *settings,
+        config(samples=2, beta=7.0, lr=3e-3, **changes),
+        config(samples=2, network="linear", init="xavier", activation="sigmoid", **changes),
+    ]
+
+
+def each(folder):
+    return [folder / str(i) for i in range(len(members()))]
+
+
+def test_models_trained_together_are_those_trained_alone(tmp_path, whole):
+    models = train_together(members(), dataset(), each(tmp_path))
+    for settings, folder, model in zip(members(), each(tmp_path), models, strict=True):
+        assert_same(whole(settings), folder)
+        saved = load(folder)
+        assert saved.config == settings
+        assert not model.training
+        weights = saved.model.state_dict()
+        assert all(torch.equal(t, weights[name]) for name, t in model.state_dict().items())
+
+
+@pytest.mark.parametrize("step", [3, 5, 11])
+def test_models_trained_together_stop_and_go_on_together(tmp_path, whole, step):
+    with pytest.raises(TrainingStoppedError):
+        train_together(
+            members(), dataset(), each(tmp_path), progress=signal_at(step), save_every=1e9
+        )
+    assert {state(folder)[1] for folder in each(tmp_path)} == {step}
+    train_together(members(), dataset(), each(tmp_path), resume=True)
+    for settings, folder in zip(members(), each(tmp_path), strict=True):
+        assert_same(whole(settings), folder)
+
+
+def test_a_model_of_a_group_goes_on_alone(tmp_path, whole):
+    train_together(members(epochs=1), dataset(), each(tmp_path))
+    train(members()[3], dataset(), tmp_path / "3", resume=True)
+    assert_same(whole(members()[3]), tmp_path / "3")
+    with pytest.raises(ValueError, match="must have come to the same step"):
+        train_together(members(), dataset(), each(tmp_path), resume=True)
+
+
+def test_one_that_diverges_is_named_and_the_others_keep_what_they_have(tmp_path):
+    settings = [config(), config(lr=1e6), config(beta=2.0)]
+    folders = [tmp_path / name for name in "abc"]
+    with pytest.raises(TrainingDivergedError) as found:
+        train_together(settings, dataset(), folders)
+    assert found.value.folder == tmp_path / "b"
+    rest = [settings[0], settings[2]], dataset(), [folders[0], folders[2]]
+    train_together(*rest, resume=True)
+    for one, folder in zip(rest[0], rest[2], strict=True):
+        train(one, dataset(), tmp_path / "alone" / folder.name)
+        assert_same(tmp_path / "alone" / folder.name, folder)
+
+
+@pytest.mark.parametrize("name", SHARED)
+def test_what_batches_depend_on_is_shared(tmp_path, name):
+    settings = [config(), Config(**config().to_dict() | {name: OTHER[name]})]
+    with pytest.raises(ValueError, match=f"that are trained together share {name}; got "):
+        train_together(settings, dataset(), [tmp_path / "a", tmp_path / "b"])
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_every_setting_is_shared_or_may_differ():
+    """A new setting has to be put on one side."""
+    own = ["network", "activation", "init", "noise", "sigma2", "closed_form", "components"]
+    own += ["floor", "beta", "lr"]
+    assert {*SHARED, *own, "epochs"} == {item.name for item in fields(Config)}
+
+
+def test_folders_of_models_trained_together(tmp_path):
+    for folders in ([tmp_path / "a"], [tmp_path / "a", tmp_path / "a"]):
+        with pytest.raises(ValueError, match="folder"):
+            train_together([config(), config(beta=2.0)], dataset(), folders)
+    (tmp_path / "b").mkdir()
+    (tmp_path / "b" / "model.safetensors").write_text("precious")
+    with pytest.raises(ValueError, match="holds a run already"):
+        train_together([config(), config(beta=2.0)], dataset(), [tmp_path / "a", tmp_path / "b"])
+
+
+def test_looks_at_held_out_images_and_checkpoints_may_be_rare(tmp_path, whole):
+    """The weights are the same; the rows say less, and an interrupt loses nothing."""
+    settings = config(epochs=5)
+    said, saves, publish = [], [], State.publish
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(State, "publish", lambda self: (saves.append(self.step), publish(self)))
+        train_together(
+            [settings],
+            dataset(),
+            [tmp_path],
+            judge_every=2,
+            save_every=1e9,
+            say=said.append,
+        )
+    assert saves == [25]
+    assert [bool(row["evlb"]) for row in table(tmp_path)] == [False, True, False, True, True]
+    assert ["used" in line for line in said] == [False, True, False, True, True]
+    tensors, others = state(tmp_path)[0], state(whole(settings))[0]
+    assert all(torch.equal(t, others[name]) for name, t in tensors.items())
+
+
+def test_lines_give_the_range_of_the_models(tmp_path):
+    said = []
+    settings = [config(epochs=1), config(epochs=1, noise="fixed", sigma2=0.05)]
+    train_together(settings, dataset(), [tmp_path / "a", tmp_path / "b"], say=said.append)
+    (line,) = said
+    assert line.startswith("epoch 1/1  2 models  EVLB ")
+    assert " to " in line
+
+
+def test_what_is_recorded_for_several_is_taken_back(tmp_path, whole, monkeypatch):
+    monkeypatch.setattr(Replayed, "made", 0)
+    monkeypatch.setattr(step_module, "record", recorded)
+    init = Step.__init__
+
+    def graphed(self, *arguments):
+        init(self, *arguments)
+        self.graphed = True
+
+    monkeypatch.setattr(Step, "__init__", graphed)
+    train_together(members(), dataset(), each(tmp_path))
+    assert Replayed.made == 1
+    for settings, folder in zip(members(), each(tmp_path), strict=True):
+        assert_same(whole(settings), folder)
+
+
+@needs_gpu
+def test_branches_of_a_graph_are_the_same_runs(tmp_path):
+    """Bit for bit, since every kernel is the same, whichever stream it ran on."""
+    gpu = torch.device("cuda", 0)
+    settings = [config(samples=2, network="mnist", **noise) for noise in NOISES.values()]
+    folders = [tmp_path / str(i) for i in range(len(settings))]
+    train_together(settings, dataset(), folders, device=gpu, deterministic=True)
+    for one, folder in zip(settings, folders, strict=True):
+        train(one, dataset(), tmp_path / "alone" / folder.name, device=gpu, deterministic=True)
+        assert_same(tmp_path / "alone" / folder.name, folder)
+
+
+def test_devices_are_remembered(tmp_path, whole):
+    train(config(epochs=1), dataset(), tmp_path)
+    assert load(tmp_path).devices == (name_of(CPU),)
+    content = json.loads((tmp_path / "config.json").read_text())
+    (tmp_path / "config.json").write_text(json.dumps(content | {"devices": ["another"]}))
+    train(config(), dataset(), tmp_path, resume=True)
+    assert load(tmp_path).devices == ("another", name_of(CPU))
+    content.pop("devices")
+    (tmp_path / "config.json").write_text(json.dumps(content))
+    assert load(tmp_path).devices == ()
+    assert_same(whole(config()), tmp_path)
