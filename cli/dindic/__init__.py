@@ -14,6 +14,7 @@ from dindic.encode import encode
 from dindic.higgins_law import higgins_law
 from dindic.metrics import metrics
 from dindic.score import score
+from dindic.study import study
 from dindic.train import train
 from dindic.traverse import traverse
 
@@ -40,5 +41,6 @@ main.add_command(encode)
 main.add_command(higgins_law)
 main.add_command(metrics)
 main.add_command(score)
+main.add_command(study)
 main.add_command(train)
 main.add_command(traverse)

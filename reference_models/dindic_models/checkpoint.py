@@ -34,6 +34,7 @@ __all__ = [
     "read_tensors",
     "save_config",
     "save_model",
+    "step_of",
     "write_tensors",
 ]
 
@@ -166,7 +167,7 @@ def _load_folder(folder: Path) -> Checkpoint:
         raise ValueError(f"{folder / CONFIG}: {_first_line(error)}") from error
     weights, said = read_tensors(folder / MODEL)
     _fit(model, weights, folder / MODEL)
-    step = int(said["step"]) if said.get("step", "").isdecimal() else 0
+    step = _step(said)
     found = file_hash(folder / MODEL)
     return Checkpoint(model.eval(), config, data, found, folder, step, read_devices(folder))
 
@@ -192,6 +193,26 @@ def read_config(folder: Path) -> tuple[Config, Shape, dict[str, Any]]:
     if isinstance(values, dict) and isinstance(data, dict):
         return settings(values, str(path)), (shape[0], shape[1], shape[2]), data
     raise ValueError(f"{path}: damaged (config and data must be objects)")
+
+
+def step_of(folder: Path) -> int:
+    """Return the steps that the run in a folder has been trained for; 0 if there is none."""
+    for name in (TRAINING, MODEL):
+        if (folder / name).is_file():
+            return _step(_metadata(folder / name))
+    return 0
+
+
+def _step(said: Mapping[str, str]) -> int:
+    return int(said["step"]) if said.get("step", "").isdecimal() else 0
+
+
+def _metadata(path: Path) -> dict[str, str]:
+    try:
+        with safe_open(path, framework="pt") as file:
+            return dict(file.metadata() or {})
+    except SafetensorError as error:
+        raise ValueError(f"{path}: damaged, or not a .safetensors file ({error})") from error
 
 
 def _count(value: Any) -> bool:

@@ -216,6 +216,11 @@ def draw_reconstructions(
     return ax
 
 
+def mosaic(images: NDArray[Any]) -> Pixels:
+    """Return images (rows, columns, C, H, W), clipped to [0, 1], as one picture (h, w, 3)."""
+    return _mosaic(_rgb(images, 1))
+
+
 def save(drawn: "Axes | Figure", path: str | Path) -> Path:
     """Write a drawing to a file.
 

@@ -81,8 +81,8 @@ def train(
     source : str, optional
         Where the data came from, kept for ``dindic encode``.
     resume : bool
-        Go on from training.safetensors, or from the start if nothing has been saved yet; all
-        settings but `epochs` must be those of the run.
+        Go on from training.safetensors, or from the start if nothing has been saved yet, or there
+        is no run at all; all settings but `epochs` must be those of the run.
     device : torch.device, optional
     deterministic : bool
         On a GPU, use only operations that repeat themselves bit for bit. The CPU does anyway.
@@ -356,11 +356,12 @@ def _check_together(configs: Sequence[Config], folders: Sequence[Path]) -> None:
 
 def _check_folder(folder: Path, config: Config, shape: Shape, data: Data, resume: bool) -> None:
     """Make the folder; or, to go on, compare the run with the one in it."""
-    if not resume:
-        if any((folder / name).exists() for name in (CONFIG, MODEL, TRAINING)):
-            raise ValueError(
-                f"{folder} holds a run already; give --resume {folder} in place of -o, or another folder"
-            )
+    held = any((folder / name).exists() for name in (CONFIG, MODEL, TRAINING))
+    if held and not resume:
+        raise ValueError(
+            f"{folder} holds a run already; give --resume {folder} in place of -o, or another folder"
+        )
+    if not held:
         folder.mkdir(parents=True, exist_ok=True)
         return
     if (folder / MODEL).exists() and not (folder / TRAINING).is_file():

@@ -1,0 +1,403 @@
+"""The figures of the paper, from the runs of a study.
+
+Each is a function of a :class:`~dindic_models.study.Study` that returns a matplotlib figure;
+:data:`FIGURES` says which a study has, and which runs they need.
+"""
+
+from collections.abc import Callable, Sequence
+from functools import partial
+from io import BytesIO
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dindic_models.batches import Progress
+from dindic_models.data import rows, some
+from dindic_models.pictures import (
+    DPI,
+    draw_grid,
+    draw_one_shot,
+    draw_reconstructions,
+    mosaic,
+    save,
+)
+from dindic_models.study import Study, in_epochs
+from dindic_models.traverse import choose, information, reconstruct, traverse
+from disentangle_indicators import score
+from disentangle_indicators.plots import pulse
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+SEEDS = 5
+"""Test images that traversals start from."""
+
+SPECIFIED, LEARNED = "#1f77b4", "#2ca02c"
+"""Blue for models with specified noise and green for those that learn it, as in the paper."""
+
+X_LABEL = "normalised variance βσ² [squared pixel units]"
+
+
+class Figured(NamedTuple):
+    """A figure: how it is drawn, and patterns of the runs without which it cannot be."""
+
+    draw: Callable[[Study], "Figure"]
+    needs: tuple[str, ...]
+
+
+def draw_all(
+    study: Study, folder: Path, *, progress: Progress | None = None
+) -> tuple[list[Path], dict[str, str]]:
+    """Draw every figure whose runs are there.
+
+    Parameters
+    ----------
+    study : Study
+    folder : path
+        Where ``figure_04.png`` and so on go; made if it is not there.
+    progress : callable, optional
+
+    Returns
+    -------
+    list of path
+        What was written.
+    dict of str
+        Why the other figures were not drawn.
+    """
+    wanted = FIGURES.get(study.dataset, {})
+    missing = {
+        name: f"needs {', '.join(run for run in figured.needs if run not in study.rows)}"
+        for name, figured in wanted.items()
+        if not set(figured.needs) <= set(study.rows)
+    }
+    if not study.rows:
+        return [], missing
+    folder.mkdir(parents=True, exist_ok=True)
+    todo: Any = [name for name in wanted if name not in missing]
+    if progress is not None:
+        todo = progress(todo, "drawing", len(todo))
+    paths = []
+    for name in todo:
+        paths.append(save(wanted[name].draw(study), folder / f"{name}.png"))
+    return paths, missing
+
+
+def bound(study: Study) -> "Figure":
+    """Fig. 4: EVLB against the normalised variance, and reconstructions below.
+
+    The paper plots learned noise at its own sigma^2 and specified noise at beta sigma^2; here the
+    learned runs are drawn in both conventions, because the distance between their two lines is no
+    property of the models.
+    """
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(9, 8.2), layout="constrained", dpi=DPI)
+    above, below = figure.subplots(2, 1, height_ratios=(1.25, 1))
+    fixed, learned = _series(study, "fixed"), _series(study, "learned")
+    _line(above, study, fixed, "evlb", SPECIFIED, "noise specified, at σ²")
+    _line(above, study, learned, "evlb", LEARNED, "noise learned, at σ² (the paper's line)")
+    _line(
+        above,
+        study,
+        learned,
+        "evlb_at_normalised_variance",
+        LEARNED,
+        "noise learned, at βσ², as the blue line is",
+        ls="--",
+    )
+    if "learned_beta_1" in study.rows:
+        row = study.rows["learned_beta_1"]
+        star = {"marker": "*", "s": 200, "color": LEARNED, "edgecolors": "black", "zorder": 3}
+        above.scatter(row["normalised_variance"], row["evlb"], label="β = 1", **star)
+    above.set(ylabel="EVLB [nats an image]", xlabel=X_LABEL, xscale="log")
+    above.legend(frameon=False, fontsize=9)
+    above.set_title(f"Fig. 4: the bound. {_trained(study)}", loc="left", fontsize=10)
+    chosen = [*_spread(fixed, 4), *_spread(learned, 4)]
+    _reconstructions(below, study, chosen)
+    return figure
+
+
+def aggregate(study: Study) -> "Figure":
+    """Fig. 5: Definition 4 and the number of latents of normal variance."""
+    words = "Fig. 5: the aggregated posterior and the prior"
+    return _pair(
+        study,
+        words,
+        ("kl_aggregate_prior", "Definition 4 [nats]", "log"),
+        ("normal_variance", "latents with |S - 1| ≤ 0.1", "linear"),
+        ("total_kl_prior", "Σ KL(q(z_h) || p), exact"),
+        ("normal_variance_used", "those of them that are used"),
+    )
+
+
+def suppression(study: Study) -> "Figure":
+    """Fig. 6: Definition 2 and the number of used latents."""
+    words = "Fig. 6: information"
+    return _pair(
+        study,
+        words,
+        ("mutual_information", "Definition 2 [nats]", "log"),
+        ("used", "latents above 0.5 nats", "linear"),
+        ("total_information", "Σ I(x; z_h), exact"),
+        ("used_exact", "by exact I(x; z_h)"),
+    )
+
+
+def learned_variance(study: Study, column: str, title: str) -> "Figure":
+    """Fig. 8 and 9: sigma^2 or beta sigma^2 that is learned, against beta."""
+    from matplotlib.figure import Figure
+
+    from dindic_models.grids import PRINTED
+
+    ax = Figure(figsize=(6, 4), layout="constrained", dpi=DPI).add_subplot()
+    names = sorted(_series(study, "learned"), key=lambda name: study.rows[name]["beta"])
+    beta = [study.rows[name]["beta"] for name in names]
+    ax.plot(beta, [study.rows[name][column] for name in names], "o-", color=LEARNED, label="here")
+    printed = {
+        name: values["normalised_variance"]
+        for name, values in PRINTED.get(study.dataset, {}).items()
+        if name in study.rows
+    }
+    at = [study.rows[name]["beta"] for name in printed]
+    values = [
+        value / (study.rows[name]["beta"] if column == "sigma2" else 1)
+        for name, value in printed.items()
+    ]
+    ax.plot(at, values, "x", color="black", label="printed in the paper")
+    sign = "σ²" if column == "sigma2" else "βσ²"
+    ax.set(xlabel="β", ylabel=f"{sign} [squared pixel units]", ylim=(0, None))
+    ax.set_title(f"{title} of different β. {_trained(study)}", loc="left", fontsize=10)
+    ax.legend(frameon=False)
+    return _figure(ax)
+
+
+def information_plot(study: Study, run: str, title: str) -> "Figure":
+    """Fig. 10 and 11: the information of every latent above, its variance in q* below."""
+    mean, var = study.encoded(run)
+    ax = pulse(score(mean, var=var))
+    figure = _figure(ax)
+    figure.suptitle(f"{title}: {_about(study, run)}", fontsize=10)
+    return figure
+
+
+def information_and_traversals(study: Study, run: str, title: str, most: int = 9) -> "Figure":
+    """Fig. 2 and 16: information and variance of every latent, and what some of them do."""
+    above = information_plot(study, run, title)
+    return _stacked(above, traversals(study, run, "the most informative latents", most))
+
+
+def traversals(study: Study, run: str, title: str, most: int | None = None) -> "Figure":
+    """Fig. 7 and 12 to 14: a block for every used latent, or the most informative ones."""
+    model, images, names = _seeds(study, run, SEEDS)
+    mean, var = study.encoded(run)
+    found = information(mean, var)
+    latents, words = choose(found, top=_fewer(found.values, most))
+    sweeps = traverse(model, images, latents)
+    heading = f"{title}: {_about(study, run)}; {words}"
+    titles = [found.title(latent) for latent in latents]
+    reconstructed = reconstruct(model, images).mean
+    return draw_grid(images, reconstructed, sweeps, titles, names=names, heading=heading)
+
+
+def one_shot(study: Study, run: str, title: str, most: int = 12) -> "Figure":
+    """Fig. 3: every latent swept about the code of one image."""
+    model, images, _ = _seeds(study, run, 1)
+    mean, var = study.encoded(run)
+    found = information(mean, var)
+    latents, words = choose(found, top=_fewer(found.values, most))
+    sweeps = traverse(model, images, latents, around_seed=True)
+    ax = draw_one_shot(
+        images[0],
+        reconstruct(model, images).mean[0],
+        sweeps[0],
+        [found.title(latent) for latent in latents],
+        heading=f"{title}: {_about(study, run)}; {words}",
+    )
+    return _figure(ax)
+
+
+def residuals(study: Study, run: str, title: str) -> "Figure":
+    """Fig. 15: reconstructions, and the component of the noise that each residual belongs to."""
+    model, images, names = _seeds(study, run, 8)
+    found = reconstruct(model, images)
+    heading = f"{title}: {_about(study, run)}; {found.words}"
+    return _figure(draw_reconstructions(found, names=names, heading=heading))
+
+
+def _fewer(values: NDArray[Any], most: int | None, threshold: float = 0.5) -> int:
+    """Return how many latents to draw: the used ones, at most so many, and at least one."""
+    used = max(1, int((values > threshold).sum()))
+    return used if most is None else min(most, used)
+
+
+def _pair(
+    study: Study,
+    title: str,
+    left: tuple[str, str, str],
+    right: tuple[str, str, str],
+    more_left: tuple[str, str],
+    more_right: tuple[str, str],
+) -> "Figure":
+    """Draw two columns of the results against the normalised variance, each with another."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(10, 4.4), layout="constrained", dpi=DPI)
+    both = figure.subplots(1, 2)
+    pairs = zip(both, "ab", (left, right), (more_left, more_right), strict=True)
+    for ax, letter, (column, label, scale), (other, words) in pairs:
+        for noise, colour, kind in (
+            ("fixed", SPECIFIED, "noise specified"),
+            ("learned", LEARNED, "noise learned"),
+        ):
+            names = _series(study, noise)
+            _line(ax, study, names, column, colour, kind)
+            _line(ax, study, names, other, colour, f"{kind}: {words}", ls=":", marker=".")
+        ax.set(xscale="log", yscale=scale, xlabel=X_LABEL, ylabel=label)
+        ax.set_title(f"({letter})", loc="left", fontsize=10)
+        ax.legend(frameon=False, fontsize=8)
+    figure.suptitle(f"{title}. {_trained(study)}", fontsize=10)
+    return figure
+
+
+def _series(study: Study, noise: str) -> list[str]:
+    """Return the runs of the first seed with this noise, by normalised variance."""
+    names = [name for name, row in study.rows.items() if row["noise"] == noise]
+    names = [name for name in names if study.rows[name]["seed"] == 0]
+    return sorted(names, key=lambda name: study.rows[name]["normalised_variance"])
+
+
+def _line(
+    ax: "Axes",
+    study: Study,
+    names: Sequence[str],
+    column: str,
+    colour: str,
+    label: str,
+    **style: Any,
+) -> None:
+    x = [study.rows[name]["normalised_variance"] for name in names]
+    y = [study.rows[name][column] for name in names]
+    usual: dict[str, Any] = {"marker": "o", "ms": 4, "lw": 1.3, "color": colour, "label": label}
+    ax.plot(x, y, **(usual | style))
+
+
+def _spread(names: Sequence[str], number: int) -> list[str]:
+    """Return so many of the names, evenly from the first to the last."""
+    places = np.linspace(0, len(names) - 1, min(number, len(names))).round().astype(int)
+    return [names[place] for place in dict.fromkeys(places.tolist())]
+
+
+def _reconstructions(ax: "Axes", study: Study, names: Sequence[str], number: int = 16) -> None:
+    """Draw test images, and below them what each model makes of them."""
+    each: list[NDArray[Any]] = []
+    labels = ["image"]
+    for name in names:
+        model, images, _ = _seeds(study, name, number)
+        found = reconstruct(model, images)
+        each += [found.mean] if each else [found.images, found.mean]
+        row = study.rows[name]
+        labels.append(f"{name.replace('_', ' ')}, βσ² {row['normalised_variance']:.2g}")
+    tiles = mosaic(np.stack(each))
+    ax.imshow(tiles, interpolation="nearest", extent=(0, tiles.shape[1], tiles.shape[0], 0))
+    height = tiles.shape[0] / len(labels)
+    ax.set_yticks((np.arange(len(labels)) + 0.5) * height, labels, fontsize=8)
+    ax.set_xticks([])
+    ax.tick_params(length=0)
+    ax.spines[:].set_visible(False)
+    ax.set_title("Test images and their reconstructions", loc="left", fontsize=10)
+
+
+def _seeds(study: Study, run: str, number: int) -> tuple[Any, NDArray[Any], tuple[str, ...]]:
+    """Return the model of a run, some test images, the same for all runs, and their names."""
+    checkpoint = study.checkpoint(run)
+    assert checkpoint.config is not None
+    split, seed = checkpoint.config.split, checkpoint.config.split_seed
+    chosen = some(rows(study.data, "test", split=split, seed=seed), number, seed=seed)
+    return checkpoint.model, study.data.images[chosen], tuple(map(str, chosen))
+
+
+def _about(study: Study, run: str) -> str:
+    """Say which model it is, and how long it was trained on what."""
+    row = study.rows[run]
+    return (
+        f"{run}, βσ² = {row['normalised_variance']:.3g}, {row['epochs']} epochs on {row['device']}"
+    )
+
+
+def _trained(study: Study) -> str:
+    epochs = sorted({row["epochs"] for row in study.rows.values()})
+    devices = " and ".join(sorted({row["device"] for row in study.rows.values()}))
+    return f"{in_epochs(epochs)} on {devices}"
+
+
+def _stacked(above: "Figure", below: "Figure") -> "Figure":
+    """Set two figures below each other, as pictures of whole pixels."""
+    from matplotlib.figure import Figure
+
+    pictures = [_pixels(figure) for figure in (above, below)]
+    width = max(picture.shape[1] for picture in pictures)
+    padded = [_padded(picture, width) for picture in pictures]
+    whole = np.concatenate(padded)
+    figure = Figure(figsize=(width / DPI, len(whole) / DPI), dpi=DPI)
+    figure.figimage(whole)
+    return figure
+
+
+def _pixels(figure: "Figure") -> NDArray[np.uint8]:
+    from matplotlib.image import imread
+
+    with BytesIO() as file:
+        figure.savefig(file, dpi=DPI, format="png")
+        file.seek(0)
+        pixels = np.round(255 * imread(file)[..., :3])
+    return pixels.astype(np.uint8)
+
+
+def _padded(picture: NDArray[np.uint8], width: int) -> NDArray[np.uint8]:
+    left, rest = divmod(width - picture.shape[1], 2)
+    return np.pad(picture, ((0, 0), (left, left + rest), (0, 0)), constant_values=255)
+
+
+def _figure(ax: "Axes") -> "Figure":
+    from matplotlib.figure import Figure
+
+    figure = ax.get_figure(root=True)
+    assert isinstance(figure, Figure)
+    return figure
+
+
+def _run(draw: Callable[..., "Figure"], run: str, title: str, **more: Any) -> Figured:
+    return Figured(partial(draw, run=run, title=title, **more), (run,))
+
+
+FIGURES: dict[str, dict[str, Figured]] = {
+    "mnist": {
+        "figure_02": _run(information_and_traversals, "learned_beta_10", "Fig. 2"),
+        "figure_04": Figured(bound, ()),
+        "figure_05": Figured(aggregate, ()),
+        "figure_06": Figured(suppression, ()),
+        "figure_08": Figured(partial(learned_variance, column="sigma2", title="Fig. 8: σ²"), ()),
+        "figure_09": Figured(
+            partial(learned_variance, column="normalised_variance", title="Fig. 9: βσ²"), ()
+        ),
+        "figure_10": _run(information_plot, "learned_beta_1", "Fig. 10"),
+        "figure_11": _run(information_plot, "learned_beta_0.5", "Fig. 11"),
+        "figure_12": _run(traversals, "fixed_sigma2_0.11", "Fig. 12"),
+        "figure_13": _run(traversals, "learned_beta_10", "Fig. 13"),
+        "figure_16": _run(information_and_traversals, "fixed_sigma2_0.11", "Fig. 16"),
+    },
+    "celeba": {
+        "figure_03": _run(one_shot, "mog2_beta_40", "Fig. 3"),
+        "figure_03_latents_32": _run(one_shot, "mog2_beta_40_latents_32", "Fig. 3"),
+        "figure_07": _run(traversals, "mog2_beta_40", "Fig. 7"),
+        "figure_15": _run(residuals, "mog2_beta_40", "Fig. 15"),
+    },
+    "yale": {
+        "figure_14": _run(traversals, "learned_beta_120", "Fig. 14"),
+        "noise_of_the_network": _run(residuals, "network", "Network-parameterised noise"),
+    },
+}
+"""The figures of each study, by name."""
