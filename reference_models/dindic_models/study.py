@@ -25,7 +25,7 @@ from dindic_models.data import Data, rows, some
 from dindic_models.encode import encode
 from dindic_models.grids import PRINTED
 from dindic_models.history import Row, evaluate, write_csv
-from dindic_models.train import SHARED, TrainingDivergedError, train_together
+from dindic_models.train import SHARED, TrainingDivergedError, check_folder, train_together
 from disentangle_indicators import indicators, read_encodings
 from disentangle_indicators._files import atomic
 from disentangle_indicators._result import Block, Result, Table, plain
@@ -44,6 +44,8 @@ GAUSSIAN = ("fixed", "learned")
 
 LOOKS = 10
 """Looks at held-out images in the course of a run: each costs about as much as an epoch."""
+
+HISTORY = "history.csv"
 
 SAVE_EVERY = 120.0
 """Seconds between checkpoints of a group."""
@@ -303,10 +305,11 @@ def run_study(
     names = list(configs)
     models = {name: folder / "models" / name for name in names}
     number = together or (len(names) if device.type == "cuda" else torch.get_num_threads())
+    groups = list(_groups(configs, models, data, number))
     (folder / "encodings").mkdir(parents=True, exist_ok=True)
     failed: dict[str, str] = {}
     teach = partial(_train, data=data, source=source, device=device, progress=progress, say=say)
-    for group in _groups(configs, models, data, number):
+    for group in groups:
         failed |= teach({name: configs[name] for name in group}, models)
     trained = [name for name in names if name not in failed]
     measuring: Any = trained
@@ -326,19 +329,32 @@ def _groups(
     configs: Mapping[str, Config], models: Mapping[str, Path], data: Data, number: int
 ) -> Iterator[list[str]]:
     """Yield names of runs to be trained together: the same batches, from the same step on."""
+    _, *shape = data.images.shape
     per_key: dict[Any, list[str]] = {}
     for name, config in configs.items():
-        shared = tuple(getattr(config, setting) for setting in (*SHARED, "epochs"))
-        done = step_of(models[name])
-        if done < config.epochs * _steps(config, data) or not (models[name] / MODEL).is_file():
+        check_folder(models[name], config, (shape[0], shape[1], shape[2]), data, resume=True)
+        done, steps = step_of(models[name]), config.epochs * _steps(config, data)
+        if done > steps:
+            raise ValueError(f"{models[name]} has been trained for more than {config.epochs} epochs")
+        if done < steps or not _is_whole(models[name], config, steps):
+            shared = tuple(getattr(config, setting) for setting in (*SHARED, "epochs"))
             per_key.setdefault((shared, done), []).append(name)
-            continue
-        found = load(models[name])
-        if found.config != config or found.data.get("fingerprint") != data.fingerprint:
-            raise ValueError(f"{models[name]} holds a run with other settings or other data")
     for names in per_key.values():
         size = -(-len(names) // -(-len(names) // number))
         yield from (names[start : start + size] for start in range(0, len(names), size))
+
+
+def _is_whole(folder: Path, config: Config, steps: int) -> bool:
+    """Say whether model and history are those of the last step, not what a kill left of before."""
+    if not ((folder / MODEL).is_file() and (folder / HISTORY).is_file()):
+        return False
+    found = load(folder)
+    return (found.config, found.step, int(_history(folder)[-1]["step"])) == (config, steps, steps)
+
+
+def _history(model: Path) -> list[dict[str, str]]:
+    with open(model / HISTORY, newline="") as stream:
+        return list(csv.DictReader(stream))
 
 
 def _steps(config: Config, data: Data) -> int:
@@ -392,8 +408,7 @@ def _about(model: Path) -> dict[str, Any]:
     """Return what a row says of the training."""
     found = load(model)
     assert found.config is not None
-    with open(model / "history.csv", newline="") as stream:
-        history = list(csv.DictReader(stream))
+    history = _history(model)
     return {
         "noise": found.config.noise,
         "sigma2_given": found.config.sigma2 if found.config.noise == "fixed" else "",

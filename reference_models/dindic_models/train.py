@@ -32,6 +32,7 @@ __all__ = [
     "SHARED",
     "TrainingDivergedError",
     "TrainingStoppedError",
+    "check_folder",
     "plan",
     "train",
     "train_together",
@@ -186,7 +187,9 @@ def train_together(
             raise ValueError("several models are trained together by one process, not by several")
         if group.first:
             for each, path in pairs:
-                _check_folder(path, each, shape, data, resume)
+                check_folder(path, each, shape, data, resume)
+            for path in paths:
+                path.mkdir(parents=True, exist_ok=True)
         group.wait()
         saved = [resume and (path / TRAINING).is_file() for path in paths]
         for state, there in zip(states, saved, strict=True):
@@ -354,15 +357,20 @@ def _check_together(configs: Sequence[Config], folders: Sequence[Path]) -> None:
         raise ValueError("every model needs a folder of its own")
 
 
-def _check_folder(folder: Path, config: Config, shape: Shape, data: Data, resume: bool) -> None:
-    """Make the folder; or, to go on, compare the run with the one in it."""
+def check_folder(folder: Path, config: Config, shape: Shape, data: Data, resume: bool) -> None:
+    """Refuse a folder that holds a run; or, to go on, one that holds another.
+
+    Raises
+    ------
+    ValueError
+        That names the setting that differs.
+    """
     held = any((folder / name).exists() for name in (CONFIG, MODEL, TRAINING))
     if held and not resume:
         raise ValueError(
             f"{folder} holds a run already; give --resume {folder} in place of -o, or another folder"
         )
     if not held:
-        folder.mkdir(parents=True, exist_ok=True)
         return
     if (folder / MODEL).exists() and not (folder / TRAINING).is_file():
         raise ValueError(f"{folder} has no {TRAINING} to go on from")
