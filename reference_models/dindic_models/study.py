@@ -397,6 +397,7 @@ def _measured(folder: Path, name: str, data: Data, images: int, device: torch.de
         if {key: content.get(key) for key in said} == said:
             arrays = {key: np.asarray(values) for key, values in content["latents"].items()}
             return Measured(content["row"], arrays)
+    kept.unlink(missing_ok=True)  # it says nothing of the encodings that come now
     found = measure(load(model), data, encodings, images=images, device=device)
     lists = {key: values.tolist() for key, values in found.latents.items()}
     with atomic(kept) as path:
