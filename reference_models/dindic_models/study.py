@@ -199,7 +199,7 @@ class Study(Result):
         """Return sentences on how to read it, and the table of models."""
         every = list(self.rows.values())
         if not every:
-            return ["no run has been trained", *_failures(self.failed)]
+            return ["no run has a row", *_failures(self.failed)]
         epochs = sorted({int(row["epochs"]) for row in every})
         devices = sorted({str(row["device"]) for row in every})
         said = {
@@ -278,7 +278,7 @@ def run_study(
     Returns
     -------
     Study
-        A run that diverged is in `failed`; the others are not touched by it.
+        A run that diverged or cannot be measured is in `failed`; the others are not touched by it.
 
     Raises
     ------
@@ -315,7 +315,12 @@ def run_study(
     measuring: Any = trained
     if progress is not None:
         measuring = progress(trained, "measuring", len(trained))
-    kept = {name: _measured(folder, name, data, images, device) for name in measuring}
+    kept = {}
+    for name in measuring:
+        try:
+            kept[name] = _measured(folder, name, data, images, device)
+        except (FloatingPointError, ValueError) as error:
+            failed[name] = f"it cannot be measured: {error}"
     table = {name: _about(models[name]) | found.row for name, found in kept.items()}
     study = Study(data.name, table, failed, folder, data)
     if table:
