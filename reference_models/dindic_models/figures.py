@@ -307,6 +307,7 @@ def _reconstructions(ax: "Axes", study: Study, names: Sequence[str], number: int
     ax.set_xticks([])
     ax.tick_params(length=0)
     ax.spines[:].set_visible(False)
+    ax.set_anchor("W")  # or the layout leaves too little room for the names
     ax.set_title("Test images and their reconstructions", loc="left", fontsize=10)
 
 
