@@ -5,6 +5,7 @@ Each is a function of a :class:`~dindic_models.study.Study` that returns a matpl
 """
 
 from collections.abc import Callable, Sequence
+from fnmatch import fnmatchcase
 from functools import partial
 from io import BytesIO
 from pathlib import Path
@@ -42,7 +43,7 @@ X_LABEL = "normalised variance βσ² [squared pixel units]"
 
 
 class Figured(NamedTuple):
-    """A figure: how it is drawn, and patterns of the runs without which it cannot be."""
+    """A figure: how it is drawn, and names or patterns of runs without which it cannot be."""
 
     draw: Callable[[Study], "Figure"]
     needs: tuple[str, ...]
@@ -68,11 +69,8 @@ def draw_all(
         Why the other figures were not drawn.
     """
     wanted = FIGURES.get(study.dataset, {})
-    missing = {
-        name: f"needs {', '.join(run for run in figured.needs if run not in study.rows)}"
-        for name, figured in wanted.items()
-        if not set(figured.needs) <= set(study.rows)
-    }
+    lacking = {name: _lacking(study, figured.needs) for name, figured in wanted.items()}
+    missing = {name: f"needs {', '.join(runs)}" for name, runs in lacking.items() if runs}
     if not study.rows:
         return [], missing
     folder.mkdir(parents=True, exist_ok=True)
@@ -83,6 +81,11 @@ def draw_all(
     for name in todo:
         paths.append(save(wanted[name].draw(study), folder / f"{name}.png"))
     return paths, missing
+
+
+def _lacking(study: Study, needs: Sequence[str]) -> list[str]:
+    """Return the names and patterns that no run of the study has."""
+    return [need for need in needs if not any(fnmatchcase(run, need) for run in study.rows)]
 
 
 def bound(study: Study) -> "Figure":
@@ -264,8 +267,9 @@ def _pair(
 
 def _series(study: Study, noise: str) -> list[str]:
     """Return the runs of the first seed with this noise, by normalised variance."""
-    names = [name for name, row in study.rows.items() if row["noise"] == noise]
-    names = [name for name in names if study.rows[name]["seed"] == 0]
+    first = min(row["seed"] for row in study.rows.values())
+    alike = [name for name, row in study.rows.items() if row["noise"] == noise]
+    names = [name for name in alike if study.rows[name]["seed"] == first]
     return sorted(names, key=lambda name: study.rows[name]["normalised_variance"])
 
 
@@ -380,9 +384,12 @@ FIGURES: dict[str, dict[str, Figured]] = {
         "figure_04": Figured(bound, ()),
         "figure_05": Figured(aggregate, ()),
         "figure_06": Figured(suppression, ()),
-        "figure_08": Figured(partial(learned_variance, column="sigma2", title="Fig. 8: σ²"), ()),
+        "figure_08": Figured(
+            partial(learned_variance, column="sigma2", title="Fig. 8: σ²"), ("learned_beta_*",)
+        ),
         "figure_09": Figured(
-            partial(learned_variance, column="normalised_variance", title="Fig. 9: βσ²"), ()
+            partial(learned_variance, column="normalised_variance", title="Fig. 9: βσ²"),
+            ("learned_beta_*",),
         ),
         "figure_10": _run(information_plot, "learned_beta_1", "Fig. 10"),
         "figure_11": _run(information_plot, "learned_beta_0.5", "Fig. 11"),
