@@ -327,9 +327,8 @@ def _seeds(study: Study, run: str, number: int) -> tuple[Any, NDArray[Any], tupl
 def _about(study: Study, run: str) -> str:
     """Say which model it is, and how long it was trained on what."""
     row = study.rows[run]
-    return (
-        f"{run}, βσ² = {row['normalised_variance']:.3g}, {row['epochs']} epochs on {row['device']}"
-    )
+    epochs = in_epochs([row["epochs"]])
+    return f"{run}, βσ² = {row['normalised_variance']:.3g}, {epochs} on {row['device']}"
 
 
 def _trained(study: Study) -> str:
