@@ -132,10 +132,17 @@ def study(
             if not quiet:
                 click.echo(f"{stop}; the same command goes on", err=True)
             raise click.exceptions.Exit(128 + stop.signal) from stop
-        with failing_output():
-            drawn, missing = (
-                ([], {}) if no_figures else draw_all(done, Path(output) / "figures", progress=show)
-            )
+        except KeyboardInterrupt as stop:
+            raise _interrupted(quiet) from stop
+        try:
+            with failing_output():
+                drawn, missing = (
+                    ([], {})
+                    if no_figures
+                    else draw_all(done, Path(output) / "figures", progress=show)
+                )
+        except KeyboardInterrupt as stop:
+            raise _interrupted(quiet) from stop
     with failing_output():
         emit(done, {"json": json, "csv": None, "markdown": None}, quiet, Path)
     if not quiet:
@@ -146,3 +153,10 @@ def study(
                 say_written(path, quiet)
     if done.failed:
         raise click.exceptions.Exit(1)
+
+
+def _interrupted(quiet: bool) -> click.exceptions.Exit:
+    """Say that nothing is lost, and return how to exit after Ctrl-C while nothing is trained."""
+    if not quiet:
+        click.echo("stopped; the same command goes on", err=True)
+    return click.exceptions.Exit(130)
