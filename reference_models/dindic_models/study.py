@@ -209,8 +209,8 @@ class Study(Result):
             "READ": "EVLB has two conventions: with the model's own sigma^2, and with beta "
             "sigma^2; compare models within one column. Def 2 is an upper bound of the "
             "information, the sum of exact I(x; z_h) as well unless latents are independent; Def 4 "
-            "a lower bound of KL(q(z) || p) that sees second moments only. |S - 1| <= .1 counts "
-            "unused latents too.",
+            "a lower bound of KL(q(z) || p) that sees second moments only. S ≈ 1 counts latents "
+            "with |S - 1| <= .1, unused ones too.",
         }
         columns = ("run", "βσ²", "error", "EVLB", "at βσ²", "Def 2", "Σ I_h", "Def 4", "used")
         lines = tuple(
@@ -231,7 +231,7 @@ class Study(Result):
         note = (
             "βσ², error: squared pixel units, of a pixel; EVLB, Def 2, Σ I_h, Def 4: nats an image"
         )
-        blocks: list[Block] = [said, Table((*columns, "|S-1|≤.1"), lines, "Models", note)]
+        blocks: list[Block] = [said, Table((*columns, "S ≈ 1"), lines, "Models", note)]
         printed = self._printed()
         return [*blocks, *([printed] if printed.rows else []), *_failures(self.failed)]
 
