@@ -340,7 +340,9 @@ def _groups(
         check_folder(models[name], config, (shape[0], shape[1], shape[2]), data, resume=True)
         done, steps = step_of(models[name]), config.epochs * _steps(config, data)
         if done > steps:
-            raise ValueError(f"{models[name]} has been trained for more than {config.epochs} epochs")
+            raise ValueError(
+                f"{models[name]} has been trained for more than {config.epochs} epochs"
+            )
         if done < steps or not _is_whole(models[name], config, steps):
             shared = tuple(getattr(config, setting) for setting in (*SHARED, "epochs"))
             per_key.setdefault((shared, done), []).append(name)
