@@ -75,13 +75,13 @@ def tree(folder, *endings):
 
 
 RUNS = {
-    "mnist": ["fixed_sigma2_0.11", "learned_beta_1", "learned_beta_10"],
+    "mnist": ["fixed_sigma2_0.02", "fixed_sigma2_0.03", "learned_beta_1"],
     "celeba": ["mog2_beta_40", "mog2_beta_40_latents_32"],
     "yale": ["learned_beta_120", "network"],
 }
 
 FIGURES = {
-    "mnist": ["02", "04", "05", "06", "08", "09", "10", "12", "13", "16"],
+    "mnist": ["04", "05", "06", "08", "09", "10"],
     "celeba": ["03", "03_latents_32", "07", "15"],
     "yale": ["14"],
 }
