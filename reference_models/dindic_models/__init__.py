@@ -1,1 +1,5 @@
 """Reference variational autoencoders of the paper, in torch."""
+
+from dindic_models.checkpoint import load
+
+__all__ = ["load"]

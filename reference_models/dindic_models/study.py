@@ -32,7 +32,7 @@ from disentangle_indicators._result import Block, Result, Table, plain
 from disentangle_indicators.aggregate import marginals
 from disentangle_indicators.scorecard import gather
 
-__all__ = ["IMAGES", "Measured", "Study", "measure", "run_study"]
+__all__ = ["IMAGES", "Measured", "Study", "about_run", "in_epochs", "measure", "run_study"]
 
 Floats = NDArray[np.floating[Any]]
 
@@ -313,7 +313,7 @@ def run_study(
     if progress is not None:
         measuring = progress(trained, "measuring", len(trained))
     kept = {name: _measured(folder, name, data, images, device) for name in measuring}
-    table = {name: _about(models[name]) | found.row for name, found in kept.items()}
+    table = {name: about_run(models[name]) | found.row for name, found in kept.items()}
     study = Study(data.name, table, failed, folder, data)
     if table:
         lines = [{"run": name} | plain(row) for name, row in table.items()]
@@ -388,8 +388,8 @@ def _measured(folder: Path, name: str, data: Data, images: int, device: torch.de
     return found
 
 
-def _about(model: Path) -> dict[str, Any]:
-    """Return what a row says of the training."""
+def about_run(model: Path) -> dict[str, Any]:
+    """Return what a row says of the training of the model in a folder."""
     found = load(model)
     assert found.config is not None
     with open(model / "history.csv", newline="") as stream:
