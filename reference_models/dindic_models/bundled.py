@@ -214,11 +214,15 @@ def noise_of(settings: Mapping[str, Any]) -> str:
 def _in_full(name: str, content: Mapping[str, Any]) -> Table:
     lines = []
     for key, value in content.items():
+        if key == "settings":
+            continue
         if isinstance(value, dict):
             lines += [(f"{key}.{inner}", _short(item)) for inner, item in value.items()]
         else:
             lines.append((key, _short(value)))
-    return Table(("", ""), tuple(lines), name, "indicators: nats, of test images")
+    note = "indicators: of test images, in nats but for counts and squared pixel units of sigma2, "
+    note += "normalised_variance and squared_error; all settings: --json"
+    return Table(("", ""), tuple(lines), name, note)
 
 
 def _short(value: Any) -> str:
