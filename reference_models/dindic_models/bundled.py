@@ -181,13 +181,24 @@ class Bundled(Result):
                     f"{found['used']} of {settings['latents']}",
                     f"{found['mutual_information']:.2f}",
                     f"{found['normalised_variance']:.3g}",
-                    f"{content['epochs']}, seed {content['seed']}",
+                    str(content["epochs"]),
+                    str(content["seed"]),
                     content["device"],
                 )
             )
-        columns = ("model", "data", "noise", "used", "Def 2 [nats]", "βσ²", "epochs", "trained on")
+        columns = (
+            "model",
+            "data",
+            "noise",
+            "used",
+            "Def 2",
+            "βσ²",
+            "epochs",
+            "seed",
+            "trained on",
+        )
         note = (
-            "used: latents above 0.5 nats by Definition 3; indicators of test images. "
+            "used: latents above 0.5 nats by Definition 3; Def 2: nats, of test images. "
             "More about one: dindic models NAME; encode with it: dindic encode NAME -o FILE"
         )
         return [Table(columns, tuple(lines), "Bundled models", note)]
@@ -205,10 +216,10 @@ def listing(names: tuple[str, ...] = ()) -> Bundled:
 
 
 def noise_of(settings: Mapping[str, Any]) -> str:
-    """Return what a model assumes of noise: "fixed, σ² = 0.11", or "learned, β = 10"."""
+    """Return what a model assumes of noise: "fixed, σ²=0.11", or "learned, β=10"."""
     if settings["noise"] == "fixed":
-        return f"fixed, σ² = {settings['sigma2']:g}"
-    return f"{settings['noise']}, β = {settings['beta']:g}"
+        return f"fixed, σ²={settings['sigma2']:g}"
+    return f"{settings['noise']}, β={settings['beta']:g}"
 
 
 def _in_full(name: str, content: Mapping[str, Any]) -> Table:

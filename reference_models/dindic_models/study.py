@@ -235,7 +235,7 @@ class Study(Result):
         note = (
             "βσ², error: squared pixel units, of a pixel; EVLB, Def 2, Σ I_h, Def 4: nats an image"
         )
-        blocks: list[Block] = [said, Table((*columns, "|S-1|≤.1"), lines, "Models", note)]
+        blocks: list[Block] = [said, Table((*columns, "S ≈ 1"), lines, "Models", note)]
         tables = [table for table in (self._printed(), self._claims()) if table.rows]
         return [*blocks, *tables, *_failures(self.failed)]
 
