@@ -76,8 +76,8 @@ class Metric:
     low, high : float
         Range of the score.
     higher_is_better : bool
-    refits : bool
-        Whether it fits a classifier or a regression that is expensive: permutations are then few.
+    refits : tuple of str
+        Protocols that fit a classifier or a regression that is expensive: permutations are few.
     prepare : callable
         ``prepare(codes, factors, parameters)``, once for all permutations.
     slow : tuple of str
@@ -93,7 +93,7 @@ class Metric:
     low: float = 0.0
     high: float = 1.0
     higher_is_better: bool = True
-    refits: bool = False
+    refits: tuple[str, ...] = ()
     prepare: Prepare = as_they_are
     slow: tuple[str, ...] = ()
 

@@ -493,7 +493,7 @@ METRIC = Metric(
     "whether a latent that regressors of the factors use serves one factor only, whether a factor "
     "uses one latent (completeness), and how well factors are predicted (informativeness)",
     SOURCES,
-    refits=True,
+    refits=tuple(PROTOCOLS),
     slow=("locatello2019",),
     prepare=_prepare,
 )

@@ -205,6 +205,6 @@ METRIC = Metric(
     "every value can be read off linearly, along whatever axes",
     SOURCES,
     low=-1.0,
-    refits=True,
+    refits=tuple(PROTOCOLS),
     prepare=_prepare,
 )

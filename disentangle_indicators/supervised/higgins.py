@@ -395,6 +395,6 @@ METRIC = Metric(
     "the number of factors, and one factor that no latent knows costs nothing",
     SOURCES,
     low=-1.0,
-    refits=True,
+    refits=tuple(PROTOCOLS),
     prepare=_prepare,
 )

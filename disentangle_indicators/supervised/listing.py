@@ -28,11 +28,11 @@ class Listing(Result):
                     "reading": metric.reading,
                     "range": plain([metric.low, metric.high]),
                     "higher_is_better": metric.higher_is_better,
-                    "refits": metric.refits,
                     "protocols": {
                         protocol: {
                             "parameters": plain(parameters),
                             "source": metric.sources[protocol],
+                            "refits": protocol in metric.refits,
                         }
                         for protocol, parameters in metric.protocols.items()
                     },

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 __all__ = ["MetricScore", "Scores", "evaluate_metric", "evaluate_metrics"]
 
 FEW = 5
-"""Permutations and halves of a metric that refits."""
+"""Permutations and halves of a protocol that refits."""
 
 HALVES = 20
 
@@ -189,9 +189,9 @@ def evaluate_metrics(
     kinds, factor_names
         As :func:`~disentangle_indicators.supervised.as_table` takes them.
     null : int
-        Permutations; at most 5 for a metric that refits.
+        Permutations; at most 5 for a protocol that refits.
     halves : int
-        Half samples for the error; at most 5 for a metric that refits.
+        Half samples for the error; at most 5 for a protocol that refits.
     rng : numpy.random.Generator or int
     progress : callable, optional
 
@@ -267,7 +267,7 @@ def evaluate_metric(
     """
     parameters = metric.parameters(protocol)
     n, d = codes.shape
-    if metric.refits:
+    if protocol in metric.refits:
         null, halves = min(null, FEW), min(halves, FEW)
     generator = np.random.default_rng(seed)
     orders = [generator.permutation(n) for _ in range(null)]

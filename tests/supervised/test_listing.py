@@ -46,10 +46,13 @@ def test_json_is_strict_and_holds_all_parameters():
         assert found["protocols"][protocol] == {
             "parameters": plain(metric.protocols[protocol]),
             "source": metric.sources[protocol],
+            "refits": protocol in metric.refits,
         }
         assert found["range"][0] == metric.low
         assert found["higher_is_better"] is metric.higher_is_better
         assert found["title"] == metric.title
+    sap = content["metrics"]["sap"]["protocols"]
+    assert [protocol for protocol in sap if sap[protocol]["refits"]] == ["locatello2019"]
     assert content["metrics"]["mig"]["range"] == [0, 1]
     assert content["metrics"]["rmig"]["range"] == [0, None]
 

@@ -199,14 +199,16 @@ def test_metrics_that_refit_have_few_permutations_and_halves():
         calls.append(len(z))
         return distance(z, factors)
 
-    dear = evaluate_metrics(fake(compute, refits=True), codes, factors, latents="all")
+    dear = evaluate_metrics(fake(compute, refits=("default",)), codes, factors, latents="all")
     (found,) = dear.metrics.values()
     assert (found.permutations, found.halves) == (FEW, FEW) == (5, 5)
     assert len(found.null) == len(found.half_values) == 5
     assert calls == [60] * 6 + [30] * 5 + [60]
     assert "5 permutations and 5 halves" in " ".join(repr(dear).split())
     calls.clear()
-    evaluate_metrics(fake(compute, refits=True), codes, factors, latents="all", null=2, halves=0)
+    evaluate_metrics(
+        fake(compute, refits=("default",)), codes, factors, latents="all", null=2, halves=0
+    )
     assert calls == [60] * 4
     cheap = evaluate_metrics(fake(compute), codes, factors, latents="all", null=7, halves=8)
     (found,) = cheap.metrics.values()
@@ -222,6 +224,14 @@ def test_metrics_that_do_refit_say_so():
     )
     text = " ".join(repr(evaluate(["explicitness", "mig"], codes, factors)).split())
     assert "5 permutations and 5 halves or 9 permutations and 6 halves" in text
+
+
+def test_one_protocol_of_a_metric_refits_and_another_does_not():
+    codes, factors = data(n=60)
+    names = ["sap@locatello2019", "sap"]
+    found = evaluate(names, codes, factors, null=9, halves=9).metrics
+    assert (found["sap@locatello2019"].permutations, found["sap@locatello2019"].halves) == (5, 5)
+    assert (found["sap@default"].permutations, found["sap@default"].halves) == (9, 9)
 
 
 def test_a_metric_without_a_value_says_why_and_the_others_come():
