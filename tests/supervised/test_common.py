@@ -56,6 +56,11 @@ NULL: dict[str, str] = {
     "infomec@hsu2023": "of latents that know nothing, those with one estimate above 0 look modular",
 }
 
+SAME: dict[str, str] = {
+    "sap@ubisoft": "squared correlation, as locatello2019-continuous: two toolkits, one number",
+}
+"""Protocols that another one of the metric is identical to."""
+
 CEILING = {
     "rmig": float(np.log(3 * 4 * 5) / 3),  # in nats
 }
@@ -350,7 +355,7 @@ def test_much_degenerate_input_has_a_score_or_a_reason(metric, protocol):
 
 
 @pytest.mark.parametrize(
-    "law", [ORDER_OF_LATENTS, SIGNS, SCALE, NAMES_OF_CLASSES, ORDER_OF_ROWS, PREPARED, NULL]
+    "law", [ORDER_OF_LATENTS, SIGNS, SCALE, NAMES_OF_CLASSES, ORDER_OF_ROWS, PREPARED, NULL, SAME]
 )
 def test_exceptions_are_of_metrics_that_exist(law):
     known = {*METRICS, *(f"{name}@{p}" for name in METRICS for p in METRICS[name].protocols)}
@@ -364,12 +369,14 @@ def test_protocols_are_described():
         assert next(iter(metric.protocols)) == "default"
         assert list(metric.protocols) == list(metric.sources)
         assert {*metric.refits, *metric.slow} <= {*metric.protocols}
-        parameters = [list(p) for p in metric.protocols.values()]
-        assert all(p == parameters[0] for p in parameters)
+        parameters = list(metric.protocols.values())
+        assert all(list(p) == list(parameters[0]) for p in parameters)
         assert all(metric.sources.values())
         assert metric.title
         assert metric.reading
         assert metric.low < metric.high
+        for i, protocol in enumerate(metric.protocols):
+            assert parameters[i] not in parameters[:i] or f"{name}@{protocol}" in SAME
 
 
 @pytest.mark.parametrize("metric", METRICS.values(), ids=list(METRICS))

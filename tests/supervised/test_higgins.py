@@ -319,10 +319,6 @@ def test_breakdown():
     np.testing.assert_allclose(outcome.matrix[:, :3].mean(axis=1), 1)
 
 
-def test_both_names_of_the_fixed_variant():
-    assert PROTOCOLS["locatello2019"] == PROTOCOLS["locatello2019-fixed"]
-
-
 @pytest.mark.parametrize(("name", "values"), repeats("ubisoft", "z_diff", fast="fixed_b"))
 def test_the_distribution_of_ubisoft(name, values):
     """Their stream of random numbers is another one: five standard errors of both means."""
