@@ -381,7 +381,7 @@ METRIC = Metric(
     "how often a linear classifier names the factor that pairs of rows share; chance is one by "
     "the number of factors, and one factor that no latent knows costs nothing",
     SOURCES,
-    low=-1.0,
+    ranges={"ubisoft": (-1.0, 1.0)},
     refits=tuple(PROTOCOLS),
     prepare=_prepare,
 )

@@ -50,7 +50,7 @@ class MetricScore(Result):
     standard_error : float or None
         Of row sampling and of the metric's own randomness, by `halves` half samples.
     low, high : float or None
-        The value -+ 1.96 standard errors, within the range of the metric.
+        The value -+ 1.96 standard errors, within the range of the protocol.
     null : array, shape (permutations,)
         Scores of permuted rows.
     null_mean, null_bound : float or None
@@ -363,7 +363,8 @@ def _score(
     sign = 1 if metric.higher_is_better else -1
     ends: list[float | None] = [None, None]
     if value is not None and error is not None:
-        ends = [max(metric.low, value - 1.96 * error), min(metric.high, value + 1.96 * error)]
+        low, high = metric.range(protocol)
+        ends = [max(low, value - 1.96 * error), min(high, value + 1.96 * error)]
     beaten = None
     if value is not None and len(null):
         beaten = float((1 + np.sum(sign * null >= sign * value)) / (len(null) + 1))

@@ -297,7 +297,7 @@ def test_missing_values_and_constant_factors_are_said():
 def test_where_lower_is_better():
     _, factors = data(n=200)
     good = factors + 0.1
-    metrics = fake(distance, higher_is_better=False, low=0.0, high=10.0)
+    metrics = fake(distance, higher_is_better=False, ranges={"default": (0.0, 10.0)})
     scores = evaluate_metrics(metrics, good, factors, null=19, halves=4, latents="all")
     (found,) = scores.metrics.values()
     assert found.value == pytest.approx(0.1)
@@ -308,7 +308,9 @@ def test_where_lower_is_better():
     assert "lower is better" in repr(scores)
     bad = evaluate_metrics(metrics, good + 50, factors, null=19, halves=4, latents="all")
     assert next(iter(bad.metrics.values())).value > 50
-    worse = fake(lambda z, v: -distance(z, v), higher_is_better=False, low=-10.0, high=0.0)
+    worse = fake(
+        lambda z, v: -distance(z, v), higher_is_better=False, ranges={"default": (-10.0, 0.0)}
+    )
     (found,) = evaluate_metrics(worse, good, factors, null=19, latents="all").metrics.values()
     assert found.p_value == 1
 
