@@ -2,7 +2,9 @@
 
 The network of MNIST, 100 images a step. Every round runs all variants in turn, and ratios are taken
 within a round, so that other users of the machine disturb them alike; medians over rounds are
-printed. On a machine with CUDA the step also runs there, with its graph and without:
+printed. Several models are trained at once in threads, one after the other, and stacked by
+torch.func.vmap. On a machine with CUDA the step also runs there, with its graph and without, and
+for up to 35 models as branches of one graph, on one stream and on several:
 
     python benchmarks/training.py [--data mnist/] [--rounds 5] [--steps 15]
 """
@@ -29,8 +31,9 @@ from dindic_models.config import Config, make_model
 from dindic_models.data import open_data, rows
 from dindic_models.devices import Group, set_precision
 from dindic_models.history import evaluate
+from dindic_models.objective import draw, objective
 from dindic_models.state import State, adam
-from dindic_models.step import Step
+from dindic_models.step import Step, record
 from dindic_models.train import plan
 
 N, EPOCHS = 42_000, 200
@@ -61,14 +64,19 @@ class Loop:
         fused: bool = True,
         device: torch.device = CPU,
         graphed: bool = True,
+        models: int = 1,
     ) -> None:
         layout = torch.channels_last if channels_last else torch.contiguous_format
-        model = make_model(config, pixels.shape[1:]).to(device, memory_format=layout)
-        optimiser = adam(model, config.lr)
-        if not fused:
-            optimiser = torch.optim.Adam(optimiser.param_groups[0]["params"], lr=config.lr)
-        zero = torch.zeros(2, device=device).double()
-        self.step = Step([State(config, Path(), model, optimiser, zero)], Group())
+        states = []
+        for seed in range(models):
+            own = replace(config, seed=seed)
+            model = make_model(own, pixels.shape[1:]).to(device, memory_format=layout)
+            optimiser = adam(model, config.lr)
+            if not fused:
+                optimiser = torch.optim.Adam(optimiser.param_groups[0]["params"], lr=config.lr)
+            zero = torch.zeros(2, device=device).double()
+            states.append(State(own, Path(), model, optimiser, zero))
+        self.step = Step(states, Group())
         self.step.graphed &= graphed
         self.config, self.epoch = config, -1
         self.batches = Batches(pixels, np.arange(len(pixels)), device, keep=True)
@@ -84,6 +92,45 @@ class Loop:
         for _ in range(steps):
             x, index, seed = next(self.queue)
             self.step(x, len(index), seed)
+
+
+class Stacked(Loop):
+    """Several models of one architecture as one, their weights stacked by torch.func."""
+
+    def __init__(self, pixels: np.ndarray, models: int, device: torch.device = CPU) -> None:
+        super().__init__(pixels, models=models, device=device)
+        self.models = [state.model for state in self.step.states]
+        stacked, self.buffers = torch.func.stack_module_state(self.models)
+        self.weights = {name: t.detach().requires_grad_() for name, t in stacked.items()}
+        cuda = device.type == "cuda"
+        self.adam = torch.optim.Adam(self.weights.values(), lr=1e-3, fused=True, capturable=cuda)
+        self.graph = None
+
+    def loss(self, weights, buffers, x, noise):
+        values = torch.func.functional_call(self.models[0], (weights, buffers), (x, noise))
+        return -objective(values, 1.0).sum() / len(x)
+
+    def take(self, x, noise):
+        self.adam.zero_grad(set_to_none=True)
+        each = torch.vmap(self.loss, (0, 0, None, None))(self.weights, self.buffers, x, noise)
+        each.sum().backward()
+        self.adam.step()
+
+    def __call__(self, steps: int) -> None:
+        for _ in range(steps):
+            x, index, seed = next(self.queue)
+            if len(index) < 100:
+                continue
+            noise = draw(seed, (1, len(index), 128), x)
+            if x.device.type == "cpu":
+                self.take(x, noise)
+                continue
+            if self.graph is None:
+                self.inputs = x.clone(), noise.clone()
+                self.graph = record(lambda: self.take(*self.inputs), [])
+            for static, new in zip(self.inputs, (x, noise), strict=True):
+                static.copy_(new)
+            self.graph.replay()
 
 
 class ByHand:
@@ -162,6 +209,24 @@ def table(title: str, times: dict[str, np.ndarray], against: str, clock: int = 0
         print(f"{median(ratio):8.2f}{ratio.min():8.2f}{ratio.max():7.2f}")
 
 
+def saved(state: State, folder: str) -> None:
+    replace(state, folder=Path(folder)).save(Group())
+
+
+def bench_together(pixels: np.ndarray, rounds: int, steps: int, models: int = 4) -> None:
+    torch.set_num_threads(2)
+    threads, alone = Loop(pixels, models=models), Loop(pixels, models=models)
+    alone.step.threads = None
+    runs: dict[str, Run] = {
+        "in 2 threads, as used": threads,
+        "one after the other, in 2 threads each": alone,
+        "stacked by vmap": Stacked(pixels, models),
+    }
+    title = f"{models} models at once, two threads, wall time of a step of all"
+    table(title, paired(runs, rounds, max(1, steps // models)), "in 2 threads, as used", clock=1)
+    torch.set_num_threads(1)
+
+
 def bench_loops(pixels: np.ndarray, rounds: int, steps: int) -> None:
     floats = pixels[: N // 4].astype(np.float32) / 255  # a quarter: images are taken at random
     runs: dict[str, Run] = {
@@ -176,13 +241,11 @@ def bench_loops(pixels: np.ndarray, rounds: int, steps: int) -> None:
     table("one thread, CPU time", times, "as used")
     epoch = median(times["as used"][:, 0]) * N / 100
     print(f"an epoch of {N} images: {epoch:.1f} s", end="")
-    model = runs["as used"].step.state.model
+    model = runs["as used"].step.states[0].model
     held_out = Batches(pixels[:10_000], np.arange(10_000), CPU)
     judging, _ = cpu(lambda _: evaluate(model, held_out, LEARNED), 1)
     with tempfile.TemporaryDirectory() as folder:
-        saving, _ = cpu(
-            lambda _: runs["as used"].step.state.save(Path(folder), LEARNED, Group()), 1
-        )
+        saving, _ = cpu(lambda _: saved(runs["as used"].step.states[0], folder), 1)
     print(f", {judging:.1f} s for the indicators of 10000 images, {saving:.2f} s to save")
     torch.set_num_threads(2)
     few = {name: runs[name] for name in ("as used", "by hand")}
@@ -263,6 +326,32 @@ def bench_gpu(pixels: np.ndarray, rounds: int, steps: int, device: torch.device)
             print(f"{spent * EPOCHS * N / 100:26.0f} s")
 
 
+def bench_gpu_together(pixels: np.ndarray, rounds: int, steps: int, device: torch.device) -> None:
+    """Wall time of a step of several models, and of the grid of 35 at that pace."""
+
+    def wall(run: Run) -> float:
+        torch.cuda.synchronize()
+        start = time.perf_counter()
+        run(steps)
+        torch.cuda.synchronize()
+        return (time.perf_counter() - start) / steps
+
+    print(f"\nseveral models in one graph, wall time, {steps} steps a round")
+    print(f"{'':34}{'ms a step':>10}{'ms a model':>12}{'35 models, 200 epochs':>24}")
+    set_precision("float32")
+    for models in (1, 4, 12, 35):
+        branches = Loop(pixels, device=device, models=models)
+        single = Loop(pixels, device=device, models=models)
+        single.step.streams = single.step.streams[:1]
+        kinds = {"branches": branches, "one stream": single}
+        kinds["stacked by vmap"] = Stacked(pixels, models, device)
+        for name, loop in kinds.items():
+            loop(10)
+            spent = median(wall(loop) for _ in range(rounds))
+            print(f"{f'{models} models, {name}':34}{1e3 * spent:10.3f}", end="")
+            print(f"{1e3 * spent / models:12.3f}{spent / models * 35 * EPOCHS * N / 100:22.0f} s")
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--data", help="the folder of MNIST; synthetic images without it")
@@ -275,10 +364,12 @@ def main() -> None:
     rounds, steps = arguments.rounds, arguments.steps
     print(f"{words}; {rounds} rounds of {steps} steps of 100 images")
     bench_loops(pixels, rounds, steps)
+    bench_together(pixels, rounds, steps)
     bench_noise(pixels, rounds, steps)
     bench_sprites(rounds, steps)
     if torch.cuda.is_available():
         bench_gpu(pixels, rounds, max(steps, 300), torch.device("cuda"))
+        bench_gpu_together(pixels, rounds, max(steps, 100), torch.device("cuda"))
     else:
         print("\nno GPU here: skipped the step on one")
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from disentangle_indicators._array import as_pair, to_numpy
-from disentangle_indicators._files import atomic
+from disentangle_indicators._files import picture_path, save_figure
 from disentangle_indicators.evaluate import Indicators
 
 if TYPE_CHECKING:
@@ -252,11 +252,9 @@ def save(results: Any, path: str | Path) -> Path:
     """
     from matplotlib.figure import Figure
 
-    path = Path(path)
+    path = picture_path(path)
     width = min(max(6.0, 2.5 + 0.12 * max(r.d for r in results)), 18.0)
     figure = Figure(figsize=(width, 4.2 * len(results)), layout="constrained")
-    if path.suffix.lstrip(".").lower() not in figure.canvas.get_supported_filetypes():
-        raise ValueError(f"{path}: a picture ends in .png, .svg or .pdf")
     for i, result in enumerate(results):
         ax = pulse(result, figure.add_subplot(len(results), 1, i + 1))
         name = getattr(result, "name", "")
@@ -264,6 +262,4 @@ def save(results: Any, path: str | Path) -> Path:
             title = f"{Path(name).name}: {ax.get_title()}"
             pad = _pad(getattr(result, "marginals", None))
             ax.set_title(title, fontsize=11, pad=pad, parse_math=False)
-    with atomic(path) as temporary:
-        figure.savefig(temporary, dpi=150, format=path.suffix.lstrip(".").lower())
-    return path
+    return save_figure(figure, path)

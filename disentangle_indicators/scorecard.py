@@ -220,7 +220,7 @@ def score(
     protocol : str, optional
         Of the metrics whose name does not say one, as ``mig@ubisoft`` does.
     null : int
-        Permutations for the floor of each metric; at most 5 for one that refits.
+        Permutations for the floor of each metric; at most 5 for a protocol that refits.
     codes : {"mean", "sample"}
     latents : {"used", "all"}
         What the metrics see.

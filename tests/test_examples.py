@@ -43,6 +43,8 @@ def test_all_examples_are_here():
         "compare_models.py",
         "in_training.py",
         "minibatch_estimators.py",
+        "paper_noise.py",
+        "paper_theory.py",
         "rotation_tables.py",
         "score_arrays.py",
         "shards.py",
@@ -232,3 +234,52 @@ def test_the_data_are_as_described():
     assert rows == found
     with np.load(DATA, allow_pickle=False) as data:
         assert sorted(set(data["labels"].tolist())) == list(range(10))
+
+
+def numbers(text, pattern):
+    return [
+        float(x) for x in re.findall(r"[-+]?\d+\.?\d*(?:e[-+]\d+)?", re.search(pattern, text)[1])
+    ]
+
+
+def test_paper_theory(empty):
+    text = output("paper_theory.py", empty)
+    width = 1e-4  # of the posteriors; two latents hold one factor
+    one = -0.5 * np.log(width)
+    bound = 0.5 * np.log(1 + 2 * (1 - width) / width)
+    shown = numbers(text, r"(I\(x; z_h\)[^;]*;[^)]*\) at most .*)")
+    assert shown == pytest.approx([2 * one, bound], abs=0.05)
+    assert numbers(text, r"(difference .*)")[0] < 1e-9
+    peaks = numbers(text, r"Definition 4 is ([\d.]+)") + numbers(text, r"supervise, ([\d.]+)")
+    entropy = np.log(2) + 0.5 * np.log(2 * np.pi * np.e * 1e-3)
+    assert peaks == pytest.approx([0, 0.5 * np.log(2 * np.pi) + 0.5 - entropy], abs=6e-3)
+    assert numbers(text, r"correlation ([^,]+),") == [0]
+    assert numbers(text, r"squares (.+)") == pytest.approx([-3 / 7], abs=0.01)
+    assert numbers(text, r"the bound ([\d.]+)")[0] > 0
+    drawn, printed, corrected = (
+        np.array(numbers(text, pattern))
+        for pattern in (r"drawn \[(.*?)\]", r"printed \[(.*?)\]", r"corrected \[(.*?)\]")
+    )
+    np.testing.assert_allclose(drawn, corrected, atol=5e-3)
+    assert np.abs(drawn - printed).max() > 0.1
+
+
+def test_paper_noise(empty):
+    pytest.importorskip("torch")
+    text = output("paper_noise.py", empty)
+    assert numbers(text, r"ratio ([\d.]+)") == [4]
+    assert numbers(text, r"cosine ([\d.]+)") == [1]
+    assert numbers(text, r"as printed ([\d.]+)\n")[0] < 0.99
+    assert numbers(text, r": ([\d.]+) nats apart") == pytest.approx(
+        [392 * (0.1 - 1 + np.log(10))], abs=0.05
+    )
+    assert numbers(text, r"mixture: \[(.*?)\]") == pytest.approx([0.7, 0.3], abs=0.03)
+    assert numbers(text, r"mixture: .*printed \[(.*?)\]") == [0.5, 0.5]
+    assert 20 < numbers(text, r"in (\d+) of 99")[0] < 80
+
+
+def test_paper_noise_without_torch(empty, tmp_path):
+    (tmp_path / "torch.py").write_text("raise ImportError('no torch here')\n")
+    text = output("paper_noise.py", empty, PYTHONPATH=str(tmp_path))
+    assert text.startswith("Skipped: this example needs torch")
+    assert "mixture" not in text

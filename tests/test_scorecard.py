@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from disentangle_indicators import Scorecard, score
 from disentangle_indicators.means import MeansOnly
+from disentangle_indicators.unsupervised import UNSUPERVISED
 
 EXAMPLE = Path(__file__).parents[1] / "examples" / "data" / "mnist_vae.npz"
 TO_SCALE = {
@@ -546,6 +547,17 @@ def test_metrics_are_a_part_of_the_card(pair):
     assert "Supervised metrics of it: --metrics" not in text
     assert score(mean=mean, var=var, factors=factors_of(mean)).metrics is None
     json.loads(card.to_json(), parse_constant=pytest.fail)
+
+
+def test_scores_of_the_codes_alone_have_names_of_their_own(pair):
+    mean, var = pair
+    card = score(mean=mean, var=var, factors=factors_of(mean), metrics="mig", null=0)
+    assert set(card.metrics.unsupervised) == set(UNSUPERVISED)
+    assert not set(UNSUPERVISED) & set(card.to_dict())
+    text = " ".join(repr(card).split())
+    assert text.count("gaussian_total_correlation ") == 1
+    found = card.metrics.unsupervised["gaussian_total_correlation_of_codes"]
+    assert f"gaussian_total_correlation_of_codes {found:.3f}" in text
 
 
 def test_metrics_of_batches_are_those_of_the_arrays(pair):

@@ -13,6 +13,7 @@ from dindic.convert import convert
 from dindic.encode import encode
 from dindic.higgins_law import higgins_law
 from dindic.metrics import metrics
+from dindic.models import models
 from dindic.score import score
 from dindic.study import study
 from dindic.train import train
@@ -40,6 +41,7 @@ main.add_command(convert)
 main.add_command(encode)
 main.add_command(higgins_law)
 main.add_command(metrics)
+main.add_command(models)
 main.add_command(score)
 main.add_command(study)
 main.add_command(train)

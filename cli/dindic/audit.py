@@ -29,8 +29,8 @@ if TYPE_CHECKING:
     "--metrics",
     default="higgins,mig,sap",
     show_default=True,
-    metavar="A,B,...",
-    help="Metrics of the code and the factors.",
+    metavar="all|A,B,...",
+    help="Metrics of the code and the factors; dindic metrics lists them.",
 )
 @click.option(
     "--rotations",
@@ -77,6 +77,7 @@ def audit(file: str | None, quiet: bool, **options: Any) -> None:
     Examples:
       dindic audit encodings.npz --metrics mig --plot audit.png
       dindic audit encodings.npz --metrics mig,sap --workers 2 --json audit.json
+      dindic audit encodings.npz --metrics all --rotations 19 --no-search
       dindic audit encodings.npz --metrics sap --no-search --fail-if 'audits.sap.score < 1e-6'
     """
     read = reading(options)
@@ -101,9 +102,11 @@ def _draw(result: "Audits", path: str) -> Path:
 
 
 def _metrics(words: str) -> list[str]:
-    """Return the names between the commas; refuse those that are no metric."""
+    """Return all metrics, or the names between the commas; refuse those that are no metric."""
     from disentangle_indicators.supervised import METRICS, find
 
+    if words.strip() == "all":
+        return list(METRICS)
     names = list(dict.fromkeys(word.strip() for word in words.split(",") if word.strip()))
     if not names:
         raise BadInput(f"--metrics names no metric; there is {', '.join(METRICS)}")
@@ -111,6 +114,21 @@ def _metrics(words: str) -> list[str]:
         for name in names:
             find(name)
     return names
+
+
+def _long(metrics: list[str]) -> tuple[str, ...]:
+    """Say which metrics take long, as they are computed anew for each rotation."""
+    from disentangle_indicators.supervised import find
+
+    notes = []
+    for name in metrics:
+        metric, protocol = find(name)
+        less = "for each rotation; --no-search and fewer --rotations take less"
+        if protocol in metric.slow:
+            notes.append(f"{name} takes minutes {less}")
+        elif protocol in metric.refits:
+            notes.append(f"{name} fits anew {less}")
+    return tuple(notes)
 
 
 def _audits(
@@ -130,7 +148,7 @@ def _audits(
             "of the file, or --factors FILE.npy with one row per sample and one column per factor"
         )
     if not quiet:
-        say_notes(encoded.notes)
+        say_notes((*encoded.notes, *_long(metrics)))
     audits = {
         name: audit_rotations(
             name,

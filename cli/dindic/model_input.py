@@ -67,7 +67,8 @@ def open_model(options: dict[str, Any]) -> Opened:
     ValueError, FileNotFoundError
         If the model, its data or the part of them cannot be had.
     """
-    from dindic_models.checkpoint import load
+    from dindic_models.bundled import sentence
+    from dindic_models.checkpoint import BUNDLED, load
     from dindic_models.data import Resized
     from dindic_models.devices import pick_device
 
@@ -76,6 +77,8 @@ def open_model(options: dict[str, Any]) -> Opened:
     checkpoint.model.to(device)
     data = _open_data(options, checkpoint)
     notes = [data.source]
+    if checkpoint.path.parent == BUNDLED:
+        notes.append(sentence(checkpoint.path.name))
     channels, *size = checkpoint.model.shape
     if data.images.shape[1] != channels:
         raise ValueError(

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, cast
 
 import numpy as np
 
-from disentangle_indicators._files import atomic
+from disentangle_indicators._files import picture_path, save_figure
 from disentangle_indicators.rotation._audit import Audit
 from disentangle_indicators.rotation._axes import Axes as FoundAxes
 
@@ -124,15 +124,10 @@ def save_violin(audits: Audit | Sequence[Audit] | Mapping[str, Audit], path: str
     """
     from matplotlib.figure import Figure
 
-    path = Path(path)
-    form = path.suffix.lstrip(".").lower()
+    path = picture_path(path)
     figure = Figure(figsize=_size(_several(audits)), layout="constrained")
-    if form not in figure.canvas.get_supported_filetypes():
-        raise ValueError(f"{path}: a picture ends in .png, .svg or .pdf")
     violin(audits, figure.add_subplot())
-    with atomic(path) as temporary:
-        figure.savefig(temporary, dpi=150, format=form)
-    return path
+    return save_figure(figure, path)
 
 
 def _several(audits: Audit | Sequence[Audit] | Mapping[str, Audit]) -> list[Audit]:
@@ -281,12 +276,8 @@ def save_pairs(result: FoundAxes, path: str | Path) -> Path:
     """
     from matplotlib.figure import Figure
 
-    path = Path(path)
-    if path.suffix.lower() not in (".png", ".svg", ".pdf"):
-        raise ValueError(f"{path}: a picture ends in .png, .svg or .pdf")
+    path = picture_path(path)
     height = 1.6 + 0.24 * min(max(len(result.pairs), 2), 40)
     figure = Figure(figsize=(6.0, height), layout="constrained")
     pairs(result, figure.add_subplot())
-    with atomic(path) as temporary:
-        figure.savefig(temporary, dpi=150, format=path.suffix.lstrip(".").lower())
-    return path
+    return save_figure(figure, path)

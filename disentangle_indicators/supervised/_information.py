@@ -91,9 +91,11 @@ def prepare(z: Float, factors: Factors, p: dict[str, Any]) -> tuple[Index, list[
     return np.stack([equal_counts(column, bins) for column in z.T], axis=1), labels
 
 
-def prepare_chance(
-    z: Float, factors: Factors, p: dict[str, Any]
-) -> tuple[Index, tuple[list[Index], Chance | None]]:
+Labels = tuple[list[Index], Chance | None]
+"""Classes of K factors, and what latents that know nothing get, if it is to be taken off."""
+
+
+def prepare_chance(z: Float, factors: Factors, p: dict[str, Any]) -> tuple[Index, Labels]:
     """Put both into bins, and say what latents that know nothing get at ``level``."""
     cells, labels = prepare(z, factors, p)
     return cells, (labels, chance(cells, labels, p["level"]))
@@ -142,19 +144,22 @@ def chance(cells: Index, labels: list[Index], level: float | None) -> Chance | N
     return Chance(*(np.stack([each[i] for each in whole], axis=1) for i in (0, 1)))
 
 
-def known(found: Information, by_chance: Chance | None) -> Known:
-    """Return what latents know beyond chance, or all that they seem to know if that is None.
+def known(cells: Index, of_factors: Labels) -> tuple[Information, Known]:
+    """Return what latents seem to know, and what they know beyond chance.
 
-    The share is the adjusted one of Vinh, Epps & Bailey (2010), (I - E) / (H - E).
+    The share is the adjusted one of Vinh, Epps & Bailey (2010), (I - E) / (H - E). Without `Chance`
+    they know all that they seem to.
     """
+    labels, by_chance = of_factors
+    found = information(cells, labels)
     if by_chance is None:
         scale = np.where(found.factors > 0, found.factors, 1.0)
-        return Known(found.mutual, found.mutual / scale, np.ones_like(found.mutual))
+        return found, Known(found.mutual, found.mutual / scale, np.ones_like(found.mutual))
     beyond = found.mutual > by_chance.above
     mutual = np.where(beyond, found.mutual - by_chance.mean, 0.0)
     room = np.where(beyond, found.factors - by_chance.mean, 1.0)
     limit = np.where(beyond, (by_chance.above - by_chance.mean) / np.where(beyond, mutual, 1), 1.0)
-    return Known(mutual, mutual / np.maximum(room, mutual), 1.0 - limit**2)
+    return found, Known(mutual, mutual / np.maximum(room, mutual), 1.0 - limit**2)
 
 
 def average(values: Float, weights: Float, rule: str) -> float:

@@ -73,11 +73,11 @@ class Metric:
         One sentence: what it rewards, and how to read it.
     sources : dict of str to str
         Where each protocol is from, and what differs from there.
-    low, high : float
-        Range of the score.
+    ranges : dict of str to (float, float)
+        Least and greatest score of the protocols where these are not 0 and 1.
     higher_is_better : bool
-    refits : bool
-        Whether it fits a classifier or a regression that is expensive: permutations are then few.
+    refits : tuple of str
+        Protocols that fit a classifier or a regression that is expensive: permutations are few.
     prepare : callable
         ``prepare(codes, factors, parameters)``, once for all permutations.
     slow : tuple of str
@@ -90,12 +90,15 @@ class Metric:
     protocols: dict[str, dict[str, Any]]
     reading: str
     sources: dict[str, str]
-    low: float = 0.0
-    high: float = 1.0
+    ranges: dict[str, tuple[float, float]] = field(default_factory=dict)
     higher_is_better: bool = True
-    refits: bool = False
+    refits: tuple[str, ...] = ()
     prepare: Prepare = as_they_are
     slow: tuple[str, ...] = ()
+
+    def range(self, protocol: str = "default") -> tuple[float, float]:
+        """Return the least and the greatest score there can be under a protocol."""
+        return self.ranges.get(protocol, (0.0, 1.0))
 
     def parameters(self, protocol: str = "default", **overrides: Any) -> dict[str, Any]:
         """Return the parameters of a protocol, some of them changed.

@@ -2,7 +2,7 @@
 
 import warnings
 from importlib import import_module
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from scipy.stats import rankdata
@@ -230,6 +230,19 @@ def _one_minus_entropy(r: Float) -> Float:
     return np.asarray(np.where(total[:, 0] > 0, np.clip(1 - entropy, 0.0, 1.0), 0.0))
 
 
+class _Task(NamedTuple):
+    """A regression of factor k, which has classes `label`, on codes z: fitted on rows `train`."""
+
+    z: Float
+    factors: Factors
+    k: int
+    label: Index
+    train: Index
+    test: Index
+    p: dict[str, Any]
+    seed: int
+
+
 def _prepare(z: Float, factors: Factors, p: dict[str, Any]) -> tuple[Float, Any]:
     if p["model"] not in _MODELS:
         raise ValueError(f"model must be one of {', '.join(_MODELS)}; got {p['model']!r}")
@@ -255,7 +268,7 @@ def _compute(
     columns, informative = [], []
     for k, (train, test) in enumerate(splits(factors, p, rng)):
         seed = int(rng.integers(2**31 - 1))
-        used, well = model(z, factors, k, labels[k], train, test, p, seed)
+        used, well = model(_Task(z, factors, k, labels[k], train, test, p, seed))
         columns.append(used)
         informative.append(well)
     importance = np.stack(columns, axis=1)
@@ -273,44 +286,35 @@ def _compute(
     )
 
 
-def _extra_trees(
-    z: Float,
-    factors: Factors,
-    k: int,
-    label: Index,
-    train: Index,
-    test: Index,
-    p: dict[str, Any],
-    seed: int,
-) -> tuple[Float, float]:
+def _extra_trees(t: _Task) -> tuple[Float, float]:
     from sklearn.ensemble import ExtraTreesRegressor  # type: ignore[import-untyped]
 
-    target = factors.targets(k)
-    if factors.kinds[k] == "categorical":
-        target = np.eye(int(label.max()) + 1)[label]
-    scale = np.abs(target[train]).max()
+    target = t.factors.targets(t.k)
+    if t.factors.kinds[t.k] == "categorical":
+        target = np.eye(int(t.label.max()) + 1)[t.label]
+    scale = np.abs(target[t.train]).max()
     target = target / (scale if scale > 0 else 1.0)
-    target = target - target[train].mean(axis=0)
-    spread = np.sqrt(np.mean(np.sum(target[train] ** 2, axis=1)))
+    target = target - target[t.train].mean(axis=0)
+    spread = np.sqrt(np.mean(np.sum(target[t.train] ** 2, axis=1)))
     target = target / (spread if spread > 0 else 1.0)
     forest = ExtraTreesRegressor(
-        p["trees"], max_depth=p["depth"], min_samples_leaf=p["leaf"], random_state=seed
+        t.p["trees"], max_depth=t.p["depth"], min_samples_leaf=t.p["leaf"], random_state=t.seed
     )
-    x = z.astype(np.float32)
-    forest.fit(x[train], target[train] if target.shape[1] > 1 else target[train, 0])
-    x, truth = x[test], target[test]
+    x = t.z.astype(np.float32)
+    forest.fit(x[t.train], target[t.train] if target.shape[1] > 1 else target[t.train, 0])
+    x, truth = x[t.test], target[t.test]
     centred = truth - truth.mean(axis=0)
-    gains, predicted = np.zeros((len(x), z.shape[1])), np.zeros_like(truth)
+    gains, predicted = np.zeros((len(x), t.z.shape[1])), np.zeros_like(truth)
     for tree in forest.estimators_:
         step, feature, value = _splits_of(tree.tree_)
         path = tree.tree_.decision_path(x)
         row = np.repeat(np.arange(len(x)), np.diff(path.indptr))
         gain = np.einsum("ij,ij->i", step[path.indices], centred[row])
-        flat = np.bincount(row * z.shape[1] + feature[path.indices], gain, gains.size)
+        flat = np.bincount(row * t.z.shape[1] + feature[path.indices], gain, gains.size)
         gains += flat.reshape(gains.shape) / len(forest.estimators_)
         predicted += value[tree.tree_.apply(x)] / len(forest.estimators_)
     mean = gains.mean(axis=0)
-    doubt = p["deviations"] * gains.std(axis=0) / np.sqrt(len(x))
+    doubt = t.p["deviations"] * gains.std(axis=0) / np.sqrt(len(x))
     error, variance = np.sum((truth - predicted) ** 2), np.sum(truth**2)
     well = max(0.0, 1 - float(error / variance)) if variance > 0 else 0.0
     return np.where(mean > np.maximum(doubt, 1e-12), mean, 0.0), well
@@ -327,37 +331,19 @@ def _splits_of(tree: Any) -> tuple[Float, Index, Float]:
     return step, np.maximum(tree.feature[parent], 0), value
 
 
-def _boosting(
-    z: Float,
-    factors: Factors,
-    k: int,
-    label: Index,
-    train: Index,
-    test: Index,
-    p: dict[str, Any],
-    seed: int,
-) -> tuple[Float, float]:
+def _boosting(t: _Task) -> tuple[Float, float]:
     from sklearn.ensemble import GradientBoostingClassifier
 
     classifier = GradientBoostingClassifier(
-        n_estimators=p["trees"],
-        max_depth=p["depth"],
-        min_samples_leaf=p["leaf"],
-        random_state=seed,
+        n_estimators=t.p["trees"],
+        max_depth=t.p["depth"],
+        min_samples_leaf=t.p["leaf"],
+        random_state=t.seed,
     )
-    return _classified(classifier, z, label, train, test)
+    return _classified(classifier, t)
 
 
-def _lightgbm(
-    z: Float,
-    factors: Factors,
-    k: int,
-    label: Index,
-    train: Index,
-    test: Index,
-    p: dict[str, Any],
-    seed: int,
-) -> tuple[Float, float]:
+def _lightgbm(t: _Task) -> tuple[Float, float]:
     try:
         lightgbm = import_module("lightgbm")
     except ImportError as error:
@@ -365,74 +351,54 @@ def _lightgbm(
             "model lightgbm needs LightGBM (pip install 'disentangle-indicators[lightgbm]')"
         ) from error
     classifier = lightgbm.LGBMClassifier(
-        n_estimators=p["trees"],
-        max_depth=-1 if p["depth"] is None else p["depth"],
-        min_child_samples=p["leaf"],
+        n_estimators=t.p["trees"],
+        max_depth=-1 if t.p["depth"] is None else t.p["depth"],
+        min_child_samples=t.p["leaf"],
         importance_type="gain",
-        random_state=seed,
+        random_state=t.seed,
         deterministic=True,
         n_jobs=1,
         verbose=-1,
     )
-    return _classified(classifier, z, label, train, test)
+    return _classified(classifier, t)
 
 
-def _classified(
-    classifier: Any, z: Float, label: Index, train: Index, test: Index
-) -> tuple[Float, float]:
-    seen, y = np.unique(label[train], return_inverse=True)
+def _classified(classifier: Any, t: _Task) -> tuple[Float, float]:
+    seen, y = np.unique(t.label[t.train], return_inverse=True)
     if len(seen) == 1:
-        return np.zeros(z.shape[1]), float(np.mean(label[test] == seen[0]))
+        return np.zeros(t.z.shape[1]), float(np.mean(t.label[t.test] == seen[0]))
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)  # of few rows for so many classes
-        classifier.fit(z[train], y.reshape(-1))
+        classifier.fit(t.z[t.train], y.reshape(-1))
     importance = np.asarray(classifier.feature_importances_, dtype=np.float64)
     total = importance.sum()
-    right = np.mean(seen[classifier.predict(z[test])] == label[test])
+    right = np.mean(seen[classifier.predict(t.z[t.test])] == t.label[t.test])
     return importance / (total if total > 0 else 1.0), float(right)
 
 
-def _forest(
-    z: Float,
-    factors: Factors,
-    k: int,
-    label: Index,
-    train: Index,
-    test: Index,
-    p: dict[str, Any],
-    seed: int,
-) -> tuple[Float, float]:
+def _forest(t: _Task) -> tuple[Float, float]:
     from sklearn.ensemble import RandomForestRegressor
 
-    x, y = _numbers(z, factors, k, train, p)
+    x, y = _numbers(t)
     forest = RandomForestRegressor(
-        p["trees"], max_depth=p["depth"], min_samples_leaf=p["leaf"], random_state=seed
+        t.p["trees"], max_depth=t.p["depth"], min_samples_leaf=t.p["leaf"], random_state=t.seed
     )
-    forest.fit(x[train], y[train])
+    forest.fit(x[t.train], y[t.train])
     importance = np.maximum(forest.feature_importances_, 0.0)
-    return importance, _without_error(y, forest.predict(x[test]), train, test, p)
+    return importance, _without_error(y, forest.predict(x[t.test]), t)
 
 
-def _lasso(
-    z: Float,
-    factors: Factors,
-    k: int,
-    label: Index,
-    train: Index,
-    test: Index,
-    p: dict[str, Any],
-    seed: int,
-) -> tuple[Float, float]:
+def _lasso(t: _Task) -> tuple[Float, float]:
     from sklearn.linear_model import Lasso  # type: ignore[import-untyped]
 
-    if not p["alphas"] or min(p["alphas"]) <= 0:
-        raise ValueError(f"alphas must be positive numbers; got {p['alphas']}")
-    x, y = _numbers(z, factors, k, train, p)
+    if not t.p["alphas"] or min(t.p["alphas"]) <= 0:
+        raise ValueError(f"alphas must be positive numbers; got {t.p['alphas']}")
+    x, y = _numbers(t)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)
-        best = _best_alpha(x[train], y[train], sorted(p["alphas"]))
-        lasso = Lasso(alpha=best).fit(x[train], y[train])
-    return np.abs(lasso.coef_), _without_error(y, lasso.predict(x[test]), train, test, p)
+        best = _best_alpha(x[t.train], y[t.train], sorted(t.p["alphas"]))
+        lasso = Lasso(alpha=best).fit(x[t.train], y[t.train])
+    return np.abs(lasso.coef_), _without_error(y, lasso.predict(x[t.test]), t)
 
 
 def _best_alpha(x: Float, y: Float, alphas: list[float]) -> float:
@@ -455,25 +421,21 @@ def _best_alpha(x: Float, y: Float, alphas: list[float]) -> float:
     return float(alphas[int(np.argmin(np.mean(errors, axis=0)))])
 
 
-def _numbers(
-    z: Float, factors: Factors, k: int, train: Index, p: dict[str, Any]
-) -> tuple[Float, Float]:
+def _numbers(t: _Task) -> tuple[Float, Float]:
     """Return codes and the numbers of a factor on the same scale; 0 where it has none."""
-    if p["scale"] not in ("standard", "range"):
+    if t.p["scale"] not in ("standard", "range"):
         raise ValueError(
-            f"model {p['model']} needs the scale standard or range; got {p['scale']!r}"
+            f"model {t.p['model']} needs the scale standard or range; got {t.p['scale']!r}"
         )
-    values = np.nan_to_num(factors.values[:, k : k + 1], nan=0.0)
-    return scaled(z, train, p["scale"]), scaled(values, train, p["scale"])[:, 0]
+    values = np.nan_to_num(t.factors.values[:, t.k : t.k + 1], nan=0.0)
+    return scaled(t.z, t.train, t.p["scale"]), scaled(values, t.train, t.p["scale"])[:, 0]
 
 
-def _without_error(
-    y: Float, predicted: Float, train: Index, test: Index, p: dict[str, Any]
-) -> float:
-    error = float(np.mean((y[test] - predicted) ** 2))
-    if p["scale"] == "range":
+def _without_error(y: Float, predicted: Float, t: _Task) -> float:
+    error = float(np.mean((y[t.test] - predicted) ** 2))
+    if t.p["scale"] == "range":
         return max(0.0, 1 - 12 * error)
-    spread = float(np.std(y[test]))
+    spread = float(np.std(y[t.test]))
     return max(0.0, 1 - np.sqrt(error) / spread) if spread > 0 else 0.0
 
 
@@ -493,7 +455,7 @@ METRIC = Metric(
     "whether a latent that regressors of the factors use serves one factor only, whether a factor "
     "uses one latent (completeness), and how well factors are predicted (informativeness)",
     SOURCES,
-    refits=True,
+    refits=tuple(PROTOCOLS),
     slow=("locatello2019",),
     prepare=_prepare,
 )

@@ -204,7 +204,7 @@ METRIC = Metric(
     "how well a linear classifier on all latents tells the values of a factor apart; 1 means that "
     "every value can be read off linearly, along whatever axes",
     SOURCES,
-    low=-1.0,
-    refits=True,
+    ranges={"default": (-1.0, 1.0), "ubisoft": (-1.0, 1.0)},
+    refits=tuple(PROTOCOLS),
     prepare=_prepare,
 )

@@ -165,6 +165,6 @@ METRIC = Metric(
     "how often the latent that varies least names the factor that a batch shares; chance is one "
     "by the number of factors, and a factor spread over two latents costs nothing",
     SOURCES,
-    low=-1.0,
+    ranges={"ubisoft": (-1.0, 1.0)},
     prepare=_prepare,
 )

@@ -342,6 +342,6 @@ METRIC = Metric(
     "whether a latent that knows something knows one factor only (InfoM), whether a factor is in "
     "one latent (InfoC), and whether factors can be read off linearly (InfoE)",
     SOURCES,
-    refits=True,
+    refits=tuple(PROTOCOLS),
     prepare=_prepare,
 )

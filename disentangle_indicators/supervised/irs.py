@@ -192,6 +192,6 @@ METRIC = Metric(
     "how little a latent moves while the factor that it follows best is held fixed, against how "
     "much it moves anyway; a factor that no latent knows costs nothing",
     SOURCES,
-    low=-1.0,
+    ranges=dict.fromkeys(("suter2019", "locatello2019", "ubisoft"), (-1.0, 1.0)),
     prepare=_prepare,
 )

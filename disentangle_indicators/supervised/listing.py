@@ -19,20 +19,20 @@ class Listing(Result):
     full: bool = False
 
     def to_dict(self) -> dict[str, Any]:
-        """Return names, directions, ranges (None for no end), protocols and parameters."""
+        """Return names, directions, protocols, ranges (None for no end) and parameters."""
         return {
             "schema": self.schema,
             "metrics": {
                 name: {
                     "title": metric.title,
                     "reading": metric.reading,
-                    "range": plain([metric.low, metric.high]),
                     "higher_is_better": metric.higher_is_better,
-                    "refits": metric.refits,
                     "protocols": {
                         protocol: {
                             "parameters": plain(parameters),
                             "source": metric.sources[protocol],
+                            "range": plain([*metric.range(protocol)]),
+                            "refits": protocol in metric.refits,
                         }
                         for protocol, parameters in metric.protocols.items()
                     },
@@ -46,32 +46,47 @@ class Listing(Result):
         if self.full:
             return [block for metric in self.metrics.values() for block in _in_full(metric)]
         rows = tuple(
-            (name, metric.title, _range(metric), ", ".join(metric.protocols))
+            (name, metric.title, _range(metric, "default"), _protocols(metric))
             for name, metric in self.metrics.items()
         )
         return [
             Table(
                 columns=("metric", "", "range", "protocols"),
                 rows=rows,
-                note="the best end of the range comes last; more about one: dindic metrics mig",
+                note="the best end of the range, which is that of the default, comes last; protocols "
+                "with another one say so; more about one: dindic metrics mig",
             )
         ]
 
 
-def _range(metric: Metric) -> str:
-    ends = (metric.low, metric.high) if metric.higher_is_better else (metric.high, metric.low)
+def _range(metric: Metric, protocol: str) -> str:
+    low, high = metric.range(protocol)
+    ends = (low, high) if metric.higher_is_better else (high, low)
     return " to ".join(f"{end:g}" for end in ends)
 
 
-def _in_full(metric: Metric) -> list[Block]:
-    names = list(next(iter(metric.protocols.values())))
-    rows = tuple(
-        (protocol, *(str(parameters[name]) for name in names))
-        for protocol, parameters in metric.protocols.items()
+def _protocols(metric: Metric) -> str:
+    """Name the protocols, with their range where it is not that of the default."""
+    usual = metric.range()
+    return ", ".join(
+        name if metric.range(name) == usual else f"{name} ({_range(metric, name)})"
+        for name in metric.protocols
     )
+
+
+def _in_full(metric: Metric) -> list[Block]:
+    rows = [("range", *(_range(metric, protocol) for protocol in metric.protocols))]
+    rows += [
+        (name, *(_word(parameters[name]) for parameters in metric.protocols.values()))
+        for name in metric.parameters()
+    ]
     return [
-        f"{metric.name}: {metric.title}, {_range(metric)}",
+        f"{metric.name}: {metric.title}",
         metric.reading[:1].upper() + metric.reading[1:] + ".",
-        Table(columns=("protocol", *names), rows=rows),
+        Table(columns=("", *metric.protocols), rows=tuple(rows)),
         dict(metric.sources),
     ]
+
+
+def _word(value: Any) -> str:
+    return f"{value:.4g}" if isinstance(value, float) else str(value)

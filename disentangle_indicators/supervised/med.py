@@ -115,18 +115,13 @@ def med(
 
 
 def _compute(
-    cells: Index,
-    of_factors: tuple[list[Index], info.Chance | None],
-    p: dict[str, Any],
-    rng: np.random.Generator,
+    cells: Index, of_factors: info.Labels, p: dict[str, Any], rng: np.random.Generator
 ) -> Outcome:
     if p["importance"] not in ("share", "column"):
         raise ValueError(f"importance must be share or column; got {p['importance']!r}")
     if p["top"] is not None and p["top"] < 1:
         raise ValueError(f"top must be at least 1; got {p['top']}")
-    labels, by_chance = of_factors
-    found = info.information(cells, labels)
-    known = info.known(found, by_chance)
+    found, known = info.known(cells, of_factors)
     importance = known.share
     if p["importance"] == "column":
         total = known.mutual.sum(axis=0)

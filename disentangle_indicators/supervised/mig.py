@@ -26,7 +26,7 @@ PROTOCOLS: dict[str, dict[str, Any]] = {
 
 SOURCES = {
     "default": "Chen et al. (2018), eq. (6), over bins of equal counts, no fewer than the factor "
-    "with most values has: outliers do not move the bins, and a perfect code reaches 1",
+    "with most values has: outliers do not move the bins, and their number does not cap a perfect code",
     "locatello2019": "disentanglement_lib: 20 bins of equal width, factors as they are",
     "dent": "disentangling-correlated-factors: factors in 20 bins too",
     "ubisoft": "Carbonneau et al. (2022): 10 bins of codes and of factors, divided by the entropy "
@@ -84,6 +84,15 @@ def mig(
     Chen et al. (2018), eq. (6). It rewards one latent per factor and says nothing about a latent
     that knows several factors. It is the gap of an estimate: both informations are biased upwards,
     which the null shows.
+
+    Bins of equal counts know no distances: they cut across values of a factor, and they see the
+    order of the codes within a value, however small its differences are. So the default marks down
+    a code that is perfect but for a trace: with two factors of 10 values and 2,000 rows it gives
+    0.99 to the factors, 0.91 to these with noise of a hundredth of their standard deviation, and
+    0.63 to these turned by 0.2 degrees, where each latent does know, by traces, the other factor.
+    With 100 bins, which cut less and see more, the last two are 0.87 and 0.00. Bins of equal width
+    give 0.99 to all three, but five outliers take that to 0.00, where the default stays at 0.90.
+    Posterior samples hide what is smaller than their noise.
 
     Examples
     --------

@@ -109,14 +109,9 @@ def mig_sup(
 
 
 def _compute(
-    cells: Index,
-    of_factors: tuple[list[Index], info.Chance | None],
-    p: dict[str, Any],
-    rng: np.random.Generator,
+    cells: Index, of_factors: info.Labels, p: dict[str, Any], rng: np.random.Generator
 ) -> Outcome:
-    labels, by_chance = of_factors
-    found = info.information(cells, labels)
-    known = info.known(found, by_chance)
+    found, known = info.known(cells, of_factors)
     if p["divide_by"] not in ("factor", "code"):
         raise ValueError(f"divide_by must be factor or code; got {p['divide_by']!r}")
     share = known.share

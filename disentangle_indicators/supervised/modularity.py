@@ -126,17 +126,12 @@ def modularity(
 
 
 def _compute(
-    cells: Index,
-    of_factors: tuple[list[Index], info.Chance | None],
-    p: dict[str, Any],
-    rng: np.random.Generator,
+    cells: Index, of_factors: info.Labels, p: dict[str, Any], rng: np.random.Generator
 ) -> Outcome:
-    labels, by_chance = of_factors
-    found = info.information(cells, labels)
-    known = info.known(found, by_chance)
+    found, known = info.known(cells, of_factors)
     top = np.max(known.mutual, axis=1)
     relative = known.mutual / np.where(top > 0, top, 1.0)[:, None]
-    others = np.maximum(np.sum(relative**2, axis=1) - 1.0, 0.0) / max(len(labels) - 1, 1)
+    others = np.maximum(np.sum(relative**2, axis=1) - 1.0, 0.0) / max(relative.shape[1] - 1, 1)
     sure = np.max(np.where(relative == 1, known.sure, 0.0), axis=1)
     modular = np.where(top > 0, (1.0 - others) * sure, 0.0)
     return Outcome(

@@ -216,6 +216,6 @@ METRIC = Metric(
     "how often the latent that varies most names the one factor that a batch leaves free; chance "
     "is one by the number of factors, and it rests on rows that agree in all other factors",
     SOURCES,
-    low=-1.0,
+    ranges={"ubisoft": (-1.0, 1.0)},
     prepare=_prepare,
 )

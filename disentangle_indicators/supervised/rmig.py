@@ -120,6 +120,6 @@ METRIC = Metric(
     "how many nats more the best latent knows of a factor than the second best; the most there is "
     "is the mean entropy of the factors",
     SOURCES,
-    high=np.inf,
+    ranges={"default": (0.0, np.inf)},
     prepare=info.prepare,
 )

@@ -307,5 +307,6 @@ METRIC = Metric(
     "how much better the best latent predicts a factor than the second best; 1 means one latent "
     "per factor, and two latents that share a factor cost as much as none that knows it",
     SOURCES,
+    refits=("locatello2019",),
     prepare=_prepare,
 )

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 __all__ = ["MetricScore", "Scores", "evaluate_metric", "evaluate_metrics"]
 
 FEW = 5
-"""Permutations and halves of a metric that refits."""
+"""Permutations and halves of a protocol that refits."""
 
 HALVES = 20
 
@@ -50,7 +50,7 @@ class MetricScore(Result):
     standard_error : float or None
         Of row sampling and of the metric's own randomness, by `halves` half samples.
     low, high : float or None
-        The value -+ 1.96 standard errors, within the range of the metric.
+        The value -+ 1.96 standard errors, within the range of the protocol.
     null : array, shape (permutations,)
         Scores of permuted rows.
     null_mean, null_bound : float or None
@@ -189,9 +189,9 @@ def evaluate_metrics(
     kinds, factor_names
         As :func:`~disentangle_indicators.supervised.as_table` takes them.
     null : int
-        Permutations; at most 5 for a metric that refits.
+        Permutations; at most 5 for a protocol that refits.
     halves : int
-        Half samples for the error; at most 5 for a metric that refits.
+        Half samples for the error; at most 5 for a protocol that refits.
     rng : numpy.random.Generator or int
     progress : callable, optional
 
@@ -267,7 +267,7 @@ def evaluate_metric(
     """
     parameters = metric.parameters(protocol)
     n, d = codes.shape
-    if metric.refits:
+    if protocol in metric.refits:
         null, halves = min(null, FEW), min(halves, FEW)
     generator = np.random.default_rng(seed)
     orders = [generator.permutation(n) for _ in range(null)]
@@ -363,7 +363,8 @@ def _score(
     sign = 1 if metric.higher_is_better else -1
     ends: list[float | None] = [None, None]
     if value is not None and error is not None:
-        ends = [max(metric.low, value - 1.96 * error), min(metric.high, value + 1.96 * error)]
+        low, high = metric.range(protocol)
+        ends = [max(low, value - 1.96 * error), min(high, value + 1.96 * error)]
     beaten = None
     if value is not None and len(null):
         beaten = float((1 + np.sum(sign * null >= sign * value)) / (len(null) + 1))

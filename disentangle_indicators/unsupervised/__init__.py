@@ -8,8 +8,8 @@ the codes that several models give the same rows. What posterior variances make 
 from collections.abc import Callable
 from typing import Any
 
-from disentangle_indicators.unsupervised.gaussian_total_correlation import (
-    gaussian_total_correlation,
+from disentangle_indicators.unsupervised.gaussian_total_correlation_of_codes import (
+    gaussian_total_correlation_of_codes,
 )
 from disentangle_indicators.unsupervised.gaussian_wasserstein_correlation import (
     gaussian_wasserstein_correlation,
@@ -34,7 +34,7 @@ __all__ = [
     "UNSUPERVISED",
     "Informativeness",
     "activity",
-    "gaussian_total_correlation",
+    "gaussian_total_correlation_of_codes",
     "gaussian_wasserstein_correlation",
     "gaussian_wasserstein_correlation_norm",
     "informativeness",
@@ -44,7 +44,7 @@ __all__ = [
 ]
 
 UNSUPERVISED: dict[str, Callable[..., float]] = {
-    "gaussian_total_correlation": gaussian_total_correlation,
+    "gaussian_total_correlation_of_codes": gaussian_total_correlation_of_codes,
     "gaussian_wasserstein_correlation": gaussian_wasserstein_correlation,
     "gaussian_wasserstein_correlation_norm": gaussian_wasserstein_correlation_norm,
     "mutual_info_score": mutual_info_score,

@@ -20,7 +20,7 @@ def gaussian_wasserstein_correlation(codes: Array, *, var: Array | None = None) 
         Posterior means, or samples. Constant latents add 0, and so does a single latent.
     var : array, shape (n, d), optional
         Posterior variances: C is then the covariance of the aggregated posterior, as in
-        :func:`~disentangle_indicators.unsupervised.gaussian_total_correlation`.
+        :func:`~disentangle_indicators.unsupervised.gaussian_total_correlation_of_codes`.
 
     Returns
     -------

@@ -9,7 +9,7 @@ Weights of others are read from a .pt, .pth or .safetensors file of tensors (a s
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -26,7 +26,9 @@ from dindic_models.vae import VAE
 from disentangle_indicators._files import atomic
 
 __all__ = [
+    "BUNDLED",
     "Checkpoint",
+    "bundled_names",
     "file_hash",
     "load",
     "read_config",
@@ -40,6 +42,9 @@ __all__ = [
 
 FORMAT = "dindic-model/1"
 CONFIG, MODEL, TRAINING = "config.json", "model.safetensors", "training.safetensors"
+
+BUNDLED = Path(__file__).parent / "weights"
+"""The models that come with the package, a folder each."""
 
 
 @dataclass(frozen=True)
@@ -73,21 +78,26 @@ class Checkpoint:
 
 
 def save_config(
-    folder: Path, config: Config, shape: Shape, data: Mapping[str, Any], device: str | None = None
+    folder: Path,
+    config: Config,
+    shape: Shape,
+    data: Mapping[str, Any],
+    devices: Sequence[str] = (),
 ) -> None:
-    """Write config.json: settings, shape of an image, data set, and devices it was trained on."""
-    path = folder / CONFIG
-    devices = read_devices(folder) if path.is_file() else ()
-    if device is not None and device not in devices:
-        devices = (*devices, device)
-    content = {"format": FORMAT, "shape": list(shape), "data": dict(data)}
-    content |= {"devices": list(devices), "config": config.to_dict()}
-    with atomic(path) as temporary:
-        temporary.write_text(json.dumps(content, indent=2) + "\n")
+    """Write config.json: settings, shape of an image, data set, and what it is trained on.
+
+    The devices of a config.json that is there stay in it.
+    """
+    both = dict.fromkeys((*read_devices(folder), *devices))
+    content = {"format": FORMAT, "shape": list(shape), "data": dict(data), "devices": list(both)}
+    with atomic(folder / CONFIG) as path:
+        path.write_text(json.dumps(content | {"config": config.to_dict()}, indent=2) + "\n")
 
 
 def read_devices(folder: Path) -> tuple[str, ...]:
     """Return the devices that config.json says a model was trained on; none if it does not."""
+    if not (folder / CONFIG).is_file():
+        return ()
     named = json.loads((folder / CONFIG).read_text()).get("devices", [])
     return tuple(map(str, named)) if isinstance(named, list) else ()
 
@@ -126,7 +136,8 @@ def load(path: str | Path, *, network: str | None = None) -> Checkpoint:
     ----------
     path : path
         A folder with config.json and model.safetensors; or a .pt, .pth or .safetensors file with
-        a state_dict, for which `network` is needed.
+        a state_dict, for which `network` is needed; or, where there is no such file or folder, the
+        name of a bundled model.
     network : str, optional
         For a file of weights, a key of :data:`dindic_models.networks.NETWORKS`; image size and
         number of latents are read from the weights ("burgess" only so far).
@@ -137,12 +148,23 @@ def load(path: str | Path, *, network: str | None = None) -> Checkpoint:
 
     Raises
     ------
+    FileNotFoundError
+        If there is no such file, folder or bundled model.
     ValueError
         If something is missing, damaged, foreign, or does not fit.
+
+    Examples
+    --------
+    >>> load("beta10").model.shape
+    (1, 28, 28)
     """
     path = Path(path)
+    if not path.exists() and str(path) in bundled_names():
+        path = BUNDLED / path
     if not path.exists():
-        raise FileNotFoundError(f"no such model: {path}")
+        raise FileNotFoundError(
+            f"no such model: {path}; bundled ones are {', '.join(bundled_names())}"
+        )
     if path.is_dir():
         if network is not None:
             raise ValueError(
@@ -193,6 +215,11 @@ def read_config(folder: Path) -> tuple[Config, Shape, dict[str, Any]]:
     if isinstance(values, dict) and isinstance(data, dict):
         return settings(values, str(path)), (shape[0], shape[1], shape[2]), data
     raise ValueError(f"{path}: damaged (config and data must be objects)")
+
+
+def bundled_names() -> tuple[str, ...]:
+    """Return the names of the models that come with the package."""
+    return tuple(sorted(path.parent.name for path in BUNDLED.glob(f"*/{CONFIG}")))
 
 
 def step_of(folder: Path) -> int:

@@ -282,6 +282,8 @@ def _line(
     label: str,
     **style: Any,
 ) -> None:
+    if not names:
+        return
     x = [study.rows[name]["normalised_variance"] for name in names]
     y = [study.rows[name][column] for name in names]
     usual: dict[str, Any] = {"marker": "o", "ms": 4, "lw": 1.3, "color": colour, "label": label}

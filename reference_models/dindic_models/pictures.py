@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dindic_models.data import to_unit
-from disentangle_indicators._files import atomic
+from disentangle_indicators._files import save_figure
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -239,13 +239,7 @@ def save(drawn: "Axes | Figure", path: str | Path) -> Path:
     ValueError
         On an ending that is not a picture format.
     """
-    path = Path(path)
-    if path.suffix.lower() not in (".png", ".svg", ".pdf"):
-        raise ValueError(f"{path}: a picture ends in .png, .svg or .pdf")
-    figure = cast("Figure", drawn.figure)
-    with atomic(path) as temporary:
-        figure.savefig(temporary, dpi=DPI, format=path.suffix.lstrip(".").lower())
-    return path
+    return save_figure(cast("Figure", drawn.figure), path)
 
 
 def _rgb(images: NDArray[Any], shrink: int) -> Pixels:

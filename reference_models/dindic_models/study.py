@@ -11,6 +11,7 @@ import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
+from math import prod
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -20,6 +21,7 @@ from numpy.typing import NDArray
 
 from dindic_models.batches import Batches, Progress
 from dindic_models.checkpoint import MODEL, Checkpoint, file_hash, load, step_of
+from dindic_models.claims import Claim, claims
 from dindic_models.config import Config
 from dindic_models.data import Data, rows, some
 from dindic_models.encode import encode
@@ -32,7 +34,7 @@ from disentangle_indicators._result import Block, Result, Table, plain
 from disentangle_indicators.aggregate import marginals
 from disentangle_indicators.scorecard import gather
 
-__all__ = ["IMAGES", "Measured", "Study", "measure", "run_study"]
+__all__ = ["IMAGES", "Measured", "Study", "about_run", "in_epochs", "measure", "run_study"]
 
 Floats = NDArray[np.floating[Any]]
 
@@ -167,6 +169,8 @@ class Study(Result):
         ``seconds``, ``device``), then those of :class:`Measured`.
     failed : dict of str
         Why runs have no row.
+    latents : dict of dict of array
+        By the names of the runs: those of :class:`Measured`.
     folder : path
     data : Data
     """
@@ -176,13 +180,15 @@ class Study(Result):
     dataset: str
     rows: dict[str, dict[str, Any]]
     failed: dict[str, str]
+    latents: dict[str, Mapping[str, Floats]]
     folder: Path
     data: Data
 
     def to_dict(self) -> dict[str, Any]:
         """Return the rows and what failed."""
         content = {"dataset": self.dataset, "data": self.data.fingerprint, "failed": self.failed}
-        return {"schema": self.schema, **content, "rows": plain(self.rows)}
+        said = [claim._asdict() for claim in self.claims()]
+        return {"schema": self.schema, **content, "rows": plain(self.rows), "claims": said}
 
     def checkpoint(self, name: str) -> Checkpoint:
         """Load the model of a run."""
@@ -232,8 +238,16 @@ class Study(Result):
             "βσ², error: squared pixel units, of a pixel; EVLB, Def 2, Σ I_h, Def 4: nats an image"
         )
         blocks: list[Block] = [said, Table((*columns, "S ≈ 1"), lines, "Models", note)]
-        printed = self._printed()
-        return [*blocks, *([printed] if printed.rows else []), *_failures(self.failed)]
+        tables = [table for table in (self._printed(), self._claims()) if table.rows]
+        return [*blocks, *tables, *_failures(self.failed)]
+
+    def claims(self) -> list[Claim]:
+        """Return what the paper says of its experiments, and what these runs show."""
+        return claims(self.rows, self.latents, prod(self.data.images.shape[1:]))
+
+    def _claims(self) -> Table:
+        lines = tuple((c.where, c.said, c.measured, c.reading) for c in self.claims())
+        return Table(("", "the paper says", "these runs", "how to read it"), lines, "Section 8")
 
     def _printed(self) -> Table:
         lines = tuple(
@@ -321,8 +335,9 @@ def run_study(
             kept[name] = _measured(folder, name, data, images, device)
         except (FloatingPointError, ValueError) as error:
             failed[name] = f"it cannot be measured: {error}"
-    table = {name: _about(models[name]) | found.row for name, found in kept.items()}
-    study = Study(data.name, table, failed, folder, data)
+    table = {name: about_run(models[name]) | found.row for name, found in kept.items()}
+    latents = {name: found.latents for name, found in kept.items()}
+    study = Study(data.name, table, failed, latents, folder, data)
     if table:
         lines = [{"run": name} | plain(row) for name, row in table.items()]
         write_csv(folder / "results.csv", lines)
@@ -412,8 +427,8 @@ def _measured(folder: Path, name: str, data: Data, images: int, device: torch.de
     return found
 
 
-def _about(model: Path) -> dict[str, Any]:
-    """Return what a row says of the training."""
+def about_run(model: Path) -> dict[str, Any]:
+    """Return what a row says of the training of the model in a folder."""
     found = load(model)
     assert found.config is not None
     history = _history(model)

@@ -206,7 +206,7 @@ def train_together(
         if group.first:
             for state, there in zip(states, saved, strict=True):
                 about = _about(data, source)
-                save_config(state.folder, state.config, shape, about, name_of(device))
+                save_config(state.folder, state.config, shape, about, [name_of(device)])
                 if there:
                     state.publish()
         if not len(steps) and say is not None and group.first:

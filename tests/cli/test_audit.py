@@ -8,7 +8,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from dindic.audit import _long
 from disentangle_indicators.rotation import audit_rotations
+from disentangle_indicators.supervised import METRICS
 
 EXAMPLE = Path(__file__).parents[2] / "examples" / "data" / "dsprites_btcvae.npz"
 
@@ -110,6 +112,20 @@ def test_protocols_by_name_reach_the_library_and_gates(dindic, file):
     assert content["audits"]["mig@locatello2019"]["parameters"]["protocol"] == "locatello2019"
     gate = ("--fail-if", "audits.mig@locatello2019.score >= 0")
     assert "gate failed" in dindic("audit", file, *words, *gate, code=3).stderr
+
+
+def test_all_metrics_and_those_that_take_long(dindic, file):
+    result = dindic("audit", file, "--metrics", "all", "--rotations", "2", "--no-search")
+    text = flat(result.stdout)
+    assert all(f"{name} RANDOM" in text for name in METRICS)
+    notes = [line for line in result.stderr.splitlines() if line.startswith("note: ")]
+    refit = [name for name, metric in METRICS.items() if "default" in metric.refits]
+    assert [note.split()[1] for note in notes] == refit == [
+        "higgins", "dci", "explicitness", "infomec",
+    ]  # fmt: skip
+    assert "note: dci fits anew for each rotation; --no-search" in result.stderr
+    (slow,) = _long(["mig", "dci@locatello2019"])
+    assert slow.startswith("dci@locatello2019 takes minutes for each rotation; --no-search and")
 
 
 def test_a_gate_that_holds_exits_3(dindic, file):

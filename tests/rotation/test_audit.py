@@ -20,7 +20,7 @@ from disentangle_indicators.rotation import (
 )
 from disentangle_indicators.rotation._orthogonal import givens, haar
 from disentangle_indicators.rotation._search import joined, matrix, wrapped
-from disentangle_indicators.supervised import find, higgins, mig, score_of
+from disentangle_indicators.supervised import METRICS, find, higgins, mig, score_of
 
 EXAMPLE = Path(__file__).parents[2] / "examples" / "data" / "dsprites_btcvae.npz"
 FULL = Path(os.environ.get("DINDIC_DATA", "")) / "encodings" / "dsprites_btcvae.npz"
@@ -540,6 +540,22 @@ def test_protocols_are_named_and_printed():
     assert audits[0].to_dict()["parameters"]["C"] == find("higgins")[0].parameters()["C"]
     with pytest.raises(ValueError, match="no metric is called 'higgins@x'"):
         audit_rotations("higgins@x", factors, factors, rng=0)
+
+
+@pytest.mark.parametrize(
+    "name", [f"{name}@{p}" for name, metric in METRICS.items() for p in metric.protocols]
+)
+def test_every_protocol_is_taken(name):
+    if name == "dci@lightgbm":
+        pytest.importorskip("lightgbm", reason="LightGBM is not installed: NOT audited with it")
+    rng = np.random.default_rng(0)
+    factors = rng.integers(3, size=(60, 2))
+    audit = audit_rotations(
+        name, factors + 0.1 * rng.normal(size=(60, 2)), factors, rotations=2, search=False, rng=0
+    )
+    assert audit.metric == name
+    assert np.all(np.isfinite(audit.null))
+    assert f"protocol {name.split('@')[1]}" in " ".join(repr(audit).split())
 
 
 def test_a_named_protocol_is_the_one_that_runs():

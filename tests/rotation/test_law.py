@@ -190,7 +190,7 @@ def test_scikit_learn_agrees():
 @pytest.mark.slow
 @pytest.mark.parametrize("pairs", [16, 64])
 def test_scikit_learn_agrees_at_the_size_of_the_protocol(pairs):
-    sizes = PROTOCOLS["locatello2019-fixed"]
+    sizes = PROTOCOLS["locatello2019"]
     points = sizes["train"] + sizes["evaluate"]
     assert compare((2, 3, 4, 5, 6, 8, 16, 32), pairs, 5, points, seed=1) < 0.03
 

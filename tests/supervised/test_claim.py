@@ -31,8 +31,6 @@ def fake(*, slow=(), higher_is_better=True, refuse=()):
         {name: {"add": add} for add, name in enumerate(("default", "one", "two"))},
         "nothing",
         dict.fromkeys(("default", "one", "two"), "nowhere"),
-        low=-9.0,
-        high=9.0,
         higher_is_better=higher_is_better,
         slow=slow,
     )

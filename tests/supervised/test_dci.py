@@ -23,7 +23,13 @@ from strategies import rngs
 from disentangle_indicators.supervised._factors import as_table
 from disentangle_indicators.supervised._metric import measure
 from disentangle_indicators.supervised._softmax import scaled
-from disentangle_indicators.supervised.dci import METRIC, _extra_trees, dci, disentanglement
+from disentangle_indicators.supervised.dci import (
+    METRIC,
+    _extra_trees,
+    _Task,
+    dci,
+    disentanglement,
+)
 
 HALVES = {"train": 200, "test": 100, "order": "as given"}
 
@@ -68,7 +74,8 @@ def test_importances_on_rows_left_out_by_loops(kind):
     table = as_table(factors[:, 2], 90, kinds=[kind])
     ranks, rows = rankdata(codes, axis=0), np.arange(90)
     p = METRIC.parameters(trees=3, deviations=0.0)
-    found, well = _extra_trees(ranks, table, 0, table.labels(0), rows[:60], rows[60:], p, 7)
+    task = _Task(ranks, table, 0, table.labels(0), rows[:60], rows[60:], p, 7)
+    found, well = _extra_trees(task)
     target = np.eye(9)[factors[:, 2]] if kind == "categorical" else table.targets(0)
     target = (target - target[:60].mean(axis=0)) / np.abs(target[:60]).max()
     target = target / np.sqrt(np.mean(np.sum(target[:60] ** 2, axis=1)))

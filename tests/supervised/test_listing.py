@@ -1,6 +1,8 @@
 """The tables of metrics and protocols."""
 
 import json
+import re
+from pathlib import Path
 
 import pytest
 
@@ -8,6 +10,7 @@ from disentangle_indicators._result import plain
 from disentangle_indicators.supervised import METRICS, choose, find, score_of
 from disentangle_indicators.supervised.listing import Listing
 
+PAGE = Path(__file__).parents[2] / "docs" / "supervised_metrics.md"
 CASES = [(name, protocol) for name in METRICS for protocol in METRICS[name].protocols]
 
 
@@ -20,7 +23,8 @@ def test_one_line_for_each_metric():
     for name, metric in METRICS.items():
         (line,) = [line for line in text.splitlines() if line.split()[:1] == [name]]
         assert metric.title.split()[0] in line
-        assert line.split("to ")[1].startswith(f"{metric.high:g}")
+        low, high = metric.range()
+        assert f" {low:g} to {high:g} " in line
     assert max(map(len, text.splitlines())) <= 100
 
 
@@ -29,12 +33,23 @@ def test_in_full_every_protocol_with_its_parameters_and_source(name):
     metric = METRICS[name]
     result = Listing({name: metric}, full=True)
     text = flat(repr(result))
-    assert text.startswith(f"{name}: {metric.title}, ")
+    assert text.startswith(f"{name}: {metric.title} ")
     assert metric.reading[1:] in text
     for protocol, parameters in metric.protocols.items():
         assert protocol in text
         assert flat(metric.sources[protocol]) in text
         assert all(parameter in result.to_markdown() for parameter in parameters)
+
+
+@pytest.mark.parametrize("name", METRICS)
+def test_the_page_says_what_the_sources_say(name):
+    """All protocols of the metric's section, and no others, in their order."""
+    flags = re.MULTILINE | re.DOTALL
+    (section,) = re.findall(rf"^### {name}\b.*?(?=^##)", PAGE.read_text("utf-8"), flags)
+    bullets = re.findall(r"^`([^`]+)`\n: (.*?)\n\n", section, flags)
+    assert [(protocol, flat(words).lower()) for protocol, words in bullets] == [
+        (protocol, f"{source}.".lower()) for protocol, source in METRICS[name].sources.items()
+    ]
 
 
 def test_json_is_strict_and_holds_all_parameters():
@@ -46,12 +61,15 @@ def test_json_is_strict_and_holds_all_parameters():
         assert found["protocols"][protocol] == {
             "parameters": plain(metric.protocols[protocol]),
             "source": metric.sources[protocol],
+            "range": plain([*metric.range(protocol)]),
+            "refits": protocol in metric.refits,
         }
-        assert found["range"][0] == metric.low
         assert found["higher_is_better"] is metric.higher_is_better
         assert found["title"] == metric.title
-    assert content["metrics"]["mig"]["range"] == [0, 1]
-    assert content["metrics"]["rmig"]["range"] == [0, None]
+    sap = content["metrics"]["sap"]["protocols"]
+    assert [protocol for protocol in sap if sap[protocol]["refits"]] == ["locatello2019"]
+    rmig = content["metrics"]["rmig"]["protocols"]
+    assert [found["range"] for found in rmig.values()] == [[0, None], [0, 1], [0, 1]]
 
 
 @pytest.mark.parametrize(("name", "protocol"), CASES)

@@ -199,14 +199,16 @@ def test_metrics_that_refit_have_few_permutations_and_halves():
         calls.append(len(z))
         return distance(z, factors)
 
-    dear = evaluate_metrics(fake(compute, refits=True), codes, factors, latents="all")
+    dear = evaluate_metrics(fake(compute, refits=("default",)), codes, factors, latents="all")
     (found,) = dear.metrics.values()
     assert (found.permutations, found.halves) == (FEW, FEW) == (5, 5)
     assert len(found.null) == len(found.half_values) == 5
     assert calls == [60] * 6 + [30] * 5 + [60]
     assert "5 permutations and 5 halves" in " ".join(repr(dear).split())
     calls.clear()
-    evaluate_metrics(fake(compute, refits=True), codes, factors, latents="all", null=2, halves=0)
+    evaluate_metrics(
+        fake(compute, refits=("default",)), codes, factors, latents="all", null=2, halves=0
+    )
     assert calls == [60] * 4
     cheap = evaluate_metrics(fake(compute), codes, factors, latents="all", null=7, halves=8)
     (found,) = cheap.metrics.values()
@@ -222,6 +224,14 @@ def test_metrics_that_do_refit_say_so():
     )
     text = " ".join(repr(evaluate(["explicitness", "mig"], codes, factors)).split())
     assert "5 permutations and 5 halves or 9 permutations and 6 halves" in text
+
+
+def test_one_protocol_of_a_metric_refits_and_another_does_not():
+    codes, factors = data(n=60)
+    names = ["sap@locatello2019", "sap"]
+    found = evaluate(names, codes, factors, null=9, halves=9).metrics
+    assert (found["sap@locatello2019"].permutations, found["sap@locatello2019"].halves) == (5, 5)
+    assert (found["sap@default"].permutations, found["sap@default"].halves) == (9, 9)
 
 
 def test_a_metric_without_a_value_says_why_and_the_others_come():
@@ -287,7 +297,7 @@ def test_missing_values_and_constant_factors_are_said():
 def test_where_lower_is_better():
     _, factors = data(n=200)
     good = factors + 0.1
-    metrics = fake(distance, higher_is_better=False, low=0.0, high=10.0)
+    metrics = fake(distance, higher_is_better=False, ranges={"default": (0.0, 10.0)})
     scores = evaluate_metrics(metrics, good, factors, null=19, halves=4, latents="all")
     (found,) = scores.metrics.values()
     assert found.value == pytest.approx(0.1)
@@ -298,7 +308,9 @@ def test_where_lower_is_better():
     assert "lower is better" in repr(scores)
     bad = evaluate_metrics(metrics, good + 50, factors, null=19, halves=4, latents="all")
     assert next(iter(bad.metrics.values())).value > 50
-    worse = fake(lambda z, v: -distance(z, v), higher_is_better=False, low=-10.0, high=0.0)
+    worse = fake(
+        lambda z, v: -distance(z, v), higher_is_better=False, ranges={"default": (-10.0, 0.0)}
+    )
     (found,) = evaluate_metrics(worse, good, factors, null=19, latents="all").metrics.values()
     assert found.p_value == 1
 

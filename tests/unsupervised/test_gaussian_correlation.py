@@ -12,13 +12,13 @@ from disentangle_indicators.definitions import gaussian_total_correlation as of_
 from disentangle_indicators.moments import Moments
 from disentangle_indicators.unsupervised import (
     UNSUPERVISED,
-    gaussian_total_correlation,
+    gaussian_total_correlation_of_codes,
     gaussian_wasserstein_correlation,
     gaussian_wasserstein_correlation_norm,
 )
 
 SCORES = [
-    gaussian_total_correlation,
+    gaussian_total_correlation_of_codes,
     gaussian_wasserstein_correlation,
     gaussian_wasserstein_correlation_norm,
 ]
@@ -56,7 +56,9 @@ def test_scale(encoding, rng):
     codes = encoding[0] + rng.normal(size=encoding[0].shape)
     own = np.exp(rng.uniform(-9, 9, codes.shape[1]))
     tc, w2, share = (score(codes) for score in SCORES)
-    assert gaussian_total_correlation(codes * own) == pytest.approx(tc, rel=1e-8, abs=1e-11)
+    assert gaussian_total_correlation_of_codes(codes * own) == pytest.approx(
+        tc, rel=1e-8, abs=1e-11
+    )
     assert gaussian_wasserstein_correlation(codes * 8) == pytest.approx(64 * w2, rel=1e-9)
     assert gaussian_wasserstein_correlation_norm(codes * 8) == pytest.approx(share, rel=1e-9)
     assert tc >= 0
@@ -67,7 +69,9 @@ def test_scale(encoding, rng):
 def test_two_latents(r):
     a, b = np.array([1.0, -1, 1, -1]), np.array([1.0, 1, -1, -1])
     codes = np.stack([a, r * a + np.sqrt(1 - r * r) * b], axis=1)
-    assert gaussian_total_correlation(codes) == pytest.approx(-0.5 * np.log1p(-r * r), abs=1e-6)
+    assert gaussian_total_correlation_of_codes(codes) == pytest.approx(
+        -0.5 * np.log1p(-r * r), abs=1e-6
+    )
     roots = np.sqrt(1 + abs(r)) + np.sqrt(1 - abs(r))
     assert gaussian_wasserstein_correlation_norm(codes) == pytest.approx(2 - roots, abs=1e-12)
 
@@ -80,13 +84,13 @@ def test_copies(d):
     if d > 1:
         words = f"its rank is 1 for {d} latents that vary, in 50 rows"
         with pytest.raises(ValueError, match=words):
-            gaussian_total_correlation(codes)
+            gaussian_total_correlation_of_codes(codes)
 
 
 def test_fewer_rows_than_latents():
     codes = np.random.default_rng(0).normal(size=(4, 6))
     with pytest.raises(ValueError, match="its rank is 3 for 6 latents that vary, in 4 rows"):
-        gaussian_total_correlation(codes)
+        gaussian_total_correlation_of_codes(codes)
     assert 0 < gaussian_wasserstein_correlation_norm(codes) < 2
 
 
@@ -105,7 +109,9 @@ def test_constant_latents_add_nothing(score):
 def test_the_covariance_of_the_aggregated_posterior(encoding):
     mean, var = encoding
     expected = float(of_moments(Moments.of(mean, var, covariance=True)))
-    assert gaussian_total_correlation(mean, var=var) == pytest.approx(expected, rel=1e-6, abs=1e-9)
+    assert gaussian_total_correlation_of_codes(mean, var=var) == pytest.approx(
+        expected, rel=1e-6, abs=1e-9
+    )
 
 
 def test_samples_have_the_covariance_of_the_aggregated_posterior():
@@ -113,8 +119,8 @@ def test_samples_have_the_covariance_of_the_aggregated_posterior():
     mean = rng.normal(size=(40000, 1)) * [1.0, 1.0, 0.01]
     var = np.full(mean.shape, 0.2) + [0, 0, 0.8]
     samples = mean + np.sqrt(var) * rng.normal(size=mean.shape)
-    assert gaussian_total_correlation(samples) == pytest.approx(
-        gaussian_total_correlation(mean, var=var), abs=0.01
+    assert gaussian_total_correlation_of_codes(samples) == pytest.approx(
+        gaussian_total_correlation_of_codes(mean, var=var), abs=0.01
     )
     assert gaussian_wasserstein_correlation(samples) == pytest.approx(
         gaussian_wasserstein_correlation(mean, var=var), rel=0.05
@@ -126,8 +132,8 @@ def test_unused_latents_make_up_the_score_of_means():
     used = rng.normal(size=(1000, 2))
     mean = np.concatenate([used, 1e-3 * (used + 0.1 * rng.normal(size=used.shape))], axis=1)
     var = np.concatenate([np.full((1000, 2), 0.1), np.ones((1000, 2))], axis=1)
-    assert gaussian_total_correlation(mean) > 4
-    assert gaussian_total_correlation(mean, var=var) < 0.01
+    assert gaussian_total_correlation_of_codes(mean) > 4
+    assert gaussian_total_correlation_of_codes(mean, var=var) < 0.01
 
 
 @given(st.integers(1, 6), st.integers(1, 4), st.integers(-300, 300), rngs)
@@ -181,7 +187,7 @@ def check(score, name, value, **options):
     ("name", "value"), records("disentanglement_lib", "gaussian_total_correlation")
 )
 def test_golden_total_correlation(name, value):
-    check(gaussian_total_correlation, name, value)
+    check(gaussian_total_correlation_of_codes, name, value)
 
 
 @pytest.mark.parametrize(

@@ -5,10 +5,10 @@ import numpy as np
 from disentangle_indicators._array import Array
 from disentangle_indicators.unsupervised._root import root
 
-__all__ = ["gaussian_total_correlation"]
+__all__ = ["gaussian_total_correlation_of_codes"]
 
 
-def gaussian_total_correlation(codes: Array, *, var: Array | None = None) -> float:
+def gaussian_total_correlation_of_codes(codes: Array, *, var: Array | None = None) -> float:
     r"""Total correlation of a Gaussian with the covariance of the codes.
 
     .. math:: \tfrac12\Big[\sum_h \log C_{hh} - \log\det C\Big] = -\tfrac12 \log\det\operatorname{corr}(C)
@@ -48,9 +48,9 @@ def gaussian_total_correlation(codes: Array, *, var: Array | None = None) -> flo
     --------
     >>> import numpy as np
     >>> mean = np.array([[1.0, 1e-3], [-1.0, -1e-3], [2.0, 1e-3], [-2.0, -1e-3]])
-    >>> round(gaussian_total_correlation(mean), 4)
+    >>> round(gaussian_total_correlation_of_codes(mean), 4)
     1.1513
-    >>> round(gaussian_total_correlation(mean, var=np.ones((4, 2))), 4)
+    >>> round(gaussian_total_correlation_of_codes(mean, var=np.ones((4, 2))), 4)
     0.0
     """
     unit, _ = root(codes, var)

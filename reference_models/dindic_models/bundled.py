@@ -1,0 +1,240 @@
+"""The trained models that come with the package, by name, and what is known of how they were made.
+
+Each is a folder of ``weights/`` with config.json, model.safetensors (in half precision) and
+provenance.json.
+"""
+
+import json
+import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any, ClassVar
+
+from torch import Tensor
+
+from dindic_models.checkpoint import (
+    BUNDLED,
+    MODEL,
+    bundled_names,
+    file_hash,
+    load,
+    read_tensors,
+    save_config,
+    write_tensors,
+)
+from dindic_models.data import Data
+from dindic_models.study import IMAGES, about_run, in_epochs, measure
+from disentangle_indicators._result import Block, Result, Table
+
+__all__ = ["Bundled", "bundle", "listing", "noise_of", "provenance", "sentence"]
+
+TOLERANCE = 0.01
+"""By how much half precision may change an indicator, relatively."""
+
+COMPARED = (
+    "squared_error",
+    "evlb",
+    "kl_posterior_prior",
+    "mutual_information",
+    "kl_aggregate_prior",
+    "gaussian_total_correlation",
+    "total_information",
+)
+
+
+def provenance(name: str) -> dict[str, Any]:
+    """Return how a bundled model was made: data, settings, devices, epochs, indicators.
+
+    Raises
+    ------
+    ValueError
+        If there is no such model.
+
+    Examples
+    --------
+    >>> provenance("beta10")["settings"]["beta"]
+    10.0
+    """
+    if name not in bundled_names():
+        raise ValueError(
+            f"no bundled model is called {name!r}; there is {', '.join(bundled_names())}"
+        )
+    content: dict[str, Any] = json.loads((BUNDLED / name / "provenance.json").read_text())
+    return content
+
+
+def sentence(name: str) -> str:
+    """Say which bundled model it is, and how long it was trained on what."""
+    about = provenance(name)
+    return (
+        f"{name} is a bundled model of {about['data']['name']}, noise {noise_of(about['settings'])}: "
+        f"trained for {in_epochs([about['epochs']])} on {about['device']}"
+    )
+
+
+def bundle(
+    run: str | Path,
+    name: str,
+    data: Data,
+    *,
+    made_with: str,
+    images: int = IMAGES,
+    folder: Path = BUNDLED,
+) -> Path:
+    """Put a trained model beside the package's, its weights in half precision.
+
+    Parameters
+    ----------
+    run : path
+        A folder that training wrote.
+    name : str
+    data : Data
+        That it was trained on.
+    made_with : str
+        The command.
+    images : int
+        Test images that the indicators are computed on.
+    folder : path
+
+    Returns
+    -------
+    path
+        Of the new folder.
+
+    Raises
+    ------
+    ValueError
+        If half precision changes an indicator by more than 1%, or the count of used latents; then
+        nothing is written.
+    """
+    whole = load(run)
+    if whole.config is None or whole.data.get("fingerprint") != data.fingerprint:
+        raise ValueError(f"{run} was not trained on these data")
+    shape = (whole.model.shape[0], whole.model.shape[1], whole.model.shape[2])
+    about = {key: whole.data[key] for key in ("name", "fingerprint", "n")}
+    with TemporaryDirectory(dir=folder) as scratch:
+        small = Path(scratch, name)
+        small.mkdir()
+        weights = {key: _half(key, t) for key, t in read_tensors(whole.path / MODEL)[0].items()}
+        write_tensors(small / MODEL, weights, {"step": str(whole.step)})
+        save_config(small, whole.config, shape, about, whole.devices)
+        encodings = Path(scratch, "encodings.safetensors")
+        before, after = (
+            measure(each, data, encodings, images=images).row for each in (whole, load(small))
+        )
+        changes = {key: abs(after[key] - before[key]) / abs(before[key]) for key in COMPARED}
+        worst = max(changes, key=lambda key: changes[key])
+        if changes[worst] > TOLERANCE or after["used"] != before["used"]:
+            raise ValueError(
+                f"{run}: half precision changes {worst} by {changes[worst]:.2%}, and used latents "
+                f"from {before['used']:.0f} to {after['used']:.0f}"
+            )
+        content = {
+            "made_with": made_with,
+            **about_run(whole.path),
+            "steps": whole.step,
+            "data": about,
+            "settings": whole.config.to_dict(),
+            "trained_weights": {"precision": "float32", "sha256": whole.sha256},
+            "weights": {"precision": "float16", "sha256": file_hash(small / MODEL)},
+            "indicators": after,
+            "changed_by_half_precision": {key: float(f"{v:.2g}") for key, v in changes.items()},
+        }
+        (small / "provenance.json").write_text(json.dumps(content, indent=2) + "\n")
+        shutil.rmtree(folder / name, ignore_errors=True)
+        small.rename(folder / name)
+    return folder / name
+
+
+def _half(name: str, tensor: Tensor) -> Tensor:
+    """Return weights of the networks in half precision, and parameters of the noise as they are."""
+    return tensor if name.startswith("noise.") else tensor.half()
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Bundled(Result):
+    """The bundled models, by name: the provenance of each."""
+
+    schema: ClassVar[str] = "dindic.models/1"
+
+    models: Mapping[str, dict[str, Any]]
+    full: bool = False
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the provenance of every model."""
+        return {"schema": self.schema, "models": dict(self.models)}
+
+    def blocks(self) -> list[Block]:
+        """Return a table of all, or one for each."""
+        if self.full:
+            return [_in_full(name, content) for name, content in self.models.items()]
+        lines = []
+        for name, content in self.models.items():
+            settings, found = content["settings"], content["indicators"]
+            lines.append(
+                (
+                    name,
+                    content["data"]["name"],
+                    noise_of(settings),
+                    f"{found['used']} of {settings['latents']}",
+                    f"{found['mutual_information']:.2f}",
+                    f"{found['normalised_variance']:.3g}",
+                    str(content["epochs"]),
+                    str(content["seed"]),
+                    content["device"],
+                )
+            )
+        columns = (
+            "model",
+            "data",
+            "noise",
+            "used",
+            "Def 2",
+            "βσ²",
+            "epochs",
+            "seed",
+            "trained on",
+        )
+        note = (
+            "used: latents above 0.5 nats by Definition 3; Def 2: nats, of test images. "
+            "More about one: dindic models NAME; encode with it: dindic encode NAME -o FILE"
+        )
+        return [Table(columns, tuple(lines), "Bundled models", note)]
+
+
+def listing(names: tuple[str, ...] = ()) -> Bundled:
+    """Return all bundled models, or some in full.
+
+    Raises
+    ------
+    ValueError
+        If there is no such model.
+    """
+    return Bundled({name: provenance(name) for name in names or bundled_names()}, bool(names))
+
+
+def noise_of(settings: Mapping[str, Any]) -> str:
+    """Return what a model assumes of noise: "fixed, σ²=0.11", or "learned, β=10"."""
+    if settings["noise"] == "fixed":
+        return f"fixed, σ²={settings['sigma2']:g}"
+    return f"{settings['noise']}, β={settings['beta']:g}"
+
+
+def _in_full(name: str, content: Mapping[str, Any]) -> Table:
+    lines = []
+    for key, value in content.items():
+        if key == "settings":
+            continue
+        if isinstance(value, dict):
+            lines += [(f"{key}.{inner}", _short(item)) for inner, item in value.items()]
+        else:
+            lines.append((key, _short(value)))
+    note = "indicators: of test images, in nats but for counts and squared pixel units of sigma2, "
+    note += "normalised_variance and squared_error; all settings: --json"
+    return Table(("", ""), tuple(lines), name, note)
+
+
+def _short(value: Any) -> str:
+    return f"{value:.5g}" if isinstance(value, float) else str(value)

@@ -1,0 +1,173 @@
+"""The bundled models: what they say of themselves holds, and they are found by name."""
+
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+torch = pytest.importorskip("torch", reason="torch is not installed: NO model is tested")
+
+from runs import config, dataset, files, pictures
+
+import dindic_models
+from dindic_models import bundled
+from dindic_models.bundled import bundle, listing, provenance, sentence
+from dindic_models.checkpoint import BUNDLED, bundled_names, file_hash, load, read_tensors
+from dindic_models.data import open_data
+from dindic_models.encode import posteriors
+from dindic_models.study import measure
+from dindic_models.train import train
+
+SHARED = Path(os.environ.get("DINDIC_DATA", ""))
+MNIST = {"beta0.5": 0.5, "beta1": 1.0, "beta10": 10.0, "sigma2_0.11": 1.0}
+
+every = pytest.mark.parametrize("name", bundled_names())
+
+
+def test_the_models_that_the_package_promises():
+    assert set(bundled_names()) >= {*MNIST, "sprites_beta30"}
+    for name, beta in MNIST.items():
+        settings = load(name).config
+        assert (settings.dataset, settings.latents, settings.beta) == ("mnist", 128, beta)
+        assert settings.network == "mnist"
+    assert load("sigma2_0.11").config.noise == "fixed"
+    assert float(load("sigma2_0.11").model.noise.variance()) == pytest.approx(0.11)
+    assert load("sprites_beta30").config.latents == 10
+
+
+def test_they_are_small_enough_for_a_wheel():
+    assert sum(path.stat().st_size for path in BUNDLED.rglob("*") if path.is_file()) < 12e6
+
+
+@every
+def test_provenance_is_that_of_the_files(name):
+    found, said = load(name), provenance(name)
+    assert said["weights"]["sha256"] == found.sha256
+    assert said["settings"] == found.config.to_dict()
+    assert said["device"] == "; ".join(found.devices)
+    assert said["device"] != "not recorded"
+    assert said["steps"] == found.step
+    assert said["data"] == found.data
+    assert said["seed"] == found.config.seed
+    assert said["epochs"] <= found.config.epochs
+    sigma2 = float(found.model.noise.variance().detach())
+    assert said["indicators"]["sigma2"] == pytest.approx(sigma2, rel=1e-6)
+    assert max(said["changed_by_half_precision"].values()) <= 0.01
+    assert f"epochs on {said['device']}" in sentence(name).replace("epoch ", "epochs ")
+
+
+@every
+def test_weights_are_in_half_precision_and_noise_is_exact(name):
+    tensors = read_tensors(BUNDLED / name / "model.safetensors")[0]
+    kinds = {key: t.dtype for key, t in tensors.items() if not key.startswith("noise.")}
+    assert set(kinds.values()) == {torch.float16}
+    assert all(t.dtype != torch.float16 for key, t in tensors.items() if key not in kinds)
+
+
+@every
+def test_no_path_of_whoever_trained_it(name):
+    assert "path" not in load(name).data
+
+
+@pytest.mark.slow
+def test_indicators_of_the_sprites_are_measured_again(tmp_path):
+    check("sprites_beta30", open_data(dataset="sprites"), tmp_path)
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(
+    not (SHARED / "mnist").is_dir(),
+    reason="set DINDIC_DATA: the indicators of bundled MNIST models are NOT measured again",
+)
+@pytest.mark.parametrize("name", MNIST)
+def test_indicators_of_mnist_are_measured_again(tmp_path, name):
+    check(name, open_data(SHARED / "mnist"), tmp_path)
+
+
+def check(name, data, tmp_path):
+    said = provenance(name)["indicators"]
+    assert data.fingerprint == load(name).data["fingerprint"]
+    again = measure(load(name), data, tmp_path / "x.safetensors", images=said["images"]).row
+    assert list(again) == list(said)
+    for key, value in said.items():
+        assert again[key] == pytest.approx(value, rel=1e-3, abs=1e-6), key
+
+
+def test_load_is_where_the_package_says():
+    assert dindic_models.load is load
+    mean, logvar = load("beta10").model.encode(torch.zeros(3, 1, 28, 28))
+    assert mean.shape == logvar.shape == (3, 128)
+
+
+def test_a_folder_of_that_name_comes_first(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    train(config(epochs=1), dataset(), "beta10")
+    assert load("beta10").config == config(epochs=1)
+
+
+def test_names_that_are_not_there():
+    with pytest.raises(FileNotFoundError, match=r"no such model: beta99; bundled ones are beta0"):
+        load("beta99")
+    with pytest.raises(ValueError, match=r"no bundled model is called 'x'; there is beta0"):
+        provenance("x")
+    for name in ("../weights/beta10", "beta10/", ".", ""):
+        with pytest.raises(ValueError, match="no bundled model"):
+            provenance(name)
+
+
+def test_the_listing_has_a_line_for_each():
+    table = repr(listing())
+    for name in bundled_names():
+        assert name in table
+    full = repr(listing(("beta10",)))
+    assert "sha256:" in full
+    assert "indicators.mutual_information" in full
+    assert set(listing().to_dict()["models"]) == set(bundled_names())
+
+
+# ----------------------------------------------------------------------------- making one
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("made") / "run"
+    train(config(epochs=4, lr=1e-2), dataset(pictures(400)), folder, source="secret.npy")
+    return folder
+
+
+def test_a_run_is_bundled(run, tmp_path):
+    data = dataset(pictures(400))
+    folder = bundle(run, "small", data, made_with="by hand", folder=tmp_path)
+    assert folder == tmp_path / "small"
+    assert sorted(files(folder)) == ["config.json", "model.safetensors", "provenance.json"]
+    assert [path.name for path in tmp_path.iterdir()] == ["small"]
+    small, whole = load(folder), load(run)
+    assert small.config == whole.config
+    assert (small.step, small.devices) == (whole.step, whole.devices)
+    assert "secret" not in (folder / "config.json").read_text()
+    rows = np.arange(50)
+    one, two = (
+        np.concatenate([m for m, _ in posteriors(c.model, data.images, rows)])
+        for c in (small, whole)
+    )
+    assert 0 < np.abs(one - two).max() < 1e-2
+    for key, t in small.model.noise.state_dict().items():
+        assert torch.equal(t, whole.model.noise.state_dict()[key])
+    assert file_hash(folder / "model.safetensors") != whole.sha256
+    bundle(run, "small", data, made_with="again", folder=tmp_path)
+    assert "again" in (folder / "provenance.json").read_text()
+
+
+def test_what_half_precision_would_change_is_refused(run, tmp_path, monkeypatch):
+    monkeypatch.setattr(bundled, "TOLERANCE", 0.0)
+    with pytest.raises(ValueError, match=r"half precision changes \w+ by 0\.\d\d%"):
+        bundle(run, "small", dataset(pictures(400)), made_with="by hand", folder=tmp_path)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_other_data_are_refused(run, tmp_path):
+    other = dataset(pictures(400), fingerprint="sha256:1")
+    with pytest.raises(ValueError, match="was not trained on these data"):
+        bundle(run, "small", other, made_with="by hand", folder=tmp_path)
+    assert list(tmp_path.iterdir()) == []
