@@ -113,7 +113,7 @@ def study(
         found = open_data(data, dataset=dataset)
         if not quiet:
             click.echo(found.source, err=True)
-            click.echo(f"{len(configs)} runs on {where}", err=True)
+            click.echo(f"{len(configs)} run{'s' * (len(configs) > 1)} on {where}", err=True)
         show = None if quiet else progress
         try:
             with failing_output():
