@@ -34,12 +34,13 @@ from dindic.output import progress, say_written
 def encode(output: str, limit: int | None, batch: int, quiet: bool, **options: Any) -> None:
     """Encode images with MODEL: posterior means and log variances, for dindic score.
 
-    MODEL is a folder that dindic train made, or a file of weights that others trained, with
-    --network. Factors and labels of the images are stored beside their encodings.
+    MODEL is a folder that dindic train made, the name of a bundled model (dindic models), or a file
+    of weights that others trained, with --network. Factors and labels of the images are stored beside their encodings.
 
     \b
     Examples:
       dindic encode runs/b10 -o encodings.safetensors
+      dindic encode sprites_beta1 --limit 10000 -o sprites.npz
       dindic encode runs/b10 --data mnist/ --split train --limit 10000 -o train.npz
       dindic encode model.pt --network burgess --data mnist/ --split test -o x.npz
     """

@@ -70,8 +70,9 @@ def open_model(options: dict[str, Any]) -> Opened:
     from dindic_models.bundled import sentence
     from dindic_models.checkpoint import BUNDLED, load
     from dindic_models.data import Resized
-    from dindic_models.devices import pick_device
+    from dindic_models.devices import pick_device, set_precision
 
+    set_precision("float32")
     checkpoint = load(options["model"], network=options["network"])
     device = pick_device(options["device"])
     checkpoint.model.to(device)

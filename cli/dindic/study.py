@@ -10,9 +10,14 @@ from dindic.output import emit, progress, say_written
 from dindic.traverse import integers
 
 
-def names(ctx: Any, param: Any, value: str) -> tuple[str, ...]:
+def names(ctx: Any, param: Any, value: str | None) -> tuple[str, ...]:
     """Read names between commas."""
-    return tuple(part.strip() for part in value.split(",") if part.strip())
+    if value is None:
+        return ()
+    found = tuple(part.strip() for part in value.split(",") if part.strip())
+    if not found:
+        raise click.BadParameter("it names no run", ctx, param)
+    return found
 
 
 @click.command()
@@ -30,7 +35,6 @@ def names(ctx: Any, param: Any, value: str) -> tuple[str, ...]:
 @click.option(
     "--only",
     callback=names,
-    default="",
     metavar="RUN,...",
     help="These runs, by name or pattern: 'learned_beta_10,fixed*'.",
 )
@@ -148,9 +152,9 @@ def study(
     if not quiet:
         for name, why in missing.items():
             click.echo(f"{name} is not drawn: it {why}", err=True)
-        for path in (Path(output, "results.csv"), Path(output, "latents.csv"), *drawn):
-            if path.is_file():
-                say_written(path, quiet)
+        tables = [Path(output, name) for name in ("results.csv", "latents.csv") if done.rows]
+        for path in (*tables, *drawn):
+            say_written(path, quiet)
     if done.failed:
         raise click.exceptions.Exit(1)
 

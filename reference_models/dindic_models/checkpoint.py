@@ -9,6 +9,7 @@ Weights of others are read from a .pt, .pth or .safetensors file of tensors (a s
 
 import hashlib
 import json
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -158,9 +159,9 @@ def load(path: str | Path, *, network: str | None = None) -> Checkpoint:
     >>> load("beta10").model.shape
     (1, 28, 28)
     """
-    path = Path(path)
-    if not path.exists() and str(path) in bundled_names():
-        path = BUNDLED / path
+    name, path = os.fspath(path), Path(path)
+    if not path.exists() and name in bundled_names():
+        path = BUNDLED / name
     if not path.exists():
         raise FileNotFoundError(
             f"no such model: {path}; bundled ones are {', '.join(bundled_names())}"

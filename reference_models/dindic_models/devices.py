@@ -3,8 +3,9 @@
 import os
 import platform
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -80,6 +81,11 @@ def pick_device(name: str = "auto") -> torch.device:
             raise ValueError(f"there is no device '{device}' here; torch finds {number} of them")
         torch.cuda.set_device(device)
     return device
+
+
+def on_device(device: torch.device) -> AbstractContextManager[Any]:
+    """Make a GPU the current one, where streams and graphs are made; nothing for a CPU."""
+    return torch.cuda.device(device) if device.type == "cuda" else nullcontext()
 
 
 def name_of(device: torch.device) -> str:

@@ -24,7 +24,7 @@ from dindic_models.pictures import (
     mosaic,
     save,
 )
-from dindic_models.study import Study, in_epochs
+from dindic_models.study import GAUSSIAN, Study, base_name, in_epochs
 from dindic_models.traverse import choose, information, reconstruct, traverse
 from disentangle_indicators import score
 from disentangle_indicators.plots import pulse
@@ -85,7 +85,8 @@ def draw_all(
 
 def _lacking(study: Study, needs: Sequence[str]) -> list[str]:
     """Return the names and patterns that no run of the study has."""
-    return [need for need in needs if not any(fnmatchcase(run, need) for run in study.rows)]
+    have = [base_name(run) for run in study.rows]
+    return [need for need in needs if not any(fnmatchcase(run, need) for run in have)]
 
 
 def bound(study: Study) -> "Figure":
@@ -111,8 +112,8 @@ def bound(study: Study) -> "Figure":
         "noise learned, at βσ², as the blue line is",
         ls="--",
     )
-    if "learned_beta_1" in study.rows:
-        row = study.rows["learned_beta_1"]
+    if not _lacking(study, ["learned_beta_1"]):
+        row = study.rows[study.first("learned_beta_1")]
         star = {"marker": "*", "s": 200, "color": LEARNED, "edgecolors": "black", "zorder": 3}
         above.scatter(row["normalised_variance"], row["evlb"], label="β = 1", **star)
     above.set(ylabel="EVLB [nats an image]", xlabel=X_LABEL, xscale="log")
@@ -162,11 +163,11 @@ def learned_variance(study: Study, column: str, title: str) -> "Figure":
     printed = {
         name: values["normalised_variance"]
         for name, values in PRINTED.get(study.dataset, {}).items()
-        if name in study.rows
+        if not _lacking(study, [name])
     }
-    at = [study.rows[name]["beta"] for name in printed]
+    at = [study.rows[study.first(name)]["beta"] for name in printed]
     values = [
-        value / (study.rows[name]["beta"] if column == "sigma2" else 1)
+        value / (study.rows[study.first(name)]["beta"] if column == "sigma2" else 1)
         for name, value in printed.items()
     ]
     ax.plot(at, values, "x", color="black", label="printed in the paper")
@@ -329,8 +330,10 @@ def _seeds(study: Study, run: str, number: int) -> tuple[Any, NDArray[Any], tupl
 def _about(study: Study, run: str) -> str:
     """Say which model it is, and how long it was trained on what."""
     row = study.rows[run]
-    epochs = in_epochs([row["epochs"]])
-    return f"{run}, βσ² = {row['normalised_variance']:.3g}, {epochs} on {row['device']}"
+    noise = f"β = {row['beta']:g}"
+    if row["noise"] in GAUSSIAN:
+        noise = f"βσ² = {row['normalised_variance']:.3g}"
+    return f"{run}, {noise}, {in_epochs([row['epochs']])} on {row['device']}"
 
 
 def _trained(study: Study) -> str:
@@ -376,7 +379,7 @@ def _figure(ax: "Axes") -> "Figure":
 
 
 def _run(draw: Callable[..., "Figure"], run: str, title: str, **more: Any) -> Figured:
-    return Figured(partial(draw, run=run, title=title, **more), (run,))
+    return Figured(lambda study: draw(study, study.first(run), title, **more), (run,))
 
 
 FIGURES: dict[str, dict[str, Figured]] = {

@@ -4,7 +4,8 @@ On one GPU the step is recorded as a CUDA graph at the first full batch, because
 kernels take less time than Python needs to start them; replayed, it starts as one. Several models
 are branches of one graph, recorded on streams of their own, so that kernels of one fill what those
 of another leave idle. On the CPU each has a thread, with operations of one thread. In both cases
-every model takes the very step that it would take alone.
+every model takes the very step that it would take alone; on the CPU bit for bit, if there operations
+have one thread as well.
 """
 
 from collections.abc import Callable, Sequence
@@ -132,7 +133,7 @@ def record(step: Callable[[], None], changed: list[Tensor]) -> Any:
             step()
     torch.cuda.current_stream().wait_stream(stream)
     graph = torch.cuda.CUDAGraph()
-    with torch.cuda.graph(graph):
+    with torch.cuda.graph(graph, capture_error_mode="thread_local"):  # a reader may be at work
         step()
     with torch.no_grad():
         for tensor, old in zip(changed, before, strict=True):

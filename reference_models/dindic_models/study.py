@@ -3,15 +3,15 @@
 The folder of a study holds ``models/NAME/``, each a run that ``dindic train --resume`` can go on
 with; ``encodings/NAME.safetensors``; ``results.csv``, a row for every model; ``latents.csv``, a row
 for every latent of every model; and ``figures/``. A study that was stopped goes on where it was:
-models that are trained are not trained again, and what was measured of them stays.
+models that are trained are not trained again, and what was measured of them stays, also of those
+that a later call leaves out.
 """
 
 import csv
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
-from math import prod
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -24,6 +24,7 @@ from dindic_models.checkpoint import MODEL, Checkpoint, file_hash, load, step_of
 from dindic_models.claims import Claim, claims
 from dindic_models.config import Config
 from dindic_models.data import Data, rows, some
+from dindic_models.devices import set_precision
 from dindic_models.encode import encode
 from dindic_models.grids import PRINTED
 from dindic_models.history import Row, evaluate, write_csv
@@ -44,6 +45,9 @@ IMAGES = 10_000
 GAUSSIAN = ("fixed", "learned")
 """The noise models of one variance, which have a normalised one."""
 
+MEASURED = "dindic.measured/1"
+"""The layout of measured.json."""
+
 LOOKS = 10
 """Looks at held-out images in the course of a run: each costs about as much as an epoch."""
 
@@ -63,10 +67,13 @@ class Measured:
         Of results.csv, see :func:`measure`.
     latents : dict of array, each of shape (d,)
         Of latents.csv: Definitions 3 and 7, exact I(x; z_h) and KL(q(z_h) || p), S.
+    about : dict
+        Hashes of the model and the data, where it was read from a file.
     """
 
     row: Row
     latents: Mapping[str, Floats]
+    about: Mapping[str, Any] = field(default_factory=dict)
 
 
 def measure(
@@ -106,7 +113,12 @@ def measure(
     ------
     ValueError
         If there are no test images, or results are not finite.
+
+    Notes
+    -----
+    In full single precision, also of models that were trained in less.
     """
+    set_precision("float32")
     model, config = checkpoint.model, checkpoint.config
     if config is None:
         raise ValueError(f"{checkpoint.path}: measuring needs the settings it was trained with")
@@ -128,9 +140,9 @@ def measure(
     row: Row = {
         "sigma2": sigma2,
         "normalised_variance": config.beta * sigma2,
-        "squared_error": judged["squared_error"],
-        "evlb": judged["evlb"],
-        "evlb_at_normalised_variance": judged["evlb_at_normalised_variance"],
+        "squared_error": float(judged["squared_error"]),
+        "evlb": float(judged["evlb"]),
+        "evlb_at_normalised_variance": float(judged["evlb_at_normalised_variance"]),
         "kl_posterior_prior": float(found.kl_posterior_prior),
         "mutual_information": float(found.mutual_information),
         "largest_mutual_information_per_latent": float(third.max()),
@@ -138,7 +150,7 @@ def measure(
         "kl_q_star_prior": float(found.kl_q_star_prior),
         "mutual_information_via_q_star": float(found.mutual_information_via_q_star),
         "largest_mutual_information_per_latent_via_q_star": float(seventh.max()),
-        "gaussian_total_correlation": judged["gaussian_total_correlation"],
+        "gaussian_total_correlation": float(judged["gaussian_total_correlation"]),
         "total_information": float(exact.information.sum()),
         "total_kl_prior": float(exact.kl_prior.sum()),
         "used": int(found.used),
@@ -224,10 +236,10 @@ class Study(Result):
                 name,
                 f"{row['normalised_variance']:.3g}" if row["noise"] in GAUSSIAN else "",
                 f"{row['squared_error']:.3g}",
-                f"{row['evlb']:.1f}",
-                _number(row["evlb_at_normalised_variance"], ".1f"),
-                f"{row['mutual_information']:.2f}",
-                f"{row['total_information']:.2f}",
+                f"{row['evlb']:.0f}",
+                _number(row["evlb_at_normalised_variance"], ".0f"),
+                f"{row['mutual_information']:.1f}",
+                f"{row['total_information']:.1f}",
                 f"{row['kl_aggregate_prior']:.3g}",
                 str(row["used"]),
                 str(row["normal_variance"]),
@@ -243,18 +255,22 @@ class Study(Result):
 
     def claims(self) -> list[Claim]:
         """Return what the paper says of its experiments, and what these runs show."""
-        return claims(self.rows, self.latents, prod(self.data.images.shape[1:]))
+        return claims(self.rows, self.latents)
+
+    def first(self, run: str) -> str:
+        """Return the name of a run, that of the first seed there is."""
+        return next(name for name in self.rows if base_name(name) == run)
 
     def _claims(self) -> Table:
         lines = tuple((c.where, c.said, c.measured, c.reading) for c in self.claims())
         return Table(("", "the paper says", "these runs", "how to read it"), lines, "Section 8")
 
     def _printed(self) -> Table:
+        printed = PRINTED.get(self.dataset, {})
         lines = tuple(
-            (name, "βσ²", f"{value:g}", f"{self.rows[name][column]:.3g}")
-            for name, values in PRINTED.get(self.dataset, {}).items()
-            for column, value in values.items()
-            if name in self.rows
+            (name, "βσ²", f"{value:g}", f"{row[column]:.3g}")
+            for name, row in self.rows.items()
+            for column, value in printed.get(base_name(name), {}).items()
         )
         return Table(("run", "number", "the paper", "here"), lines, "Printed in the paper")
 
@@ -335,7 +351,9 @@ def run_study(
             kept[name] = _measured(folder, name, data, images, device)
         except (FloatingPointError, ValueError) as error:
             failed[name] = f"it cannot be measured: {error}"
-    table = {name: about_run(models[name]) | found.row for name, found in kept.items()}
+    if (folder / "models").is_dir():
+        kept |= _others(folder, names, data)
+    table = {name: about_run(folder / "models" / name) | found.row for name, found in kept.items()}
     latents = {name: found.latents for name, found in kept.items()}
     study = Study(data.name, table, failed, latents, folder, data)
     if table:
@@ -370,7 +388,10 @@ def _is_whole(folder: Path, config: Config, steps: int) -> bool:
     """Say whether model and history are those of the last step, not what a kill left of before."""
     if not ((folder / MODEL).is_file() and (folder / HISTORY).is_file()):
         return False
-    found = load(folder)
+    try:
+        found = load(folder)
+    except ValueError:  # damaged: training.safetensors is what it is written from
+        return False
     return (found.config, found.step, int(_history(folder)[-1]["step"])) == (config, steps, steps)
 
 
@@ -414,21 +435,56 @@ def _measured(folder: Path, name: str, data: Data, images: int, device: torch.de
     model, kept = folder / "models" / name, folder / "models" / name / "measured.json"
     encodings = folder / "encodings" / f"{name}.safetensors"
     said = {"model": file_hash(model / MODEL), "data": data.fingerprint, "asked": images}
-    if kept.is_file() and encodings.is_file():
-        content = json.loads(kept.read_text())
-        if {key: content.get(key) for key in said} == said:
-            arrays = {key: np.asarray(values) for key, values in content["latents"].items()}
-            return Measured(content["row"], arrays)
+    before = _kept(folder, name)
+    if before is not None and all(before.about.get(key) == said[key] for key in said):
+        return before
     kept.unlink(missing_ok=True)  # it says nothing of the encodings that come now
     found = measure(load(model), data, encodings, images=images, device=device)
     lists = {key: values.tolist() for key, values in found.latents.items()}
+    content = {"schema": MEASURED, **said, "row": found.row, "latents": lists}
     with atomic(kept) as path:
-        path.write_text(json.dumps(said | {"row": found.row, "latents": lists}))
+        path.write_text(json.dumps(content))
     return found
 
 
+def _kept(folder: Path, name: str) -> Measured | None:
+    """Return what was measured of a model before; None where that is not there or not whole."""
+    path = folder / "models" / name / "measured.json"
+    if not (path.is_file() and (folder / "encodings" / f"{name}.safetensors").is_file()):
+        return None
+    try:
+        content = json.loads(path.read_text())
+        if content.pop("schema") != MEASURED:
+            return None
+        row, latents = content.pop("row"), content.pop("latents")
+        return Measured(row, {key: np.asarray(v) for key, v in latents.items()}, content)
+    except (ValueError, KeyError, AttributeError, TypeError):
+        return None
+
+
+def _others(folder: Path, names: Sequence[str], data: Data) -> dict[str, Measured]:
+    """Return what is known of the other runs in the folder, as long as it is still true."""
+    found = {}
+    for path in sorted((folder / "models").iterdir()):
+        before = None if path.name in names else _kept(folder, path.name)
+        if before is not None and (path / MODEL).is_file():
+            said = {"model": file_hash(path / MODEL), "data": data.fingerprint}
+            if all(before.about.get(key) == said[key] for key in said):
+                found[path.name] = before
+    return found
+
+
+def base_name(run: str) -> str:
+    """Return the name of a run without its seed."""
+    return run.partition("_seed_")[0]
+
+
 def about_run(model: Path) -> dict[str, Any]:
-    """Return what a row says of the training of the model in a folder."""
+    """Return what a row says of the training of the model in a folder.
+
+    ``seconds`` are those of its epochs by the clock; of models that were trained together each has
+    its share. Looks at held-out images and checkpoints are not counted.
+    """
     found = load(model)
     assert found.config is not None
     history = _history(model)

@@ -21,7 +21,7 @@ from dindic_models.batches import Batches, Progress, Rows, fits
 from dindic_models.checkpoint import CONFIG, MODEL, TRAINING, read_config, save_config
 from dindic_models.config import Config, seed_of, seeds_of
 from dindic_models.data import Data, rows, some
-from dindic_models.devices import Group, name_of, processes, set_precision
+from dindic_models.devices import Group, name_of, on_device, processes, set_precision
 from dindic_models.history import Row, evaluate, noise_row
 from dindic_models.networks import Shape
 from dindic_models.state import State, TrainingDivergedError
@@ -182,7 +182,7 @@ def train_together(
     shape = (data.images.shape[1], data.images.shape[2], data.images.shape[3])
     pairs = list(zip(configs, paths, strict=True))
     states = [State.new(each, shape, path, device) for each, path in pairs]
-    with processes(device) as group, stop_requests() as stopping:
+    with on_device(device), processes(device) as group, stop_requests() as stopping:
         if len(states) > 1 and group.size > 1:
             raise ValueError("several models are trained together by one process, not by several")
         if group.first:
@@ -206,7 +206,8 @@ def train_together(
         if group.first:
             for state, there in zip(states, saved, strict=True):
                 about = _about(data, source)
-                save_config(state.folder, state.config, shape, about, [name_of(device)])
+                on = [name_of(device)] if len(steps) else []
+                save_config(state.folder, state.config, shape, about, on)
                 if there:
                     state.publish()
         if not len(steps) and say is not None and group.first:

@@ -111,6 +111,9 @@ def test_names_that_are_not_there():
         load("beta99")
     with pytest.raises(ValueError, match=r"no bundled model is called 'x'; there is beta0"):
         provenance("x")
+    for name in ("./beta10", "beta10/"):  # paths, not names
+        with pytest.raises(FileNotFoundError):
+            load(name)
     for name in ("../weights/beta10", "beta10/", ".", ""):
         with pytest.raises(ValueError, match="no bundled model"):
             provenance(name)

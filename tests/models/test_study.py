@@ -377,7 +377,7 @@ def test_more_epochs_go_on_and_are_measured_again(tmp_path, whole):
 
 
 def test_more_runs_and_fewer(tmp_path, whole):
-    """A table has the runs that were asked for; the models of others stay."""
+    """Models and rows of the others stay, as long as they are what was measured."""
     configs = few_runs()
     run_study({"a": configs["a"]}, dataset(), tmp_path)
     before = tree(tmp_path / "models")
@@ -386,8 +386,32 @@ def test_more_runs_and_fewer(tmp_path, whole):
     assert {name: tree(tmp_path / "models")[name] for name in before} == before
     models = times(tmp_path / "models")
     fewer = run_study({"c": configs["c"]}, dataset(), tmp_path)
-    assert fewer.rows == {"c": study.rows["c"]}
+    assert list(fewer.rows) == ["c", "a", "b"]
+    assert {name: str(row) for name, row in fewer.rows.items()} == {
+        name: str(row)
+        for name, row in study.rows.items()  # as text, so that nan is nan
+    }
     assert times(tmp_path / "models") == models
+    (tmp_path / "models/a/measured.json").write_text('{"schema": "another"}')
+    (tmp_path / "models/b/model.safetensors").write_bytes(b"another model")
+    assert list(run_study({"c": configs["c"]}, dataset(), tmp_path).rows) == ["c"]
+
+
+@pytest.mark.parametrize("content", ["", "[]", "{}", '{"schema": "dindic.measured/0"}'])
+def test_measurements_that_cannot_be_read_are_made_again(tmp_path, whole, content):
+    folder, configs = tmp_path / "study", few_runs()
+    shutil.copytree(whole(configs), folder)
+    (folder / "models/a/measured.json").write_text(content)
+    assert run_study(configs, dataset(), folder).failed == {}
+    assert_same_study(folder, whole(configs))
+
+
+def test_a_damaged_model_is_written_again_from_its_training(tmp_path, whole):
+    folder, configs = tmp_path / "study", few_runs()
+    shutil.copytree(whole(configs), folder)
+    (folder / "models/a/model.safetensors").write_bytes(b"damaged")
+    assert run_study(configs, dataset(), folder).failed == {}
+    assert_same_study(folder, whole(configs))
 
 
 def test_measurements_are_renewed_when_other_images_are_asked_for(tmp_path, whole):
@@ -945,8 +969,8 @@ def test_the_table_says_epochs_device_and_units(measured):
     assert "nats an image" in text
     for name, row in measured.rows.items():
         assert name in text
-        assert f"{row['mutual_information']:.2f}" in text
-        assert f"{row['evlb']:.1f}" in text
+        assert f"{row['mutual_information']:.1f}" in text
+        assert f"{row['evlb']:.0f}" in text
     assert "nan" not in text
     assert measured.to_markdown().count("\n| learned") == 3
 
@@ -960,12 +984,13 @@ def test_names_and_numbers_of_all_runs_fit_in_the_table(measured, name):
         rows[run] = measured.rows[like] | {"evlb": -12345.6}
         if own["noise"] in GAUSSIAN:
             rows[run]["evlb_at_normalised_variance"] = 1234.5
-    lines = repr(replace(measured, rows=rows)).splitlines()
+    latents = dict.fromkeys(rows, measured.latents["learned"])
+    lines = repr(replace(measured, rows=rows, latents=latents)).splitlines()
     for run, row in rows.items():
         (line,) = [line for line in lines if line.strip().startswith(f"{run} ")]
-        assert f"{row['mutual_information']:.2f}" in line
-        assert "-12345.6" in line
-        assert ("1234.5" in line.replace("-12345.6", "")) == (row["noise"] in GAUSSIAN)
+        assert f"{row['mutual_information']:.1f}" in line
+        assert "-12346" in line
+        assert ("1234" in line.replace("-12346", "")) == (row["noise"] in GAUSSIAN)
 
 
 def test_the_paper_is_quoted_where_it_prints_a_number(tmp_path):

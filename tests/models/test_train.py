@@ -1294,6 +1294,11 @@ def test_devices_are_remembered(tmp_path, whole):
     (tmp_path / "config.json").write_text(json.dumps(content | {"devices": ["another"]}))
     train(config(), dataset(), tmp_path, resume=True)
     assert load(tmp_path).devices == ("another", name_of(CPU))
+    train(config(), dataset(), tmp_path, resume=True, device=CPU)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(module, "name_of", lambda device: "one that had nothing to do")
+        train(config(), dataset(), tmp_path, resume=True)
+    assert load(tmp_path).devices == ("another", name_of(CPU))
     content.pop("devices")
     (tmp_path / "config.json").write_text(json.dumps(content))
     assert load(tmp_path).devices == ()
