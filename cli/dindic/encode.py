@@ -40,7 +40,7 @@ def encode(output: str, limit: int | None, batch: int, quiet: bool, **options: A
     \b
     Examples:
       dindic encode runs/b10 -o encodings.safetensors
-      dindic encode sprites_beta1 --limit 10000 -o sprites.npz
+      dindic encode sprites_beta4 --limit 10000 -o sprites.npz
       dindic encode runs/b10 --data mnist/ --split train --limit 10000 -o train.npz
       dindic encode model.pt --network burgess --data mnist/ --split test -o x.npz
     """

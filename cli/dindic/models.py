@@ -10,13 +10,13 @@ def models(names: tuple[str, ...], as_json: bool) -> None:
     """List the bundled models; with NAME, how one was made and what it measures.
 
     A name stands for the model wherever a command takes one: dindic encode beta10 --data mnist/ -o
-    beta10.npz. The images of sprites_beta1 are rendered, and need no --data.
+    beta10.npz. The images of sprites_beta4 are rendered, and need no --data.
 
     \b
     Examples:
       dindic models
       dindic models beta10
-      dindic models beta1 sprites_beta1
+      dindic models beta1 sprites_beta4
       dindic models --json
     """
     from dindic.options import bad_input

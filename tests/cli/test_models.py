@@ -38,8 +38,8 @@ def test_a_name_that_is_not_there(dindic):
 
 
 def test_encode_by_name_brings_the_factors(dindic, folder):
-    result = dindic("encode", "sprites_beta1", "--limit", 60, "-o", "x.npz")
-    assert "sprites_beta1 is a bundled model of sprites" in result.stderr
+    result = dindic("encode", "sprites_beta4", "--limit", 60, "-o", "x.npz")
+    assert "sprites_beta4 is a bundled model of sprites" in result.stderr
     assert "epoch" in result.stderr
     found = read_encodings("x.npz")
     assert found.d == 10
@@ -49,7 +49,7 @@ def test_encode_by_name_brings_the_factors(dindic, folder):
 
 
 def test_traverse_by_name(dindic, folder):
-    dindic("traverse", "sprites_beta1", "--kind", "reconstruction", "-o", "x.png")
+    dindic("traverse", "sprites_beta4", "--kind", "reconstruction", "-o", "x.png")
     assert (folder / "x.png").stat().st_size > 1000
 
 

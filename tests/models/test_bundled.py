@@ -26,14 +26,14 @@ every = pytest.mark.parametrize("name", bundled_names())
 
 
 def test_the_models_that_the_package_promises():
-    assert set(bundled_names()) >= {*MNIST, "sprites_beta1"}
+    assert set(bundled_names()) >= {*MNIST, "sprites_beta4"}
     for name, beta in MNIST.items():
         settings = load(name).config
         assert (settings.dataset, settings.latents, settings.beta) == ("mnist", 128, beta)
         assert settings.network == "mnist"
     assert load("sigma2_0.11").config.noise == "fixed"
     assert float(load("sigma2_0.11").model.noise.variance()) == pytest.approx(0.11)
-    assert load("sprites_beta1").config.latents == 10
+    assert load("sprites_beta4").config.latents == 10
 
 
 def test_they_are_small_enough_for_a_wheel():
@@ -72,7 +72,7 @@ def test_no_path_of_whoever_trained_it(name):
 
 @pytest.mark.slow
 def test_indicators_of_the_sprites_are_measured_again(tmp_path):
-    check("sprites_beta1", open_data(dataset="sprites"), tmp_path)
+    check("sprites_beta4", open_data(dataset="sprites"), tmp_path)
 
 
 @pytest.mark.slow
