@@ -41,8 +41,8 @@ from dindic_models import step as step_module
 from dindic_models import train as module
 from dindic_models.batches import Batches
 from dindic_models.checkpoint import load, read_tensors, write_tensors
-from dindic_models.config import Config, make_model, seeds_of
-from dindic_models.data import rows, some
+from dindic_models.config import Config, make_model, seeds_of, starting_values
+from dindic_models.data import open_data, rows, some, to_unit
 from dindic_models.devices import Group, name_of
 from dindic_models.encode import posteriors
 from dindic_models.history import evaluate
@@ -1303,3 +1303,18 @@ def test_devices_are_remembered(tmp_path, whole):
     (tmp_path / "config.json").write_text(json.dumps(content))
     assert load(tmp_path).devices == ()
     assert_same(whole(config()), tmp_path)
+
+
+@pytest.mark.slow
+def test_sprites_soon_use_latents_from_where_they_start():
+    """With a sigmoid no latent is used after 5,000 steps of half the size."""
+    data = open_data(dataset="sprites")
+    chosen = rows(data, "train")
+    settings = Config(**starting_values("sprites", (1, 64, 64)) | {"dataset": "sprites"})
+    state = State.new(settings, (1, 64, 64), None, CPU)
+    step = Step([state], Group())
+    batches, seeds = plan(settings, len(chosen), 0)
+    for index, seed in zip(batches[:300], seeds, strict=False):
+        state.totals.zero_()
+        step(torch.from_numpy(to_unit(data.images[chosen[index]])), len(index), seed)
+    assert float(state.totals[1]) / len(index) > 5
