@@ -37,6 +37,14 @@ EPOCHS, STEPS = 2, 5
 
 
 @pytest.fixture(autouse=True)
+def _interruptible():
+    """Let an interrupt be one, also where tests are run by processes that ignore it."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.fixture(autouse=True)
 def _settings():
     with settings_of_torch():
         yield
