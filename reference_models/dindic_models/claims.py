@@ -12,6 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import spearmanr
 
+__all__ = ["Claim", "claims"]
+
 Rows = Mapping[str, Mapping[str, Any]]
 Latents = Mapping[str, Mapping[str, NDArray[np.floating[Any]]]]
 

@@ -33,6 +33,21 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
+__all__ = [
+    "FIGURES",
+    "Figured",
+    "aggregate",
+    "bound",
+    "draw_all",
+    "information_and_traversals",
+    "information_plot",
+    "learned_variance",
+    "one_shot",
+    "residuals",
+    "suppression",
+    "traversals",
+]
+
 SEEDS = 5
 """Test images that traversals start from."""
 

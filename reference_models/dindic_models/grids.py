@@ -9,6 +9,8 @@ from typing import Any
 
 from dindic_models.config import STARTING, Config, settings
 
+__all__ = ["GRIDS", "LEARNED", "PRINTED", "SPECIFIED", "runs"]
+
 Runs = dict[str, dict[str, Any]]
 
 SPECIFIED = (0.0005, *(k / 1000 for k in range(1, 13)), *(k / 100 for k in range(2, 12)))

@@ -14,6 +14,8 @@ from dindic_models.history import Row, write_csv
 from dindic_models.networks import Shape
 from dindic_models.vae import VAE
 
+__all__ = ["State", "TrainingDivergedError", "adam"]
+
 
 class TrainingDivergedError(Exception):
     """The loss of the run in `folder` is no longer a finite number."""

@@ -21,6 +21,8 @@ from dindic_models.devices import Group
 from dindic_models.objective import draw, objective
 from dindic_models.state import State
 
+__all__ = ["Step", "record"]
+
 STREAMS = 16
 """Streams that the branches of a graph are recorded on."""
 
