@@ -175,29 +175,19 @@ class Bundled(Result):
             lines.append(
                 (
                     name,
-                    content["data"]["name"],
+                    f"{content['data']['name']} {content['data']['fingerprint'][7:15]}",
                     noise_of(settings),
-                    f"{found['used']} of {settings['latents']}",
+                    f"{found['used']}/{settings['latents']}",
                     f"{found['mutual_information']:.2f}",
-                    f"{found['normalised_variance']:.3g}",
                     str(content["epochs"]),
                     str(content["seed"]),
                     content["device"],
                 )
             )
-        columns = (
-            "model",
-            "data",
-            "noise",
-            "used",
-            "Def 2",
-            "βσ²",
-            "epochs",
-            "seed",
-            "trained on",
-        )
+        columns = ("model", "data", "noise", "used", "Def 2", "epochs", "seed", "trained on")
         note = (
-            "used: latents above 0.5 nats by Definition 3; Def 2: nats, of test images. "
+            "data: name and fingerprint; used: latents above 0.5 nats by Definition 3; Def 2: nats, of "
+            "test images. "
             "More about one: dindic models NAME; encode with it: dindic encode NAME -o FILE"
         )
         return [Table(columns, tuple(lines), "Bundled models", note)]
