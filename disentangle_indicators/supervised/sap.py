@@ -63,6 +63,8 @@ SOURCES = {
 }
 
 _LARGEST = 1e20
+_SMALLEST = 1e-100
+"""Least size of codes that a machine sees: subnormal ones let liblinear run for ever."""
 
 
 def sap(
@@ -267,6 +269,7 @@ def _machines(z: Float, factors: Factors, p: dict[str, Any], rng: np.random.Gene
             f"codes must be no larger than {_LARGEST:g} for a machine on raw codes; the largest "
             f"is {np.abs(z).max():g}"
         )
+    z = np.where(np.abs(z) < _SMALLEST, 0.0, z)
     score = np.empty((z.shape[1], factors.number))
     for k, (train, test) in enumerate(splits(factors, p, rng)):
         label = factors.labels(k)

@@ -286,3 +286,11 @@ def test_refused_by_the_matrix(factors, words):
 def test_parameters_out_of_range(parameters, words):
     with pytest.raises(ValueError, match=words):
         sap([[0.0], [1.0]], [0, 1], **parameters)
+
+
+def test_codes_that_are_next_to_nothing_do_not_run_for_ever():
+    """Liblinear never ends on subnormal numbers; a penalised machine cannot use them anyway."""
+    factors = np.array([0, 1, 1, 0, 1, 0, 0, 1])
+    codes = np.where(factors, 1e-310, 0.0)[:, None]
+    nothing = sap(np.zeros((8, 1)), factors, protocol="locatello2019")
+    assert sap(codes, factors, protocol="locatello2019") == nothing
