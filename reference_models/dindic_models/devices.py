@@ -51,6 +51,7 @@ def processes(device: torch.device) -> Iterator[Group]:
     dist.init_process_group("nccl" if device.type == "cuda" else "gloo")
     try:
         yield Group(dist.get_rank(), dist.get_world_size())
+        dist.barrier()  # one that leaves while another still talks to it may take it along
     finally:
         dist.destroy_process_group()
 
