@@ -4,6 +4,7 @@ Inside the library every scale is a variance and every array has already passed 
 the formulas check nothing.
 """
 
+import math
 from collections.abc import Iterator
 from typing import Any
 
@@ -18,6 +19,8 @@ Float = NDArray[np.float64]
 
 SCALES = ("var", "std", "logvar", "logstd")
 """The four ways in which encoders state the width of a posterior."""
+
+LOG_2PI = math.log(2 * math.pi)
 
 _CACHE_BYTES = 1 << 21
 _DEVICE_BYTES = 1 << 27
@@ -78,6 +81,16 @@ def as_pair(mean: Any, values: Any, name: str = "var") -> tuple[Any, Array, Arra
             f"{tuple(values.shape)}"
         )
     return xp, mean, values
+
+
+def as_codes(codes: Any) -> Float:
+    """Check codes (n, d) and return them as a numpy float64 array."""
+    codes = as_array(codes, "codes")
+    if codes.ndim != 2 or 0 in codes.shape:
+        raise ValueError(f"codes must have the shape (n, d); the shape is {tuple(codes.shape)}")
+    as_mean(codes)
+    check_finite(codes, "codes")
+    return to_numpy(codes)
 
 
 def check_finite(array: Array, name: str, first_row: int = 0) -> None:
@@ -202,6 +215,11 @@ def eye_like(array: Array) -> Array:
 def transpose(array: Array) -> Array:
     """Swap the last two axes."""
     return array_api_compat.array_namespace(array).linalg.matrix_transpose(array)
+
+
+def seed_of(rng: Any) -> int | None:
+    """Return the seed that `rng` is, and None for a generator."""
+    return None if isinstance(rng, np.random.Generator) else int(rng)
 
 
 def generator(rng: Any) -> tuple[np.random.Generator, int | None]:

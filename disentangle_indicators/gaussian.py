@@ -5,11 +5,10 @@ sum over latents is the reader's to take. A full Gaussian is a mean and a covari
 its functions answer with one number. Leading axes broadcast; everything is in nats.
 """
 
-import math
-
 import numpy as np
 
 from disentangle_indicators._array import (
+    LOG_2PI,
     Array,
     as_array,
     as_pair,
@@ -20,8 +19,6 @@ from disentangle_indicators._array import (
 )
 
 __all__ = ["entropy", "entropy_full", "kl", "kl_full", "log_density", "log_density_full"]
-
-_LOG_2PI = math.log(2 * math.pi)
 
 
 def kl(mean: Array, var: Array, mean_q: Array = 0.0, var_q: Array = 1.0) -> Array:
@@ -93,7 +90,7 @@ def entropy(var: Array) -> Array:
     var = as_array(var, "var")
     check_positive(var, "var")
     xp = namespace(var)
-    return 0.5 * (_LOG_2PI + 1 + xp.log(var))
+    return 0.5 * (LOG_2PI + 1 + xp.log(var))
 
 
 def log_density(z: Array, mean: Array, var: Array) -> Array:
@@ -126,7 +123,7 @@ def log_density(z: Array, mean: Array, var: Array) -> Array:
     check_finite(mean, "mean")
     check_positive(var, "var")
     xp = namespace(z)
-    return -0.5 * ((z - mean) ** 2 / var + xp.log(var) + _LOG_2PI)
+    return -0.5 * ((z - mean) ** 2 / var + xp.log(var) + LOG_2PI)
 
 
 def kl_full(mean: Array, cov: Array, mean_q: Array, cov_q: Array) -> Array:
@@ -197,7 +194,7 @@ def entropy_full(cov: Array) -> Array:
     2.8379
     """
     cov = as_array(cov, "cov")
-    return 0.5 * (cov.shape[-1] * (_LOG_2PI + 1) + log_det(cov))
+    return 0.5 * (cov.shape[-1] * (LOG_2PI + 1) + log_det(cov))
 
 
 def log_density_full(z: Array, mean: Array, cov: Array) -> Array:
@@ -236,7 +233,7 @@ def log_density_full(z: Array, mean: Array, cov: Array) -> Array:
     delta = z - mean[..., None, :]
     solved = transpose(xp.linalg.solve(cov, transpose(delta)))
     mahalanobis = xp.sum(delta * solved, axis=-1)
-    return -0.5 * (mahalanobis + determinant[..., None] + z.shape[-1] * _LOG_2PI)
+    return -0.5 * (mahalanobis + determinant[..., None] + z.shape[-1] * LOG_2PI)
 
 
 def log_det(cov: Array) -> Array:

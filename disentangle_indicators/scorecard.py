@@ -16,6 +16,7 @@ from disentangle_indicators._array import (
     to_numpy,
     variance,
 )
+from disentangle_indicators._progress import Progress
 from disentangle_indicators._result import Block, Result, plain
 from disentangle_indicators._source import Batches, as_batches, in_prior_units
 from disentangle_indicators._tables import definition_table, latent_table
@@ -23,7 +24,6 @@ from disentangle_indicators.aggregate import Certificate, Joint, Marginals
 from disentangle_indicators.aggregate import certify as certify_
 from disentangle_indicators.aggregate import joint as joint_
 from disentangle_indicators.aggregate import marginals as marginals_
-from disentangle_indicators.aggregate._marginals import Progress
 from disentangle_indicators.evaluate import Indicators, indicators
 from disentangle_indicators.means import MeansOnly, means_only
 from disentangle_indicators.states import USED

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 
 from disentangle_indicators._array import (
+    LOG_2PI,
     Array,
     Float,
     as_pair,
@@ -26,11 +27,11 @@ from disentangle_indicators._array import (
     generator,
     to_numpy,
 )
+from disentangle_indicators._progress import Progress
 from disentangle_indicators._result import Block, Result, Table, one_row
 from disentangle_indicators._sums import keep_freed_memory
 from disentangle_indicators._tables import with_error
 from disentangle_indicators.aggregate._log_sums import log_sums, precision_of
-from disentangle_indicators.aggregate._marginals import Progress
 from disentangle_indicators.moments import Moments
 
 if TYPE_CHECKING:
@@ -38,7 +39,6 @@ if TYPE_CHECKING:
 
 __all__ = ["Certificate", "certify"]
 
-_LOG_2PI = math.log(2 * math.pi)
 _SIDE = 512
 _PRODUCT = 8
 """Variances that are multiplied before a logarithm is taken."""
@@ -157,7 +157,7 @@ def certify(
         precision=precision_of(xp, like),
         memory=memory,
     )
-    entropy = 0.5 * np.sum(1 + _LOG_2PI + np.log(var[picked]), axis=1)
+    entropy = 0.5 * np.sum(1 + LOG_2PI + np.log(var[picked]), axis=1)
     high = math.log(n) - np.logaddexp(0.0, entropy + others)
     low = math.log(n) - np.log(_overlaps(mean, var, picked, certain, progress))
 

@@ -5,15 +5,12 @@ Expanding the square turns the exponents of all pairs into a product of [z^2, z]
 and where the bound is too large the pairs that matter are done again from their differences.
 """
 
-import math
 from typing import Any
 
 import array_api_compat
 import numpy as np
 
-from disentangle_indicators._array import Array, Float, namespace, to_numpy
-
-_LOG_2PI = math.log(2 * math.pi)
+from disentangle_indicators._array import LOG_2PI, Array, Float, namespace, to_numpy
 
 TOLERANCE = {"float64": 1e-7, "float32": 1e-5}
 """Greatest error of an exponent, in nats, that is left as it is."""
@@ -85,7 +82,7 @@ def log_sums(
         m, v = mean[first : first + columns] - centre, var[first : first + columns]
         bound = 8 * eps * (square @ (1 / v.min(axis=0)))
         uncertain = bound > TOLERANCE[precision]
-        constant = -0.5 * (m * m / v + np.log(v) + _LOG_2PI).sum(axis=1)
+        constant = -0.5 * (m * m / v + np.log(v) + LOG_2PI).sum(axis=1)
         right, shift = put(np.concatenate([-0.5 / v, m / v], axis=1)).T, put(constant)
         index = xp.asarray(np.arange(first, first + len(m)), device=device)
         for start in range(0, points, rows):
@@ -138,7 +135,7 @@ def _redo(
         square = (z[a] - mean[b]) ** 2
         square += 0.0 if spread is None else spread[a]
         v = var[b]
-        exponent[a, b] = -0.5 * (square / v + np.log(v) + _LOG_2PI).sum(axis=1)
+        exponent[a, b] = -0.5 * (square / v + np.log(v) + LOG_2PI).sum(axis=1)
 
 
 def precision_of(xp: Any, array: Array) -> str:

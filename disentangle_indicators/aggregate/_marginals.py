@@ -14,13 +14,14 @@ exceeds I(x; z_h).
 """
 
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import numpy as np
 
 from disentangle_indicators._array import (
+    LOG_2PI,
     Array,
     Float,
     as_pair,
@@ -28,6 +29,7 @@ from disentangle_indicators._array import (
     check_positive,
     to_numpy,
 )
+from disentangle_indicators._progress import Progress
 from disentangle_indicators._result import Block, Result, Table
 from disentangle_indicators._source import cluster_codes
 from disentangle_indicators._sums import keep_freed_memory
@@ -37,10 +39,6 @@ from disentangle_indicators.moments import Moments
 
 __all__ = ["Marginals", "marginals"]
 
-Progress = Callable[[Iterable[Any], str, int], Iterable[Any]]
-"""Wraps an iterable, given a description and its length, as progress bars do."""
-
-_LOG_2PI = math.log(2 * math.pi)
 SATURATED = 0.1
 """exp(I) / n above which I of the rows is no estimate of the population's."""
 
@@ -247,9 +245,9 @@ def evaluate(
     results = _map(latent, d, threads, progress)
     entropy, errors = np.array([result[:2] for result in results]).T
     surprise = np.stack([result[2] for result in results], axis=1)
-    information = np.maximum(entropy - 0.5 * (_LOG_2PI + 1 + log_var), 0.0)
-    kl_prior = np.maximum(0.5 * (_LOG_2PI + second) - entropy, 0.0)
-    looseness = np.maximum(0.5 * (_LOG_2PI + 1 + np.log(second)) - entropy, 0.0)
+    information = np.maximum(entropy - 0.5 * (LOG_2PI + 1 + log_var), 0.0)
+    kl_prior = np.maximum(0.5 * (LOG_2PI + second) - entropy, 0.0)
+    looseness = np.maximum(0.5 * (LOG_2PI + 1 + np.log(second)) - entropy, 0.0)
     shortfall = np.exp(information) / n
     influence = _influence(mean[picked], var[picked], surprise, second)
     result = Marginals(

@@ -6,11 +6,9 @@ from typing import Any
 
 import numpy as np
 
-from disentangle_indicators._array import Float, to_numpy
+from disentangle_indicators._array import LOG_2PI, Float, to_numpy
 from disentangle_indicators.aggregate._marginals import Evaluation
 from disentangle_indicators.moments import Moments
-
-_LOG_2PI = math.log(2 * math.pi)
 
 
 @dataclass(frozen=True)
@@ -32,7 +30,7 @@ def draw(mean: Float, var: Float, points: int, rng: np.random.Generator) -> Draw
     rows = np.concatenate([whole, rng.permutation(n)[: points % n]])
     noise = rng.standard_normal((points, d))
     z = mean[rows] + np.sqrt(var[rows]) * noise
-    return Draw(rows, z, -0.5 * (noise * noise + np.log(var[rows]) + _LOG_2PI))
+    return Draw(rows, z, -0.5 * (noise * noise + np.log(var[rows]) + LOG_2PI))
 
 
 @dataclass(frozen=True)
@@ -97,7 +95,7 @@ class Controls:
 
         m, v = mean[exact.picked], var[exact.picked]
         log_own, log_product = points.log_own.sum(axis=1), log_marginals.sum(axis=1)
-        own = log_own + 0.5 * (d + d * _LOG_2PI + log_var.mean())
+        own = log_own + 0.5 * (d + d * LOG_2PI + log_var.mean())
         known = [
             float(second.sum()),
             float(d),
@@ -111,7 +109,7 @@ class Controls:
         rows.append(entropy - exact.surprise.sum(axis=1))
         return cls(
             log_own,
-            -0.5 * np.sum(points.z**2 + _LOG_2PI, axis=1),
+            -0.5 * np.sum(points.z**2 + LOG_2PI, axis=1),
             log_product,
             np.stack(x, axis=1),
             np.stack(rows, axis=1),

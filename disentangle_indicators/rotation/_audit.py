@@ -30,11 +30,12 @@ from disentangle_indicators._array import (
     check_finite,
     check_positive,
     on_host,
+    seed_of,
     to_numpy,
 )
+from disentangle_indicators._progress import Progress
 from disentangle_indicators._result import Block, Result, Table, plain
 from disentangle_indicators._tables import with_error
-from disentangle_indicators.aggregate._marginals import Progress
 from disentangle_indicators.rotation._orthogonal import haar
 from disentangle_indicators.rotation._search import Turn, climb, matrix
 from disentangle_indicators.states import USED
@@ -353,7 +354,7 @@ def audit_rotations(
         subspace=subspace,
         posteriors=posteriors,
         rotations=rotations,
-        seed=None if isinstance(rng, np.random.Generator) else int(rng),
+        seed=seed_of(rng),
         score_seed=score_seed,
         score=own,
         score_all_latents=as_it_came,

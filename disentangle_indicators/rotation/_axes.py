@@ -27,9 +27,10 @@ from disentangle_indicators._array import (
     generator,
     to_numpy,
 )
+from disentangle_indicators._progress import Progress
 from disentangle_indicators._result import Block, Result, Table
 from disentangle_indicators._tables import with_error
-from disentangle_indicators.aggregate._marginals import Progress, entropy, row_surprise
+from disentangle_indicators.aggregate._marginals import entropy, row_surprise
 from disentangle_indicators.evaluate import indicators
 from disentangle_indicators.rotation._orthogonal import givens
 from disentangle_indicators.states import USED

@@ -9,10 +9,10 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from disentangle_indicators._array import Array, Float, as_array, check_finite, to_numpy
+from disentangle_indicators._array import Array, Float, as_array, check_finite, seed_of, to_numpy
+from disentangle_indicators._progress import Progress
 from disentangle_indicators._result import Block, Result, Table
 from disentangle_indicators._tables import with_error
-from disentangle_indicators.aggregate._marginals import Progress
 from disentangle_indicators.rotation._orthogonal import haar
 
 __all__ = ["HigginsLaw", "higgins_law", "predicted_accuracy", "z_diff_law"]
@@ -324,7 +324,7 @@ def higgins_law(
         if number < 2:
             raise ValueError(f"{name} must be at least 2; got {number}")
     _at_least_one(pairs, "pairs")
-    seed = None if isinstance(rng, np.random.Generator) else int(rng)
+    seed = seed_of(rng)
     rng = np.random.default_rng(rng)
     variance = _noise(float(noise), latents)
     normal = _normal(latents, _at_least_one(points, "points"))

@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from disentangle_indicators.factors import KINDS, Factors, as_table
 from disentangle_indicators.supervised import dci as _dci
 from disentangle_indicators.supervised import dcimig as _dcimig
 from disentangle_indicators.supervised import dmig as _dmig
@@ -30,7 +31,6 @@ from disentangle_indicators.supervised import omes as _omes
 from disentangle_indicators.supervised import rf_vae as _rf_vae
 from disentangle_indicators.supervised import rmig as _rmig
 from disentangle_indicators.supervised import sap as _sap
-from disentangle_indicators.supervised._factors import KINDS, Factors, as_table
 from disentangle_indicators.supervised._metric import Metric, Outcome, measure
 from disentangle_indicators.supervised.channel import Channel, channel
 from disentangle_indicators.supervised.claim import Check, check_claim

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from disentangle_indicators._array import Float
-from disentangle_indicators.supervised._columns import Index
+from disentangle_indicators._binning import Index
 from disentangle_indicators.supervised._metric import Outcome
 
 

@@ -12,8 +12,8 @@ import numpy as np
 from scipy.special import chdtri, gammaln
 
 from disentangle_indicators._array import Float
-from disentangle_indicators.supervised._columns import Index, binned, equal_counts
-from disentangle_indicators.supervised._factors import Factors
+from disentangle_indicators._binning import Index, binned, equal_counts
+from disentangle_indicators.factors import Factors
 
 _CELLS = 1 << 22
 """Cells of the contingency tables that are counted at a time."""

@@ -7,9 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from disentangle_indicators._array import Array, Float
-from disentangle_indicators.supervised._columns import as_codes
-from disentangle_indicators.supervised._factors import Factors, as_table
+from disentangle_indicators._array import Array, Float, as_codes
+from disentangle_indicators.factors import Factors, as_table
 
 __all__ = ["Metric", "Outcome", "measure"]
 

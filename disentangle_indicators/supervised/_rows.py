@@ -4,8 +4,8 @@ from typing import Any
 
 import numpy as np
 
-from disentangle_indicators.supervised._columns import Index
-from disentangle_indicators.supervised._factors import Factors
+from disentangle_indicators._binning import Index
+from disentangle_indicators.factors import Factors
 
 __all__ = ["splits"]
 

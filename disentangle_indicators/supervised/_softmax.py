@@ -7,7 +7,7 @@ r"""Softmax regression, by the same steps as scikit-learn's lbfgs and in a fract
 import numpy as np
 
 from disentangle_indicators._array import Float
-from disentangle_indicators.supervised._columns import Index
+from disentangle_indicators._binning import Index
 
 __all__ = ["probabilities", "scaled", "softmax"]
 

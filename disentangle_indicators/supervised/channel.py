@@ -6,12 +6,21 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
-from disentangle_indicators._array import Array, Float, as_pair, check_positive, to_numpy
+from disentangle_indicators._array import (
+    Array,
+    Float,
+    as_codes,
+    as_pair,
+    check_positive,
+    seed_of,
+    to_numpy,
+)
+from disentangle_indicators._binning import Index
+from disentangle_indicators._progress import Progress
 from disentangle_indicators._result import Block, Result, Table
-from disentangle_indicators.aggregate._marginals import Progress, marginals
+from disentangle_indicators.aggregate._marginals import marginals
+from disentangle_indicators.factors import as_table
 from disentangle_indicators.supervised import _information as info
-from disentangle_indicators.supervised._columns import Index, as_codes
-from disentangle_indicators.supervised._factors import as_table
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -238,7 +247,7 @@ def channel(
             "bins": bins,
             "code_bins": code_bins,
             "permutations": permutations,
-            "seed": None if isinstance(rng, np.random.Generator) else int(rng),
+            "seed": seed_of(rng),
         },
     )
 

@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 import numpy as np
 
 from disentangle_indicators._array import Array
+from disentangle_indicators._progress import Progress
 from disentangle_indicators._result import Block, Result, Table
 from disentangle_indicators._tables import with_error
-from disentangle_indicators.aggregate._marginals import Progress
+from disentangle_indicators.factors import as_table
 from disentangle_indicators.states import USED
-from disentangle_indicators.supervised._factors import as_table
 from disentangle_indicators.supervised._metric import Metric, measure
 from disentangle_indicators.supervised.latents import CODES, LATENTS, codes_of, kept
 

@@ -5,9 +5,9 @@ from typing import Any
 import numpy as np
 
 from disentangle_indicators._array import Array, Float
+from disentangle_indicators._binning import Index
+from disentangle_indicators.factors import Factors
 from disentangle_indicators.supervised import _information as info
-from disentangle_indicators.supervised._columns import Index
-from disentangle_indicators.supervised._factors import Factors
 from disentangle_indicators.supervised._metric import Metric, Outcome, measure
 
 __all__ = ["METRIC", "dmig"]

@@ -7,10 +7,10 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from disentangle_indicators._array import Array, Float
+from disentangle_indicators._array import Array, Float, as_codes
+from disentangle_indicators._binning import Index, as_factors, levels
+from disentangle_indicators.factors import Factors
 from disentangle_indicators.supervised import _batches
-from disentangle_indicators.supervised._columns import Index, as_codes, as_factors, levels
-from disentangle_indicators.supervised._factors import Factors
 from disentangle_indicators.supervised._metric import Metric, Outcome, measure
 
 __all__ = ["METRIC", "PROTOCOLS", "higgins", "z_diff"]

@@ -7,9 +7,9 @@ from scipy.special import digamma
 from scipy.stats import rankdata
 
 from disentangle_indicators._array import Array, Float
+from disentangle_indicators._binning import Index
+from disentangle_indicators.factors import Factors
 from disentangle_indicators.supervised import _information as info
-from disentangle_indicators.supervised._columns import Index
-from disentangle_indicators.supervised._factors import Factors
 from disentangle_indicators.supervised._metric import Metric, Outcome, measure
 from disentangle_indicators.supervised._rows import splits
 from disentangle_indicators.supervised._softmax import probabilities, scaled, softmax

@@ -4,10 +4,10 @@ from typing import Any
 
 import numpy as np
 
-from disentangle_indicators._array import Array, Float
+from disentangle_indicators._array import Array, Float, as_codes
+from disentangle_indicators._binning import Index
+from disentangle_indicators.factors import as_table
 from disentangle_indicators.supervised import _information as info
-from disentangle_indicators.supervised._columns import Index, as_codes
-from disentangle_indicators.supervised._factors import as_table
 from disentangle_indicators.supervised._metric import Metric, Outcome, measure
 
 __all__ = ["METRIC", "mig", "mutual_information_matrix"]

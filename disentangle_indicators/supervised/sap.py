@@ -6,10 +6,10 @@ from typing import Any
 import numpy as np
 from scipy.stats import rankdata
 
-from disentangle_indicators._array import Array, Float
+from disentangle_indicators._array import Array, Float, as_codes
+from disentangle_indicators._binning import as_numbers
+from disentangle_indicators.factors import Factors
 from disentangle_indicators.supervised import _information as info
-from disentangle_indicators.supervised._columns import as_codes, as_numbers
-from disentangle_indicators.supervised._factors import Factors
 from disentangle_indicators.supervised._metric import Metric, Outcome, measure
 from disentangle_indicators.supervised._rows import splits
 

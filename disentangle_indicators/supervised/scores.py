@@ -14,12 +14,12 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
-from disentangle_indicators._array import Array, Float
+from disentangle_indicators._array import Array, Float, seed_of
+from disentangle_indicators._progress import Progress
 from disentangle_indicators._result import Block, Result, Table
 from disentangle_indicators._tables import with_error
-from disentangle_indicators.aggregate._marginals import Progress
+from disentangle_indicators.factors import Factors, as_table
 from disentangle_indicators.states import USED
-from disentangle_indicators.supervised._factors import Factors, as_table
 from disentangle_indicators.supervised._metric import Metric, Outcome, measure
 from disentangle_indicators.supervised.channel import Channel
 from disentangle_indicators.supervised.latents import codes_of, kept, words
@@ -244,7 +244,7 @@ def evaluate_metrics(
         latents=tuple(chosen),
         described=words(chosen, z.shape[1], codes),
         kinds=dict(zip(table.names, table.kinds, strict=True)),
-        seed=None if isinstance(rng, np.random.Generator) else int(rng),
+        seed=seed_of(rng),
         notes=tuple(notes),
     )
 

@@ -5,8 +5,7 @@ Singular values of the root are accurate where eigenvalues of the matrix have lo
 
 import numpy as np
 
-from disentangle_indicators._array import Array, Float, as_pair, check_positive, to_numpy
-from disentangle_indicators.supervised._columns import as_codes
+from disentangle_indicators._array import Array, Float, as_codes, as_pair, check_positive, to_numpy
 
 TWO = 2
 """Least number of rows of a sample covariance."""

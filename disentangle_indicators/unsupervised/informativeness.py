@@ -25,11 +25,12 @@ from disentangle_indicators._array import (
     generator,
     to_numpy,
 )
+from disentangle_indicators._progress import Progress
 from disentangle_indicators._result import Block, Result, Table
 from disentangle_indicators._tables import with_error
 from disentangle_indicators.aggregate._joint import FEWEST_POINTS
 from disentangle_indicators.aggregate._log_sums import log_sums
-from disentangle_indicators.aggregate._marginals import Progress, evaluate, is_saturated
+from disentangle_indicators.aggregate._marginals import evaluate, is_saturated
 from disentangle_indicators.aggregate._monte_carlo import Controls, draw
 from disentangle_indicators.moments import Moments
 from disentangle_indicators.states import WEAK

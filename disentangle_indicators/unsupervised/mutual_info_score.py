@@ -5,8 +5,8 @@ from typing import Any
 
 import numpy as np
 
-from disentangle_indicators._array import Array, Float
-from disentangle_indicators.supervised._columns import as_codes, binned, equal_counts
+from disentangle_indicators._array import Array, Float, as_codes
+from disentangle_indicators._binning import binned, equal_counts
 from disentangle_indicators.supervised._information import information
 
 __all__ = ["mutual_info_score", "pairwise_information"]

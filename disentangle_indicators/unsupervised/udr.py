@@ -8,11 +8,10 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
-from disentangle_indicators._array import Array, Float, to_numpy
+from disentangle_indicators._array import Array, Float, as_codes, to_numpy
 from disentangle_indicators._result import Block, Result, Table
 from disentangle_indicators.definitions import kl_posterior_prior_per_latent
 from disentangle_indicators.moments import Moments
-from disentangle_indicators.supervised._columns import as_codes
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -20,7 +20,7 @@ from sklearn.linear_model import Lasso
 from sklearn.model_selection import GridSearchCV
 from strategies import rngs
 
-from disentangle_indicators.supervised._factors import as_table
+from disentangle_indicators.factors import as_table
 from disentangle_indicators.supervised._metric import measure
 from disentangle_indicators.supervised._softmax import scaled
 from disentangle_indicators.supervised.dci import (

@@ -7,8 +7,8 @@ from hypothesis import strategies as st
 from sklearn.metrics.cluster import contingency_matrix, expected_mutual_information
 from strategies import rngs
 
+from disentangle_indicators._binning import equal_counts
 from disentangle_indicators.supervised import _information as info
-from disentangle_indicators.supervised._columns import equal_counts
 
 
 @given(rngs, st.integers(2, 60), st.integers(1, 8), st.integers(1, 8))

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from strategies import rngs
 
-from disentangle_indicators.supervised._factors import as_table
+from disentangle_indicators.factors import as_table
 from disentangle_indicators.supervised._metric import measure
 from disentangle_indicators.supervised.irs import METRIC, PROTOCOLS, irs
 

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from scipy import stats
 from strategies import rngs
 
-from disentangle_indicators.supervised._factors import as_table
+from disentangle_indicators.factors import as_table
 from disentangle_indicators.supervised._metric import measure
 from disentangle_indicators.supervised.mcc import METRIC, PROTOCOLS, mcc
 

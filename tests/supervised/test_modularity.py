@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from golden import arrays, information, records, small
 
+from disentangle_indicators.factors import as_table
 from disentangle_indicators.supervised import _information as info
-from disentangle_indicators.supervised._factors import as_table
 from disentangle_indicators.supervised._metric import measure
 from disentangle_indicators.supervised.modularity import METRIC, modularity
 

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from disentangle_indicators.supervised._factors import as_table
+from disentangle_indicators.factors import as_table
 from disentangle_indicators.supervised._metric import measure
 from disentangle_indicators.supervised.omes import METRIC, PROTOCOLS, omes
 

@@ -5,7 +5,7 @@ import pytest
 from golden import arrays, width_bins
 from golden_votes import repeats, tolerance
 
-from disentangle_indicators.supervised._factors import as_table
+from disentangle_indicators.factors import as_table
 from disentangle_indicators.supervised._metric import measure
 from disentangle_indicators.supervised.rf_vae import METRIC, PROTOCOLS, rf_vae
 

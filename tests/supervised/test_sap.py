@@ -12,8 +12,8 @@ from scipy.stats import rankdata
 from sklearn.svm import LinearSVC
 from strategies import rngs
 
+from disentangle_indicators.factors import as_table
 from disentangle_indicators.rotation._orthogonal import givens
-from disentangle_indicators.supervised._factors import as_table
 from disentangle_indicators.supervised._metric import measure
 from disentangle_indicators.supervised.sap import METRIC, r_squared_matrix, sap
 

@@ -1,23 +1,13 @@
-"""Checks of codes and factors, and factors as numbers 0, 1, ... that count."""
+"""Values as numbers 0, 1, ... that count: levels, and bins of equal widths or equal counts."""
 
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from disentangle_indicators._array import Float, as_array, as_mean, check_finite, on_host, to_numpy
+from disentangle_indicators._array import Float, as_array, check_finite, on_host
 
 Index = NDArray[np.int64]
-
-
-def as_codes(codes: Any) -> Float:
-    """Check codes (n, d) and return them as a numpy float64 array."""
-    codes = as_array(codes, "codes")
-    if codes.ndim != 2 or 0 in codes.shape:
-        raise ValueError(f"codes must have the shape (n, d); the shape is {tuple(codes.shape)}")
-    as_mean(codes)
-    check_finite(codes, "codes")
-    return to_numpy(codes)
 
 
 def as_factors(factors: Any, n: int) -> NDArray[Any]:

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from disentangle_indicators._array import Float, on_host
-from disentangle_indicators.supervised._columns import Index, binned, equal_counts
+from disentangle_indicators._binning import Index, binned, equal_counts
 
 __all__ = ["KINDS", "Factors", "as_table"]
 
