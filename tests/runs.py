@@ -97,3 +97,16 @@ def settings_of_torch():
         os.environ.pop(name, None)
         if variable is not None:
             os.environ[name] = variable
+
+
+def once(make, tmp_path_factory):
+    """Return a function of hashable settings: the folder that `make(settings, folder)` filled."""
+    done = {}
+
+    def get(settings):
+        if settings not in done:
+            done[settings] = tmp_path_factory.mktemp("whole")
+            make(settings, done[settings])
+        return done[settings]
+
+    return get
