@@ -10,10 +10,6 @@ from runs import settings_of_torch
 
 from dindic_models.devices import Group, pick_device, processes, set_precision
 
-needs_gpu = pytest.mark.skipif(
-    not torch.cuda.is_available(), reason="no GPU here: what runs on one is NOT tested"
-)
-
 
 @pytest.fixture(autouse=True)
 def _settings():
@@ -114,9 +110,3 @@ def test_a_group_of_one(monkeypatch):
 
 def test_only_the_first_process_writes():
     assert [Group(rank, 3).first for rank in range(3)] == [True, False, False]
-
-
-@needs_gpu
-def test_a_real_gpu():
-    assert pick_device() == torch.device("cuda", 0)
-    assert torch.ones(1, device=pick_device("cuda")).device.type == "cuda"
