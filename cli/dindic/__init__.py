@@ -1,13 +1,13 @@
 """The command line: each module one command, parse, call, print."""
 
 import sys
-from importlib.metadata import version
 from io import TextIOWrapper
 
 import click
 
 from dindic.audit import audit
 from dindic.axes import axes
+from dindic.bundle import bundle
 from dindic.check import check
 from dindic.convert import convert
 from dindic.encode import encode
@@ -23,7 +23,7 @@ __all__ = ["main"]
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
-@click.version_option(version("disentangle-indicators"), prog_name="dindic")
+@click.version_option(package_name="disentangle-indicators", prog_name="dindic")
 def main() -> None:
     """Say what the latents of a VAE learned, and whether the number can be trusted.
 
@@ -36,6 +36,7 @@ def main() -> None:
 
 main.add_command(audit)
 main.add_command(axes)
+main.add_command(bundle)
 main.add_command(check)
 main.add_command(convert)
 main.add_command(encode)

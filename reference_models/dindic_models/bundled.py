@@ -7,7 +7,7 @@ provenance.json.
 import json
 import shutil
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, ClassVar
@@ -17,7 +17,9 @@ from torch import Tensor
 
 from dindic_models.checkpoint import (
     BUNDLED,
+    CONFIG,
     MODEL,
+    PROVENANCE,
     bundled_names,
     file_hash,
     load,
@@ -25,11 +27,21 @@ from dindic_models.checkpoint import (
     save_config,
     write_tensors,
 )
+from dindic_models.config import Config, starting_values
 from dindic_models.data import Data
+from dindic_models.networks import Shape
 from dindic_models.study import IMAGES, about_run, in_epochs, measure
 from disentangle_indicators._result import Block, Result, Table
 
-__all__ = ["Bundled", "bundle", "listing", "noise_of", "provenance", "sentence"]
+__all__ = [
+    "Bundled",
+    "bundle",
+    "listing",
+    "noise_of",
+    "provenance",
+    "sentence",
+    "training_command",
+]
 
 TOLERANCE = 0.01
 """By how much half precision may change an indicator, relatively."""
@@ -55,7 +67,7 @@ def provenance(name: str) -> dict[str, Any]:
         raise ValueError(
             f"no bundled model is called {name!r}; there is {', '.join(bundled_names())}"
         )
-    content: dict[str, Any] = json.loads((BUNDLED / name / "provenance.json").read_text())
+    content: dict[str, Any] = json.loads((BUNDLED / name / PROVENANCE).read_text())
     return content
 
 
@@ -138,13 +150,40 @@ def bundle(
             "settings": whole.config.to_dict(),
             "trained_weights": {"precision": "float32", "sha256": whole.sha256},
             "weights": {"precision": "float16", "sha256": file_hash(small / MODEL)},
+            "config": {"sha256": file_hash(small / CONFIG)},
             "indicators": after,
             "changed_by_half_precision": {key: float(f"{v:.2g}") for key, v in changes.items()},
         }
-        (small / "provenance.json").write_text(json.dumps(content, indent=2) + "\n")
+        (small / PROVENANCE).write_text(json.dumps(content, indent=2) + "\n")
         shutil.rmtree(folder / name, ignore_errors=True)
         small.rename(folder / name)
     return folder / name
+
+
+def training_command(config: Config, shape: Shape) -> str:
+    """Return the command that trains a model with these settings.
+
+    Examples
+    --------
+    >>> training_command(load("beta10").config, (1, 28, 28))
+    'dindic train mnist --noise learned --beta 10 --epochs 60'
+    """
+    start = starting_values(config.dataset, shape, config.network)
+    started = Config(config.dataset, **start)
+    first = ("noise", "sigma2", "beta", "epochs")
+    names = [*first, *(f.name for f in fields(Config) if f.name not in (*first, "dataset"))]
+    words = [f"dindic train {config.dataset}"]
+    for name in names:
+        value = getattr(config, name)
+        flag = name.replace("_", "-")
+        if name == "noise" or value != getattr(started, name):
+            if isinstance(value, bool):
+                words.append(f"--{flag}" if value else f"--no-{flag}")
+            else:
+                words.append(
+                    f"--{flag} {value:g}" if isinstance(value, float) else f"--{flag} {value}"
+                )
+    return " ".join(words)
 
 
 def _half(name: str, tensor: Tensor) -> Tensor:

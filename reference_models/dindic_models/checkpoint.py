@@ -43,6 +43,7 @@ __all__ = [
 
 FORMAT = "dindic-model/1"
 CONFIG, MODEL, TRAINING = "config.json", "model.safetensors", "training.safetensors"
+PROVENANCE = "provenance.json"
 
 BUNDLED = Path(__file__).parent / "weights"
 """The models that come with the package, a folder each."""
@@ -183,6 +184,8 @@ def _load_folder(folder: Path) -> Checkpoint:
     for name in (CONFIG, MODEL):
         if not (folder / name).is_file():
             raise ValueError(f"{folder} is not a trained model: it has no {name}")
+    found = file_hash(folder / MODEL)
+    _check_provenance(folder, {"weights": found, "config": file_hash(folder / CONFIG)})
     config, shape, data = read_config(folder)
     try:
         model = make_model(config, shape)
@@ -191,8 +194,27 @@ def _load_folder(folder: Path) -> Checkpoint:
     weights, said = read_tensors(folder / MODEL)
     _fit(model, weights, folder / MODEL)
     step = _step(said)
-    found = file_hash(folder / MODEL)
     return Checkpoint(model.eval(), config, data, found, folder, step, read_devices(folder))
+
+
+def _check_provenance(folder: Path, found: Mapping[str, str]) -> None:
+    """Refuse files other than those that the folder's provenance.json was written for."""
+    if not (folder / PROVENANCE).is_file():
+        return
+    try:
+        content = json.loads((folder / PROVENANCE).read_text())
+        written = {key: content[key]["sha256"] for key in found if key in content}
+    except (ValueError, KeyError, TypeError) as error:
+        raise ValueError(f"{folder / PROVENANCE}: damaged ({error!r})") from error
+    if "weights" not in written:
+        raise ValueError(f"{folder / PROVENANCE}: damaged (it has no sha256 of the weights)")
+    for key, name in (("weights", MODEL), ("config", CONFIG)):
+        if written.get(key, found[key]) != found[key]:
+            raise ValueError(
+                f"{folder / name}: its sha256 is {found[key][7:19]}..., and {PROVENANCE} has "
+                f"{str(written[key])[7:19]}...: the file was changed or damaged; install the package "
+                "again, or bundle the model again"
+            )
 
 
 def read_config(folder: Path) -> tuple[Config, Shape, dict[str, Any]]:

@@ -1,6 +1,8 @@
 """The bundled models: what they say of themselves holds, and they are found by name."""
 
+import json
 import os
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +15,14 @@ from runs import config, dataset, files, pictures
 import dindic_models
 from dindic_models import bundled
 from dindic_models.bundled import bundle, listing, provenance, sentence
-from dindic_models.checkpoint import BUNDLED, bundled_names, file_hash, load, read_tensors
+from dindic_models.checkpoint import (
+    BUNDLED,
+    bundled_names,
+    file_hash,
+    load,
+    read_tensors,
+    write_tensors,
+)
 from dindic_models.data import open_data
 from dindic_models.encode import posteriors
 from dindic_models.study import measure
@@ -129,6 +138,47 @@ def test_the_listing_has_a_line_for_each():
     assert set(listing().to_dict()["models"]) == set(bundled_names())
 
 
+# ------------------------------------------------------------------- other files than were bundled
+
+
+@pytest.fixture
+def copy(tmp_path):
+    """A bundled model in a folder of its own, where it can be changed."""
+    return Path(shutil.copytree(BUNDLED / "beta10", tmp_path / "copy"))
+
+
+def test_other_weights_than_the_bundled_ones_are_refused(copy):
+    load(copy)
+    tensors, said = read_tensors(copy / "model.safetensors")
+    write_tensors(
+        copy / "model.safetensors",
+        tensors | {"encoder.head.bias": tensors["encoder.head.bias"] + 1},
+        said,
+    )
+    with pytest.raises(
+        ValueError,
+        match=r"model\.safetensors: its sha256 is \w{12}\.\.\., and provenance\.json has",
+    ):
+        load(copy)
+    (copy / "provenance.json").unlink()  # a run, of which nothing is promised
+    load(copy)
+
+
+def test_one_byte_of_the_weights_is_enough(copy):
+    content = bytearray((copy / "model.safetensors").read_bytes())
+    content[-1] ^= 1
+    (copy / "model.safetensors").write_bytes(content)
+    with pytest.raises(ValueError, match="the file was changed or damaged"):
+        load(copy)
+
+
+@pytest.mark.parametrize("content", ["", "[]", "{}", '{"weights": {}}', '{"weights": "x"}'])
+def test_provenance_without_a_hash_is_refused(copy, content):
+    (copy / "provenance.json").write_text(content)
+    with pytest.raises(ValueError, match=r"provenance\.json: damaged"):
+        load(copy)
+
+
 # ----------------------------------------------------------------------------- making one
 
 
@@ -158,8 +208,19 @@ def test_a_run_is_bundled(run, tmp_path):
     for key, t in small.model.noise.state_dict().items():
         assert torch.equal(t, whole.model.noise.state_dict()[key])
     assert file_hash(folder / "model.safetensors") != whole.sha256
+    said = json.loads((folder / "provenance.json").read_text())
+    for key, name in (("weights", "model.safetensors"), ("config", "config.json")):
+        assert said[key]["sha256"] == file_hash(folder / name)
     bundle(run, "small", data, made_with="again", folder=tmp_path)
     assert "again" in (folder / "provenance.json").read_text()
+
+
+def test_other_settings_than_the_bundled_ones_are_refused(run, tmp_path):
+    folder = bundle(run, "small", dataset(pictures(400)), made_with="by hand", folder=tmp_path)
+    text = (folder / "config.json").read_text()
+    (folder / "config.json").write_text(text.replace('"beta": 1.0', '"beta": 2.0'))
+    with pytest.raises(ValueError, match=r"config\.json: its sha256 is"):
+        load(folder)
 
 
 def test_what_half_precision_would_change_is_refused(run, tmp_path, monkeypatch):
