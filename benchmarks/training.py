@@ -4,9 +4,9 @@ The network of MNIST, 100 images a step. Every round runs all variants in turn, 
 within a round, so that other users of the machine disturb them alike; medians over rounds are
 printed. Several models are trained at once in threads, one after the other, and stacked by
 torch.func.vmap. On a machine with CUDA the step also runs there, with its graph and without, and
-for up to 35 models as branches of one graph, on one stream and on several:
+for up to 35 models as branches of one graph, on one stream and on several; --gpu leaves out the rest:
 
-    python benchmarks/training.py [--data mnist/] [--rounds 5] [--steps 15]
+    python benchmarks/training.py [--data mnist/] [--rounds 5] [--steps 15] [--gpu]
 """
 
 import argparse
@@ -15,6 +15,8 @@ import os
 for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
     os.environ[name] = "1"
 
+import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import Callable
@@ -26,10 +28,11 @@ import numpy as np
 import torch
 from torch import nn
 
+from dindic_models import train as train_module
 from dindic_models.batches import Batches
-from dindic_models.config import Config, make_model
-from dindic_models.data import open_data, rows
-from dindic_models.devices import Group, set_precision
+from dindic_models.config import Config, make_model, starting_values
+from dindic_models.data import Data, open_data, rows
+from dindic_models.devices import Group, keep_freed_memory, set_precision
 from dindic_models.history import evaluate
 from dindic_models.objective import draw, objective
 from dindic_models.state import State, adam
@@ -292,6 +295,67 @@ def bench_sprites(rounds: int, steps: int) -> None:
     print(f"of which rendering would be {rendering / training:.1%}")
 
 
+def bench_memory(rounds: int, steps: int) -> None:
+    """Training as it is, and with glibc's own thresholds, each in a process, in every round."""
+    print("\ntraining, one thread, CPU time, page faults of a step; ratio to freed memory kept")
+    for dataset in ("sprites", "mnist"):
+        program = f"import training; training.in_a_process('{dataset}', {steps}, %s)"
+        times = []
+        for _ in range(rounds):
+            for kept in (True, False):
+                done = subprocess.run(
+                    [sys.executable, "-c", program % kept],
+                    cwd=Path(__file__).parent,
+                    check=True,
+                    capture_output=True,
+                    text=True,
+                )
+                times.append([float(word) for word in done.stdout.split()[-2:]])
+        found = np.array(times).reshape(rounds, 2, 2)
+        (kept, few), (returned, many) = np.median(found, axis=0)
+        ratio = np.median(found[:, 1, 0] / found[:, 0, 0])
+        print(f"{dataset:8} kept {1e3 * kept:4.0f} ms, {few:5.0f} faults; ", end="")
+        print(f"as glibc does {1e3 * returned:4.0f} ms, {many:5.0f} faults; ratio {ratio:.2f}")
+
+
+class Enough(Exception):
+    """Ends training without a checkpoint, and without the rest of the epoch."""
+
+
+def in_a_process(dataset: str, steps: int, kept: bool) -> None:
+    """Print CPU seconds and page faults of a step of training, and end."""
+    import resource
+
+    torch.set_num_threads(1)
+    if not kept:
+        train_module.keep_freed_memory = lambda: False
+    warm, began = 5, []
+
+    def progress(work, words, total):
+        for i, step in enumerate(work):
+            if words == "training" and i in (warm, warm + steps):
+                faults = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+                began.append(np.array([time.process_time(), faults]))
+                if len(began) == 2:
+                    raise Enough(began[1] - began[0])
+            yield step
+
+    pixels = None if dataset == "sprites" else images(None)[0]
+    data = (
+        open_data(dataset="sprites")
+        if pixels is None
+        else Data(
+            name="mnist", images=pixels, source="made up", fingerprint="", ratio=(0.6, 0.2, 0.2)
+        )
+    )
+    values = starting_values(data.name, data.images.shape[1:]) | {"dataset": data.name}
+    with tempfile.TemporaryDirectory() as folder:
+        try:
+            train_module.train(Config(**values), data, folder, progress=progress)
+        except Enough as enough:
+            print(*enough.args[0] / steps)
+
+
 def replayed(graph: torch.cuda.CUDAGraph) -> Run:
     def run(steps: int) -> None:
         for _ in range(steps):
@@ -337,7 +401,9 @@ def bench_gpu_together(pixels: np.ndarray, rounds: int, steps: int, device: torc
         return (time.perf_counter() - start) / steps
 
     print(f"\nseveral models in one graph, wall time, {steps} steps a round")
-    print(f"{'':34}{'ms a step':>10}{'ms a model':>12}{'35 models, 200 epochs':>24}")
+    print(
+        f"{'':34}{'ms a step':>10}{'ms a model':>12}{'GPU busy':>10}{'35 models, 200 epochs':>24}"
+    )
     set_precision("float32")
     for models in (1, 4, 12, 35):
         branches = Loop(pixels, device=device, models=models)
@@ -349,7 +415,10 @@ def bench_gpu_together(pixels: np.ndarray, rounds: int, steps: int, device: torc
             loop(10)
             spent = median(wall(loop) for _ in range(rounds))
             print(f"{f'{models} models, {name}':34}{1e3 * spent:10.3f}", end="")
-            print(f"{1e3 * spent / models:12.3f}{spent / models * 35 * EPOCHS * N / 100:22.0f} s")
+            graph = loop.graph if isinstance(loop, Stacked) else loop.step.graph
+            alone = median(wall(replayed(graph)) for _ in range(rounds))
+            print(f"{1e3 * spent / models:12.3f}{alone / spent:10.0%}", end="")
+            print(f"{spent / models * 35 * EPOCHS * N / 100:22.0f} s")
 
 
 def main() -> None:
@@ -357,16 +426,20 @@ def main() -> None:
     parser.add_argument("--data", help="the folder of MNIST; synthetic images without it")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--steps", type=int, default=15)
+    parser.add_argument("--gpu", action="store_true", help="only what runs on a GPU")
     arguments = parser.parse_args()
     torch.set_num_threads(1)
     set_precision("float32")
     pixels, words = images(arguments.data)
     rounds, steps = arguments.rounds, arguments.steps
     print(f"{words}; {rounds} rounds of {steps} steps of 100 images")
-    bench_loops(pixels, rounds, steps)
-    bench_together(pixels, rounds, steps)
-    bench_noise(pixels, rounds, steps)
-    bench_sprites(rounds, steps)
+    keep_freed_memory()  # as training does
+    if not arguments.gpu:
+        bench_loops(pixels, rounds, steps)
+        bench_together(pixels, rounds, steps)
+        bench_noise(pixels, rounds, steps)
+        bench_sprites(rounds, steps)
+        bench_memory(rounds, steps)
     if torch.cuda.is_available():
         bench_gpu(pixels, rounds, max(steps, 300), torch.device("cuda"))
         bench_gpu_together(pixels, rounds, max(steps, 100), torch.device("cuda"))

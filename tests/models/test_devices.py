@@ -1,6 +1,8 @@
 """Devices by name, precision, and a group of processes that is one."""
 
 import os
+import platform
+import sys
 
 import pytest
 
@@ -8,7 +10,7 @@ torch = pytest.importorskip("torch", reason="torch is not installed: NO model is
 
 from runs import settings_of_torch
 
-from dindic_models.devices import Group, pick_device, processes, set_precision
+from dindic_models.devices import Group, keep_freed_memory, pick_device, processes, set_precision
 
 
 @pytest.fixture(autouse=True)
@@ -110,3 +112,13 @@ def test_a_group_of_one(monkeypatch):
 
 def test_only_the_first_process_writes():
     assert [Group(rank, 3).first for rank in range(3)] == [True, False, False]
+
+
+def test_freed_memory_is_kept_where_glibc_is():
+    """And nothing is asked of other allocators; training in the other tests keeps its bits."""
+    assert keep_freed_memory() == (platform.libc_ver()[0] == "glibc")
+
+
+def test_another_system_is_left_alone(monkeypatch):
+    monkeypatch.setattr(sys, "platform", "darwin")
+    assert keep_freed_memory() is False
