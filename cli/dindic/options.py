@@ -12,6 +12,9 @@ import click
 
 F = TypeVar("F", bound=Callable[..., Any])
 
+TIME_IS_UP = 75
+"""Exit code of a command that its time limit ended: the same command resumes."""
+
 SCALES = ("var", "std", "logvar", "logstd")
 
 
@@ -46,6 +49,16 @@ def bad_input() -> Iterator[None]:
         raise BadInput(str(error)) from error
     except OSError as error:
         raise click.ClickException(str(error)) from error
+
+
+def max_minutes(command: F) -> F:
+    """Add the option that ends a slice of a long computation."""
+    return click.option(
+        "--max-minutes",
+        type=click.FloatRange(min=0, min_open=True),
+        metavar="M",
+        help="Stop at a checkpoint after M minutes, with exit code 75; a rerun resumes.",
+    )(command)
 
 
 @contextmanager

@@ -5,7 +5,7 @@ from typing import Any
 
 import click
 
-from dindic.options import bad_input, failing_output
+from dindic.options import TIME_IS_UP, bad_input, failing_output, max_minutes
 from dindic.output import emit, progress, say_written
 from dindic.traverse import integers
 
@@ -66,6 +66,13 @@ def names(ctx: Any, param: Any, value: str | None) -> tuple[str, ...]:
 @click.option(
     "--device", default="auto", metavar="NAME", help="cpu, cuda or cuda:1; a GPU if there is one."
 )
+@max_minutes
+@click.option(
+    "--max-mb",
+    type=click.FloatRange(min=0, min_open=True),
+    metavar="N",
+    help="Keep encodings for the figures' models only, each file at most N megabytes.",
+)
 @click.option("--no-figures", is_flag=True, help="Tables only.")
 @click.option("--json", type=click.Path(), metavar="PATH", help="Write JSON; - for stdout.")
 @click.option("--quiet", is_flag=True, help="No messages and no table; files are still written.")
@@ -81,6 +88,8 @@ def study(
     precision: str,
     closed_form: bool,
     device: str,
+    max_minutes: float | None,
+    max_mb: float | None,
     no_figures: bool,
     json: str | None,
     quiet: bool,
@@ -93,23 +102,25 @@ def study(
     yale    6 models: noise learned with beta 1 to 160, and given by the network
 
     The folder gets models/, encodings/ of test images, results.csv with a row for every model,
-    latents.csv with one for every latent, and figures/. Ctrl-C stops at checkpoints; the same
-    command goes on.
+    latents.csv with one for every latent, and figures/. Ctrl-C and --max-minutes stop at
+    checkpoints; the same command resumes.
 
     \b
     Examples:
       dindic study mnist --data mnist/ -o study/
       dindic study mnist --data mnist/ -o quick/ --epochs 2 --only 'learned*'
+      dindic study mnist --data mnist/ -o study/ --max-minutes 50 --max-mb 16
       dindic study celeba --data celeba/ -o faces/
     """
     with bad_input():
         from dindic_models.data import open_data
         from dindic_models.devices import pick_device
-        from dindic_models.figures import draw_all
+        from dindic_models.figures import draw_all, drawn_runs
         from dindic_models.grids import runs
         from dindic_models.study import run_study
-        from dindic_models.train import TrainingStoppedError
+        from dindic_models.train import TimeIsUpError, TimeLimit, TrainingStoppedError
 
+        limit = TimeLimit(max_minutes) if max_minutes else None
         changes: dict[str, Any] = {"precision": precision}
         changes |= {"epochs": epochs} if epochs else {}
         configs = runs(dataset, only=only, seeds=seeds, closed_form=closed_form, **changes)
@@ -131,7 +142,14 @@ def study(
                     device=where,
                     progress=show,
                     say=None if quiet else (lambda line: click.echo(line, err=True)),
+                    limit=limit,
+                    max_mb=max_mb,
+                    drawn=drawn_runs(dataset),
                 )
+        except TimeIsUpError as stop:
+            if not quiet:
+                click.echo(f"{stop}; the same command resumes", err=True)
+            raise click.exceptions.Exit(TIME_IS_UP) from stop
         except TrainingStoppedError as stop:
             if not quiet:
                 click.echo(f"{stop}; the same command goes on", err=True)

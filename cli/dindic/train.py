@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from dindic.options import bad_input, failing_output
+from dindic.options import TIME_IS_UP, bad_input, failing_output, max_minutes
 from dindic.output import progress
 
 if TYPE_CHECKING:
@@ -59,6 +59,7 @@ def setting_options(command: Any) -> Any:
 @click.option(
     "--deterministic", is_flag=True, help="On a GPU too, the same bits from the same seed; slower."
 )
+@max_minutes
 @click.option("--quiet", is_flag=True, help="No messages.")
 def train(
     dataset: str | None,
@@ -68,6 +69,7 @@ def train(
     config: str | None,
     device: str,
     deterministic: bool,
+    max_minutes: float | None,
     quiet: bool,
     **flags: Any,
 ) -> None:
@@ -75,8 +77,8 @@ def train(
 
     Without DATASET the layout of --data is recognised. Network, latents, epochs and lr start from
     appendix D for that data set. The folder gets config.json, model.safetensors and history.csv,
-    a row for every epoch; dindic encode, traverse and score go on from there. Ctrl-C stops at a
-    checkpoint.
+    a row for every epoch; dindic encode, traverse and score go on from there. Ctrl-C and
+    --max-minutes stop at a checkpoint.
 
     \b
     Examples:
@@ -91,7 +93,9 @@ def train(
     given = {name: value for name, value in flags.items() if value is not None}
     with bad_input():
         from dindic_models.devices import pick_device
+        from dindic_models.train import TimeLimit
 
+        limit = TimeLimit(max_minutes) if max_minutes else None
         where = pick_device(device)
         if resume:
             if dataset or config:
@@ -110,6 +114,7 @@ def train(
             bool(resume),
             deterministic,
             quiet,
+            limit,
         )
 
 
@@ -158,8 +163,9 @@ def _train(
     resume: bool,
     deterministic: bool,
     quiet: bool,
+    limit: Any,
 ) -> None:
-    from dindic_models.train import TrainingDivergedError, TrainingStoppedError
+    from dindic_models.train import TimeIsUpError, TrainingDivergedError, TrainingStoppedError
     from dindic_models.train import train as run
 
     show = not quiet and _first()
@@ -175,9 +181,14 @@ def _train(
                 deterministic=deterministic,
                 progress=progress if show else None,
                 say=(lambda line: click.echo(line, err=True)) if show else None,
+                limit=limit,
             )
     except TrainingDivergedError as error:
         raise click.ClickException(str(error)) from error
+    except TimeIsUpError as stop:
+        if show:
+            click.echo(f"{stop}; resume with: dindic train --resume {folder}", err=True)
+        raise click.exceptions.Exit(TIME_IS_UP) from stop
     except TrainingStoppedError as stop:
         if show:
             click.echo(f"{stop}; go on with: dindic train --resume {folder}", err=True)

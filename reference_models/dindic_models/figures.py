@@ -39,6 +39,7 @@ __all__ = [
     "aggregate",
     "bound",
     "draw_all",
+    "drawn_runs",
     "information_and_traversals",
     "information_plot",
     "learned_variance",
@@ -62,6 +63,18 @@ class Figured(NamedTuple):
 
     draw: Callable[[Study], "Figure"]
     needs: tuple[str, ...]
+
+
+def drawn_runs(dataset: str) -> tuple[str, ...]:
+    """Return the runs whose encodings figures are drawn from; the rows are enough of others.
+
+    Examples
+    --------
+    >>> drawn_runs("mnist")
+    ('learned_beta_10', 'learned_beta_1', 'learned_beta_0.5', 'fixed_sigma2_0.11')
+    """
+    needs = [need for figured in FIGURES.get(dataset, {}).values() for need in figured.needs]
+    return tuple(dict.fromkeys(need for need in needs if "*" not in need))
 
 
 def draw_all(

@@ -9,10 +9,11 @@ that a later call leaves out.
 
 import csv
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any, ClassVar
 
 import numpy as np
@@ -28,7 +29,14 @@ from dindic_models.devices import set_precision
 from dindic_models.encode import encode
 from dindic_models.grids import PRINTED
 from dindic_models.history import Row, evaluate, write_csv
-from dindic_models.train import SHARED, TrainingDivergedError, check_folder, train_together
+from dindic_models.train import (
+    SHARED,
+    TimeIsUpError,
+    TimeLimit,
+    TrainingDivergedError,
+    check_folder,
+    train_together,
+)
 from disentangle_indicators import indicators, read_encodings
 from disentangle_indicators._files import atomic
 from disentangle_indicators._result import Block, Result, Table, plain
@@ -55,6 +63,12 @@ HISTORY = "history.csv"
 
 SAVE_EVERY = 120.0
 """Seconds between checkpoints of a group."""
+
+HEADER = 8192
+"""Bytes of an encodings file beside its arrays, at most: names, fingerprints."""
+
+FEWEST = 1000
+"""Images that encodings of the figures have at least, where the data set has as many."""
 
 
 @dataclass(frozen=True)
@@ -286,6 +300,9 @@ def run_study(
     device: torch.device | None = None,
     progress: Progress | None = None,
     say: Callable[[str], None] | None = None,
+    limit: TimeLimit | None = None,
+    max_mb: float | None = None,
+    drawn: Collection[str] = (),
 ) -> Study:
     """Train every run that is not trained yet, measure all, and write the tables.
 
@@ -304,6 +321,14 @@ def run_study(
     device : torch.device, optional
     progress, say
         As for :func:`dindic_models.train.train`.
+    limit : TimeLimit, optional
+        When it is over, the study stops at the next step of training or before the next model is
+        measured; the same call resumes.
+    max_mb : float, optional
+        Megabytes (10^6 bytes) of an encodings file. Then encodings are kept of `drawn` runs only,
+        of as many test images as fit, chosen at random. Numbers are computed on all `images`.
+    drawn : collection of str
+        Names, without seed, of the runs whose encodings figures are drawn from.
 
     Returns
     -------
@@ -313,7 +338,10 @@ def run_study(
     Raises
     ------
     ValueError
-        If a folder holds another run, or the data do not fit.
+        If a folder holds another run, the data do not fit, or `max_mb` leaves encodings of fewer
+        than :data:`FEWEST` images.
+    TimeIsUpError
+        After the limit and checkpoints.
     TrainingStoppedError
         After SIGINT or SIGTERM and checkpoints of what is being trained.
 
@@ -335,20 +363,28 @@ def run_study(
     names = list(configs)
     models = {name: folder / "models" / name for name in names}
     number = together or (len(names) if device.type == "cuda" else torch.get_num_threads())
+    kept_rows = {
+        name: _rows_that_stay(name, config, data, images, max_mb, drawn)
+        for name, config in configs.items()
+    }
     groups = list(_groups(configs, models, data, number))
     (folder / "encodings").mkdir(parents=True, exist_ok=True)
     failed: dict[str, str] = {}
-    teach = partial(_train, data=data, source=source, device=device, progress=progress, say=say)
-    for group in groups:
+    teach = partial(
+        _train, data=data, source=source, device=device, progress=progress, say=say, limit=limit
+    )
+    for done, group in enumerate(groups):
+        _check_time(limit, f"after {done} of {len(groups)} groups of models that lack training")
         failed |= teach({name: configs[name] for name in group}, models)
     trained = [name for name in names if name not in failed]
     measuring: Any = trained
     if progress is not None:
         measuring = progress(trained, "measuring", len(trained))
-    kept = {}
+    kept: dict[str, Measured] = {}
     for name in measuring:
+        _check_time(limit, f"after {len(kept)} of {len(trained)} models are measured")
         try:
-            kept[name] = _measured(folder, name, data, images, device)
+            kept[name] = _measured(folder, name, data, images, device, kept_rows[name])
         except (FloatingPointError, ValueError) as error:
             failed[name] = f"it cannot be measured: {error}"
     if (folder / "models").is_dir():
@@ -361,6 +397,45 @@ def run_study(
         write_csv(folder / "results.csv", lines)
         write_csv(folder / "latents.csv", list(_latent_rows(kept)))
     return study
+
+
+def _check_time(limit: TimeLimit | None, when: str) -> None:
+    if limit is not None and limit.is_over():
+        raise TimeIsUpError(f"the time is up {when}")
+
+
+def _rows_that_stay(
+    name: str,
+    config: Config,
+    data: Data,
+    images: int,
+    max_mb: float | None,
+    drawn: Collection[str],
+) -> int | None:
+    """Return of how many test images the encodings are kept; None for all that are measured.
+
+    Raises
+    ------
+    ValueError
+        If they would be too few for figures; before anything is trained.
+    """
+    if max_mb is None:
+        return None
+    if base_name(name) not in drawn:
+        return 0
+    number = min(len(rows(data, "test", split=config.split, seed=config.split_seed)), images)
+    each = 2 * config.latents * (8 if config.precision == "float64" else 4)
+    each += sum(
+        8 * int(np.prod(a.shape[1:])) for a in (data.factors, data.labels) if a is not None
+    )
+    fit, fewest = int((1e6 * max_mb - HEADER) // each), min(number, FEWEST)
+    if fit < fewest:
+        least = np.ceil((fewest * each + HEADER) / 1e5) / 10
+        raise ValueError(
+            f"max_mb must be at least {least:g}: figures need the encodings of {name}, of "
+            f"{fewest} test images at least; got {max_mb:g}"
+        )
+    return None if fit >= number else fit
 
 
 def _groups(
@@ -430,16 +505,22 @@ def _train(
     return failed
 
 
-def _measured(folder: Path, name: str, data: Data, images: int, device: torch.device) -> Measured:
-    """Return what was measured of a model, or measure it."""
+def _measured(
+    folder: Path, name: str, data: Data, images: int, device: torch.device, stay: int | None
+) -> Measured:
+    """Return what was measured of a model, or measure it; keep encodings of `stay` images."""
     model, kept = folder / "models" / name, folder / "models" / name / "measured.json"
     encodings = folder / "encodings" / f"{name}.safetensors"
     said = {"model": file_hash(model / MODEL), "data": data.fingerprint, "asked": images}
+    said |= {} if stay is None else {"encodings": stay}
     before = _kept(folder, name)
-    if before is not None and all(before.about.get(key) == said[key] for key in said):
+    if before is not None and before.about == said:
         return before
     kept.unlink(missing_ok=True)  # it says nothing of the encodings that come now
-    found = measure(load(model), data, encodings, images=images, device=device)
+    if stay is None:
+        found = measure(load(model), data, encodings, images=images, device=device)
+    else:
+        found = _measured_and_cut(load(model), data, encodings, images, device, stay)
     lists = {key: values.tolist() for key, values in found.latents.items()}
     content = {"schema": MEASURED, **said, "row": found.row, "latents": lists}
     with atomic(kept) as path:
@@ -447,16 +528,42 @@ def _measured(folder: Path, name: str, data: Data, images: int, device: torch.de
     return found
 
 
+def _measured_and_cut(
+    checkpoint: Checkpoint,
+    data: Data,
+    encodings: Path,
+    images: int,
+    device: torch.device,
+    stay: int,
+) -> Measured:
+    """Measure on all images, and write the encodings of some of them, at random, or of none."""
+    config = checkpoint.config
+    with TemporaryDirectory() as scratch:
+        whole = Path(scratch, encodings.name)
+        found = measure(checkpoint, data, whole, images=images, device=device)
+    encodings.unlink(missing_ok=True)
+    if stay and config is not None:
+        seed = config.split_seed
+        test = some(rows(data, "test", split=config.split, seed=seed), images, seed=seed)
+        fewer = some(test, stay, seed=seed)
+        about = {"model": checkpoint.sha256}
+        encode(encodings, checkpoint.model, data, fewer, metadata=about, device=device)
+    return found
+
+
 def _kept(folder: Path, name: str) -> Measured | None:
     """Return what was measured of a model before; None where that is not there or not whole."""
     path = folder / "models" / name / "measured.json"
-    if not (path.is_file() and (folder / "encodings" / f"{name}.safetensors").is_file()):
+    if not path.is_file():
         return None
     try:
         content = json.loads(path.read_text())
         if content.pop("schema") != MEASURED:
             return None
         row, latents = content.pop("row"), content.pop("latents")
+        encodings = folder / "encodings" / f"{name}.safetensors"
+        if content.get("encodings") != 0 and not encodings.is_file():
+            return None
         return Measured(row, {key: np.asarray(v) for key, v in latents.items()}, content)
     except (ValueError, KeyError, AttributeError, TypeError):
         return None

@@ -21,7 +21,14 @@ from dindic_models.batches import Batches, Progress, Rows, fits
 from dindic_models.checkpoint import CONFIG, MODEL, TRAINING, read_config, save_config
 from dindic_models.config import Config, seed_of, seeds_of
 from dindic_models.data import Data, rows, some
-from dindic_models.devices import Group, name_of, on_device, processes, set_precision
+from dindic_models.devices import (
+    Group,
+    keep_freed_memory,
+    name_of,
+    on_device,
+    processes,
+    set_precision,
+)
 from dindic_models.history import Row, evaluate, noise_row
 from dindic_models.networks import Shape
 from dindic_models.state import State, TrainingDivergedError
@@ -30,6 +37,8 @@ from dindic_models.vae import VAE
 
 __all__ = [
     "SHARED",
+    "TimeIsUpError",
+    "TimeLimit",
     "TrainingDivergedError",
     "TrainingStoppedError",
     "check_folder",
@@ -59,6 +68,36 @@ class TrainingStoppedError(Exception):
         self.signal = number
 
 
+class TimeIsUpError(Exception):
+    """The time limit ended the work; what is done is saved, and the same call resumes."""
+
+
+class TimeLimit:
+    """Minutes that a command may take, from the moment this is made.
+
+    Parameters
+    ----------
+    minutes : float
+    clock : callable
+        Returns seconds.
+
+    Examples
+    --------
+    >>> seconds = iter([0.0, 59.0, 61.0])
+    >>> limit = TimeLimit(1, clock=lambda: next(seconds))
+    >>> limit.is_over(), limit.is_over()
+    (False, True)
+    """
+
+    def __init__(self, minutes: float, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._end = clock() + 60 * minutes
+
+    def is_over(self) -> bool:
+        """Return whether the time is used."""
+        return self._clock() >= self._end
+
+
 def train(
     config: Config,
     data: Data,
@@ -70,6 +109,7 @@ def train(
     deterministic: bool = False,
     progress: Progress | None = None,
     say: Callable[[str], None] | None = None,
+    limit: TimeLimit | None = None,
 ) -> VAE:
     """Train a model and leave it in a folder: config.json, model.safetensors, history.csv.
 
@@ -91,6 +131,8 @@ def train(
         ``progress(steps, description, total)`` yields the steps and shows how far they are.
     say : callable, optional
         Called with one line after every epoch.
+    limit : TimeLimit, optional
+        When it is over, training stops at the next step, after a checkpoint.
 
     Returns
     -------
@@ -103,6 +145,8 @@ def train(
         If the folder holds another run, or the data do not fit.
     TrainingStoppedError
         After SIGINT or SIGTERM and a checkpoint.
+    TimeIsUpError
+        After the limit and a checkpoint, unless that was the last step.
     TrainingDivergedError
         When the loss is nan or inf; the last checkpoint stays.
 
@@ -128,6 +172,7 @@ def train(
         deterministic=deterministic,
         progress=progress,
         say=say,
+        limit=limit,
     )[0]
 
 
@@ -144,6 +189,7 @@ def train_together(
     say: Callable[[str], None] | None = None,
     judge_every: int = 1,
     save_every: float = 0.0,
+    limit: TimeLimit | None = None,
 ) -> list[VAE]:
     """Train several models at once, each in its folder and as :func:`train` would alone.
 
@@ -157,7 +203,7 @@ def train_together(
     data : Data
     folders : sequence of path
         One for each.
-    source, resume, device, deterministic, progress, say
+    source, resume, device, deterministic, progress, say, limit
         As for :func:`train`. Runs that are resumed have come to the same step.
     judge_every : int
         Epochs between two looks at held-out images; the last epoch always has one.
@@ -172,13 +218,15 @@ def train_together(
     ------
     ValueError
         If settings, steps or folders do not fit.
-    TrainingStoppedError, TrainingDivergedError
-        As :func:`train`. The latter names the folder of the run; the others keep their checkpoints.
+    TrainingStoppedError, TimeIsUpError, TrainingDivergedError
+        As :func:`train`. The last names the folder of the run; the others keep their checkpoints.
     """
     device, paths = device or torch.device("cpu"), [Path(folder) for folder in folders]
     _check_together(configs, paths)
     config = configs[0]
     set_precision(config.precision, deterministic=deterministic)
+    if device.type == "cpu":
+        keep_freed_memory()
     shape = (data.images.shape[1], data.images.shape[2], data.images.shape[3])
     pairs = list(zip(configs, paths, strict=True))
     states = [State.new(each, shape, path, device) for each, path in pairs]
@@ -223,6 +271,7 @@ def train_together(
                 say,
                 judge_every=judge_every,
                 save_every=save_every,
+                limit=limit,
             )
     return [state.model.eval() for state in states]
 
@@ -238,11 +287,16 @@ def run(
     *,
     judge_every: int,
     save_every: float,
+    limit: TimeLimit | None = None,
 ) -> None:
     """Train from where the states are to the last epoch, and save on the way."""
     first, config = states[0], states[0].config
     per_epoch = -(-len(batches) // config.batch)
     saved = time.monotonic()
+
+    def asked() -> bool:
+        return bool(stopping) or (limit is not None and limit.is_over())
+
     with closing(Step(states, group)) as step:
         for epoch in range(first.step // per_epoch, config.epochs):
             began, done = time.monotonic(), first.step % per_epoch
@@ -257,9 +311,9 @@ def run(
                     _each(states, lambda state: state.check(group))
                 if first.step % per_epoch == 0:  # what is saved then has the row of the epoch
                     continue
-                if group.any(bool(stopping), first.totals):
+                if group.any(asked(), first.totals):
                     _each(states, lambda state: state.save(group))
-                    raise _stopped(first.step, epoch, stopping)
+                    raise _stopped(first.step, epoch, stopping, limit)
                 if group.any(time.monotonic() - saved > SAVE_EVERY, first.totals):
                     _each(states, lambda state: state.save(group))
                     saved = time.monotonic()
@@ -269,12 +323,12 @@ def run(
                 _end_epoch(state, group, len(batches), judges, seconds / len(states))
             if say is not None and group.first:
                 say(_line([state.history[-1] for state in states], config))
-            stop = group.any(bool(stopping), first.totals)
+            stop = group.any(asked(), first.totals)
             if last or stop or group.any(time.monotonic() - saved >= save_every, first.totals):
                 _each(states, lambda state: state.save(group))
                 saved = time.monotonic()
             if stop and not last:
-                raise _stopped(first.step, epoch, stopping)
+                raise _stopped(first.step, epoch, stopping, limit)
 
 
 def _each(states: Sequence[State], action: Callable[[State], None]) -> None:
@@ -289,7 +343,14 @@ def _each(states: Sequence[State], action: Callable[[State], None]) -> None:
         raise diverged[0]
 
 
-def _stopped(step: int, epoch: int, stopping: Sequence[int]) -> TrainingStoppedError:
+def _stopped(
+    step: int, epoch: int, stopping: Sequence[int], limit: TimeLimit | None
+) -> TrainingStoppedError | TimeIsUpError:
+    """Return why training stops; without a signal here, another process had one or was first."""
+    if limit is not None and not stopping:
+        return TimeIsUpError(
+            f"the time is up in epoch {epoch + 1}, after step {step}, which is saved"
+        )
     return TrainingStoppedError(step, epoch + 1, [*stopping, signal.SIGTERM][0])
 
 

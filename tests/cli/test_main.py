@@ -15,7 +15,7 @@ import pytest
 from dindic import main
 
 COMMANDS = sorted(main.commands)
-TRAINED = ("encode", "traverse", "train", "study")
+TRAINED = ("bundle", "encode", "traverse", "train", "study")
 """Commands whose examples take a trained model, or long: those are parsed here, and not run."""
 needs_posix = pytest.mark.skipif(os.name == "nt", reason="POSIX shells and permissions")
 
@@ -35,7 +35,7 @@ def program(*words):
 @pytest.mark.parametrize("flag", ["--help", "-h"])
 def test_help_lists_every_command(dindic, flag):
     text = dindic(flag).stdout
-    models = ["encode", "models", "study", "train", "traverse"]
+    models = ["bundle", "encode", "models", "study", "train", "traverse"]
     metrics = ["audit", "check", "higgins-law", "metrics"]
     assert sorted([*models, *metrics, "axes", "convert", "score"]) == COMMANDS
     assert all(f"\n  {name} " in text for name in COMMANDS)

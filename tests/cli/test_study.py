@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from functools import partial
+from itertools import count
 from pathlib import Path
 
 import pytest
@@ -19,10 +20,12 @@ from layouts import WRITERS
 from matplotlib.image import imread
 from runs import settings_of_torch, signal_at
 
+from dindic_models import train
 from dindic_models.checkpoint import load
 from dindic_models.config import Config
 from dindic_models.grids import GRIDS
 from dindic_models.networks import NETWORKS, conv
+from dindic_models.train import TimeLimit
 
 module = importlib.import_module("dindic.study")
 """The module, which the command of its name hides."""
@@ -332,6 +335,43 @@ def test_a_signal_while_training(dindic, data, monkeypatch, number):
     dindic(*words("mnist", place, *flags, epochs=3))
     dindic(*words("mnist", place, *flags, epochs=3, output="whole"))
     assert results() == results("whole/results.csv")
+
+
+def clock(monkeypatch, seconds):
+    """Let every look at the time limit be so many seconds after the one before."""
+    limit = partial(TimeLimit, clock=count(0, seconds).__next__)
+    monkeypatch.setattr(train, "TimeLimit", limit)
+
+
+def test_the_time_limit_ends_a_slice(dindic, data, monkeypatch):
+    place = data("mnist")
+    flags = [*words("mnist", place, "--no-figures", epochs=3), "--max-minutes", 1]
+    clock(monkeypatch, 20)
+    result = dindic(*flags, "--together", 3, code=75)
+    last = result.stderr.splitlines()[-1]
+    assert last == (
+        "the time is up in epoch 2, after step 2, which is saved; the same command resumes"
+    )
+    assert result.stdout == ""
+    clock(monkeypatch, 0)
+    dindic(*flags)
+    dindic(*words("mnist", place, "--no-figures", epochs=3, output="whole"))
+    assert results() == results("whole/results.csv")
+
+
+def test_encodings_stay_of_the_figures_models_only(dindic, data):
+    dindic(*words("mnist", data("mnist")), "--max-mb", 1)
+    assert [path.name for path in Path("study/encodings").iterdir()] == [
+        "learned_beta_1.safetensors"
+    ]
+    assert Path("study/figures/figure_10.png").is_file()
+    assert len(table()) == 3
+
+
+def test_a_limit_of_megabytes_that_is_too_small(say, data):
+    flags = words("mnist", data("mnist"), "--quiet")
+    assert "max_mb must be at least 0.1: figures need" in say(*flags, "--max-mb", 0.001)
+    assert not Path("study/models").exists()
 
 
 @pytest.mark.parametrize("description", ["measuring", "drawing"])

@@ -6,6 +6,8 @@ import signal
 import subprocess
 import sys
 import time
+from functools import partial
+from itertools import count
 from pathlib import Path
 
 import numpy as np
@@ -15,8 +17,10 @@ torch = pytest.importorskip("torch", reason="torch is not installed: dindic trai
 
 from runs import assert_same, files, pictures, settings_of_torch, state
 
+from dindic_models import train as module
 from dindic_models.checkpoint import load, read_config
 from dindic_models.config import Config
+from dindic_models.train import TimeLimit
 
 SMALL = ["--network", "linear", "--latents", 2, "--batch", 16, "--epochs", 2, "--lr", 0.001]
 
@@ -291,6 +295,21 @@ def test_resume_where_the_data_have_moved(dindic, say, npy, folder):
     np.save("other.npy", 255 - pictures())
     words = ["train", "--resume", "run", "--epochs", 4, "--data", "other.npy"]
     assert "run was trained on other data (array)" in say(*words)
+
+
+def test_the_time_limit_ends_at_a_checkpoint_and_resume_goes_on(dindic, npy, folder, monkeypatch):
+    """By a clock that goes on by ten seconds at every look: the sixth step ends the minute."""
+    limit = partial(TimeLimit, clock=count(0, 10).__next__)
+    flags = [*SMALL, "--epochs", 3]
+    with monkeypatch.context() as patch:
+        patch.setattr(module, "TimeLimit", limit)
+        words = ["train", "--data", npy, "-o", "run", *flags, "--max-minutes", 1]
+        errors = dindic(*words, code=75).stderr
+    last = "the time is up in epoch 2, after step 6, which is saved; resume with: "
+    assert errors.splitlines()[-1] == f"{last}dindic train --resume run"
+    dindic("train", "--resume", "run", "--quiet", "--max-minutes", 60)
+    dindic("train", "--data", npy, "-o", "whole", *flags, "--quiet")
+    assert_same(folder / "run", folder / "whole")
 
 
 @pytest.mark.skipif(os.name == "nt", reason="POSIX signals")

@@ -4,6 +4,7 @@ import json
 import math
 import shutil
 
+import numpy as np
 import pytest
 
 torch = pytest.importorskip("torch", reason="torch is not installed: NO model is tested")
@@ -15,7 +16,9 @@ from studies import (
     assert_same_study,
     dies_at,
     few_runs,
+    made,
     pair,
+    results,
     signal_in,
     some_runs,
     table,
@@ -25,7 +28,7 @@ from studies import (
 from training import KilledError
 
 from dindic_models import study as module
-from dindic_models.checkpoint import file_hash, load, save_model
+from dindic_models.checkpoint import file_hash, load, read_tensors, save_model
 from dindic_models.config import Config
 from dindic_models.state import State
 from dindic_models.study import LOOKS, measure, run_study
@@ -344,3 +347,64 @@ def test_a_run_that_cannot_be_measured_is_named_and_the_others_have_rows(
     assert study.failed == {"bad": "it cannot be measured: a posterior is not finite"}
     shutil.rmtree(tmp_path / "models" / "bad")
     assert_same_study(tmp_path, whole(few_runs()))
+
+
+# ------------------------------------------------------------------------- smaller encodings
+
+
+@pytest.fixture
+def few_are_enough(monkeypatch):
+    """Figures from three images, which small studies have, and a header of known size."""
+    monkeypatch.setattr(module, "FEWEST", 3)
+    monkeypatch.setattr(module, "HEADER", 0)
+
+
+LIMITED = {"max_mb": 5.5 * 16 / 1e6, "drawn": ("a",)}
+"""Room for five images of two latents in float32."""
+
+
+@pytest.mark.usefixtures("few_are_enough")
+def test_encodings_stay_of_drawn_runs_and_of_as_many_images_as_fit(tmp_path, whole):
+    """The numbers are those of all images, and a rerun with the same limit measures nothing."""
+    configs = few_runs()
+    study = run_study(configs, dataset(), tmp_path, **LIMITED)
+    assert [path.name for path in (tmp_path / "encodings").iterdir()] == ["a.safetensors"]
+    assert results(tmp_path / "results.csv") == results(whole(configs) / "results.csv")
+    assert {row["images"] for row in study.rows.values()} == {8}
+    mean, _ = study.encoded("a")
+    every = read_tensors(whole(configs) / "encodings" / "a.safetensors")[0]["mean"].numpy()
+    assert mean.shape == (5, 2)
+    assert all(any(np.allclose(row, other, atol=1e-6) for other in every) for row in mean)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.delattr(module, "measure")
+        run_study(configs, dataset(), tmp_path, **LIMITED)
+    run_study(configs, dataset(), tmp_path)
+    assert_same_study(tmp_path, whole(configs))
+
+
+@pytest.mark.usefixtures("few_are_enough")
+def test_a_limit_that_is_large_enough_keeps_all_images_of_drawn_runs(tmp_path, whole):
+    run_study(few_runs(), dataset(), tmp_path, max_mb=1.0, drawn=("a", "b"))
+    names = ["encodings/a.safetensors", "encodings/b.safetensors"]
+    kept, others = made(tmp_path), made(whole(few_runs()))
+    assert [name for name in kept if name.startswith("encodings")] == names
+    assert [kept[name] for name in names] == [others[name] for name in names]
+
+
+@pytest.mark.usefixtures("few_are_enough")
+def test_a_limit_that_is_too_small_is_refused_before_anything_is_trained(tmp_path):
+    message = "max_mb must be at least 0.1: figures need the encodings of a, of 3 test images"
+    with pytest.raises(ValueError, match=message):
+        run_study(few_runs(), dataset(), tmp_path, max_mb=2 * 16 / 1e6, drawn=("a",))
+    assert not (tmp_path / "models").exists()
+
+
+def test_files_are_no_larger_than_the_limit(tmp_path, monkeypatch):
+    """With the header that is reckoned with."""
+    monkeypatch.setattr(module, "FEWEST", 3)
+    data = dataset(pictures(2000), labels=np.arange(2000))
+    configs = {"a": config(epochs=1, latents=16, batch=400)}
+    study = run_study(configs, data, tmp_path, max_mb=0.03, drawn=("a",))
+    assert len(study.encoded("a")[0]) == (30_000 - 8192) // (2 * 4 * 16 + 8)
+    size = (tmp_path / "encodings" / "a.safetensors").stat().st_size
+    assert 30_000 - 8192 < size <= 30_000

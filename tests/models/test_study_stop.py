@@ -3,6 +3,7 @@
 import os
 import shutil
 import signal
+from itertools import count
 
 import pytest
 
@@ -14,6 +15,7 @@ from studies import (
     STEPS,
     assert_same_study,
     dies_at,
+    few_runs,
     no_leftovers,
     pair,
     signal_in,
@@ -24,7 +26,7 @@ from studies import (
 from training import KilledError
 
 from dindic_models.study import run_study
-from dindic_models.train import TrainingStoppedError
+from dindic_models.train import TimeIsUpError, TimeLimit, TrainingStoppedError
 
 pytestmark = pytest.mark.usefixtures("_interruptible", "_settings", "_narrow")
 
@@ -137,5 +139,46 @@ def test_a_full_disk_leaves_no_parts_of_files(tmp_path, whole, monkeypatch, at):
         with pytest.raises(OSError, match="No space left"):
             run_study(pair(), dataset(), tmp_path)
     assert no_leftovers(tmp_path)
+    run_study(pair(), dataset(), tmp_path)
+    assert_same_study(tmp_path, whole(pair()))
+
+
+# ------------------------------------------------------------------------------ the time limit
+
+
+def after(looks):
+    """A limit that is over at the look of this number, from 1."""
+    return TimeLimit(looks, clock=count(0, 60).__next__)
+
+
+def test_a_study_in_slices_ends_as_one_that_is_not(tmp_path, whole):
+    """Wherever the time is up: before a group, within an epoch, or before a model is measured."""
+    configs, said = few_runs(epochs=EPOCHS), []
+    for _ in range(30):
+        try:
+            run_study(configs, dataset(), tmp_path, together=2, limit=after(6))
+        except TimeIsUpError as stop:
+            said.append(str(stop))
+            assert no_leftovers(tmp_path)
+            continue
+        break
+    assert 2 < len(said) < 29
+    assert any("which is saved" in line for line in said)
+    assert_same_study(tmp_path, whole(configs))
+
+
+def test_no_time_at_all_trains_nothing(tmp_path):
+    with pytest.raises(TimeIsUpError, match="after 0 of 2 groups of models that lack training"):
+        run_study(few_runs(), dataset(), tmp_path, together=2, limit=after(1))
+    assert list((tmp_path / "models").glob("*")) == []
+
+
+def test_models_that_are_measured_stay_so(tmp_path, whole):
+    shutil.copytree(whole(pair()) / "models", tmp_path / "models")
+    for path in list(tmp_path.rglob("measured.json")):
+        path.unlink()
+    with pytest.raises(TimeIsUpError, match="after 1 of 2 models are measured"):
+        run_study(pair(), dataset(), tmp_path, limit=after(2))
+    assert len(list(tmp_path.rglob("measured.json"))) == 1
     run_study(pair(), dataset(), tmp_path)
     assert_same_study(tmp_path, whole(pair()))

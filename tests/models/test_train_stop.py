@@ -28,9 +28,7 @@ from dindic_models import train as module
 from dindic_models.checkpoint import load
 from dindic_models.networks import NETWORKS
 from dindic_models.state import State
-from dindic_models.train import (
-    train,
-)
+from dindic_models.train import TimeIsUpError, TimeLimit, TrainingStoppedError, train
 
 pytestmark = pytest.mark.usefixtures("_settings", "_narrow")
 
@@ -153,3 +151,43 @@ def test_when_checkpoints_are_saved(tmp_path, monkeypatch, seconds, steps):
     monkeypatch.setattr(module, "time", clock)
     train(config(epochs=2), dataset(), tmp_path)
     assert saved == steps
+
+
+# ------------------------------------------------------------------------------ the time limit
+
+
+def after(looks):
+    """A limit that is over at the look of this number, from 1: one look a step."""
+    return TimeLimit(looks, clock=count(0, 60).__next__)
+
+
+@pytest.mark.parametrize("step", [1, 5, 8, 14])
+def test_the_time_limit_stops_at_a_checkpoint_and_a_rerun_resumes(tmp_path, whole, step):
+    message = f"the time is up in epoch {(step - 1) // 5 + 1}, after step {step}, which is saved"
+    with pytest.raises(TimeIsUpError, match=message):
+        train(config(), dataset(), tmp_path, limit=after(step))
+    assert state(tmp_path)[1] == step
+    train(config(), dataset(), tmp_path, resume=True)
+    assert_same(whole(config()), tmp_path)
+
+
+def test_slices_of_four_steps(tmp_path, whole):
+    for slices in range(1, 9):
+        try:
+            train(config(), dataset(), tmp_path, resume=slices > 1, limit=after(4))
+        except TimeIsUpError:
+            continue
+        break
+    assert slices == 4
+    assert_same(whole(config()), tmp_path)
+
+
+@pytest.mark.parametrize("looks", [15, 100])
+def test_a_limit_that_is_not_over_before_the_last_step_changes_nothing(tmp_path, whole, looks):
+    train(config(), dataset(), tmp_path, limit=after(looks))
+    assert_same(whole(config()), tmp_path)
+
+
+def test_a_signal_comes_before_the_limit(tmp_path):
+    with pytest.raises(TrainingStoppedError):
+        train(config(), dataset(), tmp_path, limit=after(3), progress=signal_at(3))
