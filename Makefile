@@ -1,6 +1,9 @@
 # Each target does its own set-up in .venv; Python 3.11 or newer is all it needs.
 #   make test PYTHON=python3.12      another interpreter (with a new .venv)
 #   make test ARGS="-k moments -x"   arguments for pytest
+#   make study-gpu OUT=folder        with the machine's own python3, no .venv and no network:
+#     DATA=mnist/   WHEELS=wheels/   MINUTES=50 (a slice; rerun to resume)   MB=16 (an encodings file)
+#     EPOCHS=200   SPRITES_EPOCHS=30   ONLY='learned*'   DEVICE=auto
 
 PYTHON ?= $(shell for p in python3.13 python3.12 python3.11 python3 python; do \
   $$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
@@ -14,7 +17,7 @@ export PIP_CONSTRAINT := constraints.txt
 export PIP_BUILD_CONSTRAINT := constraints.txt
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help demo test slow lint format docs wheel-check bench clean
+.PHONY: help demo test slow lint format docs wheel-check bench study-gpu clean
 .DEFAULT_GOAL := help
 
 help:  ## list the targets
@@ -79,6 +82,12 @@ wheel-check: .venv/.dev  ## build, then try the wheel in an environment without 
 
 bench: .venv/.dev  ## the benchmarks, on one thread
 	@for script in benchmarks/[!_]*.py; do echo "== $$script"; OMP_NUM_THREADS=1 $(BIN)/python $$script || exit 1; done
+
+# The interpreter is python3 unless PYTHON names another: the one that has torch, not the newest.
+study-gpu: export PYTHON := $(if $(filter file,$(origin PYTHON)),python3,$(PYTHON))
+study-gpu:  ## the study of MNIST, sprites and bundle candidates in OUT, on a bare machine
+	@test -n "$(OUT)" || { echo "Name the output folder: make study-gpu OUT=folder" >&2; exit 2; }
+	@sh benchmarks/study_gpu.sh
 
 clean:  ## remove everything the targets made, .venv included
 	rm -rf .venv build dist demo-output docs/_build docs/generated .pytest_cache .hypothesis .mypy_cache .ruff_cache .import_linter_cache
