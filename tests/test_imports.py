@@ -13,7 +13,7 @@ import pytest
 import disentangle_indicators
 
 ROOT = Path(__file__).parents[1]
-HEAVY = ["torch", "matplotlib", "pandas", "sklearn"]
+HEAVY = ["torch", "matplotlib", "pandas", "sklearn", "scipy"]
 NAMES = getattr(disentangle_indicators, "__all__", [])
 
 

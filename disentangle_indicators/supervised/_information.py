@@ -9,7 +9,6 @@ says by how much.
 from typing import Any, NamedTuple
 
 import numpy as np
-from scipy.special import chdtri, gammaln
 
 from disentangle_indicators._array import Float
 from disentangle_indicators._binning import Index, binned, equal_counts
@@ -193,6 +192,8 @@ def _of_one(cells: Index, label: Index) -> tuple[Float, Float, float, Float]:
 
 
 def _chance_of_one(cells: Index, label: Index, level: float) -> tuple[Float, Float]:
+    from scipy.special import chdtri
+
     cells, label = _present(cells, label)
     n, d = cells.shape
     bins = int(cells.max()) + 1
@@ -210,6 +211,8 @@ def _chance_of_one(cells: Index, label: Index, level: float) -> tuple[Float, Flo
 
 def _expected_x_log_x(a: Index, b: Index, n: int) -> Float:
     """Return E[x log x] for the overlap x of random subsets of a and b of n things, (A, B)."""
+    from scipy.special import gammaln
+
     a, b = np.meshgrid(a, b, indexing="ij")
     log = gammaln(np.arange(n + 1.0) + 1.0)
     mean = a * b / n

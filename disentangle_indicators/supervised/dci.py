@@ -5,14 +5,13 @@ from importlib import import_module
 from typing import Any, NamedTuple
 
 import numpy as np
-from scipy.stats import rankdata
 
 from disentangle_indicators._array import Array, Float
 from disentangle_indicators._binning import Index
 from disentangle_indicators.factors import Factors
 from disentangle_indicators.supervised._metric import Metric, Outcome, measure
-from disentangle_indicators.supervised._rows import splits
 from disentangle_indicators.supervised._softmax import scaled
+from disentangle_indicators.supervised._splits import splits
 
 __all__ = ["METRIC", "dci", "disentanglement"]
 
@@ -250,6 +249,8 @@ def _prepare(z: Float, factors: Factors, p: dict[str, Any]) -> tuple[Float, Any]
         raise ValueError(f"scale must be ranks, raw, standard or range; got {p['scale']!r}")
     labels = [factors.labels(k) for k in range(factors.number)]
     if p["scale"] == "ranks":
+        from scipy.stats import rankdata
+
         z = np.asarray(rankdata(z, axis=0))
     elif p["scale"] == "raw":  # trees take float32, and its range
         largest = np.abs(z).max(axis=0)

@@ -4,14 +4,13 @@ import warnings
 from typing import Any
 
 import numpy as np
-from scipy.stats import rankdata
 
 from disentangle_indicators._array import Array, Float
 from disentangle_indicators._binning import Index
 from disentangle_indicators.factors import Factors
 from disentangle_indicators.supervised._metric import Metric, Outcome, measure
-from disentangle_indicators.supervised._rows import splits
 from disentangle_indicators.supervised._softmax import probabilities, scaled, softmax
+from disentangle_indicators.supervised._splits import splits
 
 __all__ = ["METRIC", "explicitness"]
 
@@ -183,6 +182,8 @@ def _classifier(x: Float, y: Index, p: dict[str, Any]) -> Any:
 
 def _area(score: Float, label: Index, seen: Index) -> float:
     """Return the mean area under the curves of the classes seen that some, not all, rows have."""
+    from scipy.stats import rankdata
+
     n = len(label)
     column = np.searchsorted(seen, label)
     known = (column < len(seen)) & (seen[np.minimum(column, len(seen) - 1)] == label)

@@ -7,7 +7,7 @@ import numpy as np
 from disentangle_indicators._array import Array, Float
 from disentangle_indicators._binning import Index
 from disentangle_indicators.factors import Factors
-from disentangle_indicators.supervised import _batches
+from disentangle_indicators.supervised import _groups
 from disentangle_indicators.supervised._metric import Metric, Outcome, measure
 
 __all__ = ["METRIC", "factor_vae"]
@@ -132,29 +132,29 @@ def factor_vae(
 
 
 def _prepare(z: Float, factors: Factors, p: dict[str, Any]) -> tuple[Float, list[Index]]:
-    _batches.check(p, batch=2, train=1, evaluate=1, least_sd=0, factor_bins=1)
+    _groups.check(p, batch=2, train=1, evaluate=1, least_sd=0, factor_bins=1)
     return z, [factors.labels(k, p["factor_bins"]) for k in range(factors.number)]
 
 
 def _compute(
     codes: Float, labels: list[Index], p: dict[str, Any], rng: np.random.Generator
 ) -> Outcome:
-    z, active, spread = _batches.active(codes, p["least_sd"])
+    z, active, spread = _groups.active(codes, p["least_sd"])
     points = p["train"] + p["evaluate"]
-    parts = _batches.parts(len(z), p["train"], points, p["held_out"], rng)
-    usable = _batches.usable(labels, [part.rows for part in parts])
+    parts = _groups.parts(len(z), p["train"], points, p["held_out"], rng)
+    usable = _groups.usable(labels, [part.rows for part in parts])
     y = usable[rng.integers(len(usable), size=points)]
     votes = np.zeros(points, dtype=np.int64)
     for part in parts:
         for k in usable:
             rows = np.flatnonzero(y[part.points] == k) + (part.points.start or 0)
-            groups = _batches.groups_of(labels[k], part.rows)
-            chosen = _batches.choose(groups, len(rows), p["values"], rng)
-            batches = _batches.places(groups, chosen, p["batch"], p["draw"], rng)
-            ratio = _batches.variances(_batches.centred(z, groups), batches) / spread
+            groups = _groups.groups_of(labels[k], part.rows)
+            chosen = _groups.choose(groups, len(rows), p["values"], rng)
+            batches = _groups.places(groups, chosen, p["batch"], p["draw"], rng)
+            ratio = _groups.variances(_groups.centred(z, groups), batches) / spread
             votes[rows] = ratio.argmin(axis=1) if len(active) else 0
-    found = _batches.count_votes(votes, y, p["train"], max(len(active), 1), len(labels))
-    return _batches.outcome(found, active, codes.shape[1], usable, p["rescale"])
+    found = _groups.count_votes(votes, y, p["train"], max(len(active), 1), len(labels))
+    return _groups.outcome(found, active, codes.shape[1], usable, p["rescale"])
 
 
 METRIC = Metric(

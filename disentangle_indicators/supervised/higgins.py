@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from disentangle_indicators._array import Array, Float, as_codes
 from disentangle_indicators._binning import Index, as_factors, levels
 from disentangle_indicators.factors import Factors
-from disentangle_indicators.supervised import _batches
+from disentangle_indicators.supervised import _groups
 from disentangle_indicators.supervised._metric import Metric, Outcome, measure
 
 __all__ = ["METRIC", "PROTOCOLS", "higgins", "z_diff"]
@@ -223,9 +223,9 @@ def z_diff(
     z = as_codes(codes)
     numbers = list(levels(as_factors(factors, len(z)))[0].T)
     rng = np.random.default_rng(rng)
-    usable = _batches.usable(numbers, [np.arange(len(z))])
+    usable = _groups.usable(numbers, [np.arange(len(z))])
     labels = usable[rng.integers(len(usable), size=points)]
-    groups = {int(k): _batches.groups_of(numbers[k]) for k in usable}
+    groups = {int(k): _groups.groups_of(numbers[k]) for k in usable}
     scaled, exponent = _single(z)
     features = np.empty((points, z.shape[1]), dtype=np.float32)
     _fill(features, labels, scaled, groups, pairs, values, rng)
@@ -243,7 +243,7 @@ def _prepare(z: Float, factors: Factors, p: dict[str, Any]) -> tuple[Single, _Sh
     for name in ("pairs", "train", "evaluate", "max_iter", "C", "factor_bins"):
         if p[name] is not None and not p[name] > 0:
             raise ValueError(f"{name} must be positive; got {p[name]}")
-    _batches.check(p)
+    _groups.check(p)
     scaled, exponent = _single(z)
     labels = [factors.labels(k, p["factor_bins"]) for k in range(factors.number)]
     return scaled, _Shared(labels, exponent)
@@ -253,12 +253,12 @@ def _compute(
     codes: Single, shared: _Shared, p: dict[str, Any], rng: np.random.Generator
 ) -> Outcome:
     points, cut, number = p["train"] + p["evaluate"], p["train"], len(shared.labels)
-    parts = _batches.parts(len(codes), cut, points, p["held_out"], rng)
-    usable = _batches.usable(shared.labels, [part.rows for part in parts])
+    parts = _groups.parts(len(codes), cut, points, p["held_out"], rng)
+    usable = _groups.usable(shared.labels, [part.rows for part in parts])
     y = usable[rng.integers(len(usable), size=points)]
     features = np.empty((points, codes.shape[1]), dtype=np.float32)
     for part in parts:
-        groups = {int(k): _batches.groups_of(shared.labels[k], part.rows) for k in usable}
+        groups = {int(k): _groups.groups_of(shared.labels[k], part.rows) for k in usable}
         _fill(features[part.points], y[part.points], codes, groups, p["pairs"], p["values"], rng)
     x = np.ldexp(features.astype(np.float64) / p["pairs"], shared.exponent)
     recall = np.zeros(number)
@@ -299,7 +299,7 @@ def _fill(
     features: Single,
     labels: Index,
     scaled: Single,
-    groups: dict[int, _batches.Groups],
+    groups: dict[int, _groups.Groups],
     pairs: int,
     values: str,
     rng: np.random.Generator,

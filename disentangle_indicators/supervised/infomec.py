@@ -3,16 +3,14 @@
 from typing import Any
 
 import numpy as np
-from scipy.special import digamma
-from scipy.stats import rankdata
 
 from disentangle_indicators._array import Array, Float
 from disentangle_indicators._binning import Index
 from disentangle_indicators.factors import Factors
 from disentangle_indicators.supervised import _information as info
 from disentangle_indicators.supervised._metric import Metric, Outcome, measure
-from disentangle_indicators.supervised._rows import splits
 from disentangle_indicators.supervised._softmax import probabilities, scaled, softmax
+from disentangle_indicators.supervised._splits import splits
 
 __all__ = ["METRIC", "infomec", "neighbour_information"]
 
@@ -175,6 +173,8 @@ def neighbour_information(x: Float, y: Index, neighbours: int) -> Float:
     >>> neighbour_information(x, np.arange(40) // 20, 3).round(1)
     array([0.7])
     """
+    from scipy.special import digamma
+
     if neighbours < 1:
         raise ValueError(f"neighbours must be at least 1; got {neighbours}")
     sizes = np.bincount(y)
@@ -290,6 +290,8 @@ def _share(z: Float, y: Index, p: dict[str, Any], rng: np.random.Generator) -> F
 
 def _without_ties(z: Float, p: dict[str, Any], rng: np.random.Generator) -> Float:
     if p["code_scale"] == "ranks":
+        from scipy.stats import rankdata
+
         shuffled = rng.permutation(len(z))
         ranks = np.empty_like(z)
         ranks[shuffled] = rankdata(z[shuffled], "ordinal", axis=0)

@@ -7,7 +7,7 @@ import numpy as np
 from disentangle_indicators._array import Array, Float
 from disentangle_indicators._binning import Index
 from disentangle_indicators.factors import Factors
-from disentangle_indicators.supervised._batches import scaled
+from disentangle_indicators.supervised._groups import scaled
 from disentangle_indicators.supervised._metric import Metric, Outcome, measure
 
 __all__ = ["METRIC", "mcc"]

@@ -7,7 +7,7 @@ import numpy as np
 from disentangle_indicators._array import Array, Float
 from disentangle_indicators._binning import Index
 from disentangle_indicators.factors import Factors
-from disentangle_indicators.supervised import _batches
+from disentangle_indicators.supervised import _groups
 from disentangle_indicators.supervised._metric import Metric, Outcome, measure
 
 __all__ = ["METRIC", "rf_vae"]
@@ -141,52 +141,52 @@ class _Tables(NamedTuple):
 
 
 def _prepare(z: Float, factors: Factors, p: dict[str, Any]) -> tuple[Float, _Tables]:
-    _batches.check(p, pool=1, batch=2 * p["pool"], train=1, evaluate=1, least_sd=0, factor_bins=1)
+    _groups.check(p, pool=1, batch=2 * p["pool"], train=1, evaluate=1, least_sd=0, factor_bins=1)
     if p["scale"] not in ("rows", "batches"):
         raise ValueError(f"scale must be rows or batches; got {p['scale']!r}")
     labels = [factors.labels(k, p["factor_bins"]) for k in range(factors.number)]
-    return z, _Tables(labels, _batches.others(labels))
+    return z, _Tables(labels, _groups.others(labels))
 
 
 def _compute(
     codes: Float, tables: _Tables, p: dict[str, Any], rng: np.random.Generator
 ) -> Outcome:
-    z, active, spread = _batches.active(codes, p["least_sd"])
+    z, active, spread = _groups.active(codes, p["least_sd"])
     points, pool = p["train"] + p["evaluate"], p["pool"]
-    parts = _batches.parts(len(z), p["train"], points, p["held_out"], rng)
-    groups = [_groups(tables, part.rows, p["varies"]) for part in parts]
+    parts = _groups.parts(len(z), p["train"], points, p["held_out"], rng)
+    groups = [_groups_per_factor(tables, part.rows, p["varies"]) for part in parts]
     usable = _usable(groups, tables)
     y = usable[rng.integers(len(usable), size=points)]
     variance = np.zeros((points, len(active)))
     for part, of_factor in zip(parts, groups, strict=True):
         for k in usable:
             rows = np.flatnonzero(y[part.points] == k) + (part.points.start or 0)
-            chosen = _batches.choose(of_factor[k], len(rows) * pool, p["values"], rng)
-            batches = _batches.places(of_factor[k], chosen, p["batch"] // pool, p["draw"], rng)
-            each = _batches.variances(_batches.centred(z, of_factor[k]), batches)
+            chosen = _groups.choose(of_factor[k], len(rows) * pool, p["values"], rng)
+            batches = _groups.places(of_factor[k], chosen, p["batch"] // pool, p["draw"], rng)
+            each = _groups.variances(_groups.centred(z, of_factor[k]), batches)
             variance[rows] = each.reshape(len(rows), pool, -1).mean(axis=1)
     if p["scale"] == "batches":
         spread = _typical(variance[: p["train"]], y[: p["train"]], usable)
     ratio = variance / np.where(spread > 0, spread, 1.0)
     votes = ratio.argmax(axis=1) if len(active) else np.zeros(points, dtype=np.int64)
-    found = _batches.count_votes(votes, y, p["train"], max(len(active), 1), len(tables.labels))
-    return _batches.outcome(found, active, codes.shape[1], usable, p["rescale"])
+    found = _groups.count_votes(votes, y, p["train"], max(len(active), 1), len(tables.labels))
+    return _groups.outcome(found, active, codes.shape[1], usable, p["rescale"])
 
 
-def _groups(tables: _Tables, rows: Index, varies: bool) -> list[_batches.Groups]:
+def _groups_per_factor(tables: _Tables, rows: Index, varies: bool) -> list[_groups.Groups]:
     """Return, for each factor, the rows that share all others; if asked, where it differs."""
     found = []
     for label, combination in zip(tables.labels, tables.combinations, strict=True):
-        groups = _batches.groups_of(combination, rows)
+        groups = _groups.groups_of(combination, rows)
         if varies and len(groups.size):
             ordered = label[groups.order]
             low, high = (f.reduceat(ordered, groups.first) for f in (np.minimum, np.maximum))
-            groups = _batches.keep(groups, low < high)
+            groups = _groups.keep(groups, low < high)
         found.append(groups)
     return found
 
 
-def _usable(groups: list[list[_batches.Groups]], tables: _Tables) -> Index:
+def _usable(groups: list[list[_groups.Groups]], tables: _Tables) -> Index:
     """Return the factors for which there are rows that share all others, in all parts."""
     shared = np.array([[int(each.size.sum()) for each in part] for part in groups])
     usable = np.flatnonzero(shared.min(axis=0) > 0)

@@ -4,14 +4,13 @@ import warnings
 from typing import Any
 
 import numpy as np
-from scipy.stats import rankdata
 
 from disentangle_indicators._array import Array, Float, as_codes
 from disentangle_indicators._binning import as_numbers
 from disentangle_indicators.factors import Factors
 from disentangle_indicators.supervised import _information as info
 from disentangle_indicators.supervised._metric import Metric, Outcome, measure
-from disentangle_indicators.supervised._rows import splits
+from disentangle_indicators.supervised._splits import splits
 
 __all__ = ["METRIC", "r_squared_matrix", "sap"]
 
@@ -177,7 +176,11 @@ def r_squared_matrix(codes: Array, factors: Any) -> Float:
 def _prepare(z: Float, factors: Factors, p: dict[str, Any]) -> tuple[Float, Factors]:
     if p["neighbours"] < 1:
         raise ValueError(f"neighbours must be at least 1; got {p['neighbours']}")
-    return (rankdata(z, axis=0) if p["predictor"] == "left-out" else z), factors
+    if p["predictor"] != "left-out":
+        return z, factors
+    from scipy.stats import rankdata
+
+    return rankdata(z, axis=0), factors
 
 
 def _compute(
@@ -212,6 +215,8 @@ _NAMES = {
 
 
 def _left_out(ranks: Float, factors: Factors, neighbours: int) -> Float:
+    from scipy.stats import rankdata
+
     score = np.zeros((ranks.shape[1], factors.number))
     for k, kind in enumerate(factors.kinds):
         rows = factors.present(k)

@@ -3,7 +3,7 @@
 import numpy as np
 
 from disentangle_indicators._array import Array, Float
-from disentangle_indicators.unsupervised._root import root
+from disentangle_indicators.unsupervised._covariance_root import root
 
 __all__ = ["gaussian_wasserstein_correlation", "gaussian_wasserstein_correlation_norm"]
 

@@ -1,4 +1,4 @@
-"""Batches of rows that share a value, their variances, and the votes that these cast."""
+"""Groups of rows that share a value: batches of them, their variances, and the votes that these cast."""
 
 from collections.abc import Iterable
 from typing import Any, NamedTuple

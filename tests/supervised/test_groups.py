@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from strategies import rngs
 
-from disentangle_indicators.supervised import _batches
+from disentangle_indicators.supervised import _groups
 
 
 @st.composite
@@ -21,7 +21,7 @@ def labelled(draw):
 @given(labelled())
 def test_groups_are_the_rows_that_share_a_label(table):
     label, _ = table
-    groups = _batches.groups_of(label)
+    groups = _groups.groups_of(label)
     found = [
         set(groups.order[a : a + size]) for a, size in zip(groups.first, groups.size, strict=True)
     ]
@@ -33,10 +33,10 @@ def test_groups_are_the_rows_that_share_a_label(table):
 def test_some_rows_and_some_groups(table):
     label, rng = table
     rows = np.flatnonzero(rng.random(len(label)) < 0.7)
-    groups = _batches.groups_of(label, rows)
+    groups = _groups.groups_of(label, rows)
     assert set(groups.order) <= set(rows)
     which = rng.random(len(groups.size)) < 0.5
-    kept = _batches.keep(groups, which)
+    kept = _groups.keep(groups, which)
     assert list(kept.size) == list(groups.size[which])
     assert np.all(np.bincount(label[kept.order], minlength=6)[label[kept.order]] > 1)
     values = [v for v in np.unique(label[rows]) if v >= 0 and np.sum(label[rows] == v) > 1]
@@ -48,13 +48,13 @@ def test_variances_are_those_of_the_rows_drawn(table, draw, batch):
     label, rng = table
     z = rng.normal(size=(len(label), 3)) * [1, 1e-3, 1e3] + [0, 1, 1e5]
     z[:, 2] = label  # which no group varies in
-    groups = _batches.groups_of(label)
-    chosen = _batches.choose(groups, 40, "values", rng)
-    places = _batches.places(groups, chosen, batch, draw, rng)
+    groups = _groups.groups_of(label)
+    chosen = _groups.choose(groups, 40, "values", rng)
+    places = _groups.places(groups, chosen, batch, draw, rng)
     assert places.shape == (40, batch)
     rows = groups.order[places]
     assert np.all(label[rows] == label[groups.order[groups.first[chosen]]][:, None])
-    found = _batches.variances(_batches.centred(z, groups), places)
+    found = _groups.variances(_groups.centred(z, groups), places)
     np.testing.assert_allclose(found, z[rows].var(axis=1, ddof=1), rtol=1e-9, atol=1e-15)
     assert np.all(found[:, 2] == 0)
 
@@ -62,9 +62,9 @@ def test_variances_are_those_of_the_rows_drawn(table, draw, batch):
 @given(labelled(), st.integers(2, 30))
 def test_passes_use_all_rows_of_a_group_alike(table, batch):
     label, rng = table
-    groups = _batches.groups_of(label)
-    chosen = _batches.choose(groups, 30, "rows", rng)
-    places = _batches.places(groups, chosen, batch, "passes", rng)
+    groups = _groups.groups_of(label)
+    chosen = _groups.choose(groups, 30, "rows", rng)
+    places = _groups.places(groups, chosen, batch, "passes", rng)
     for g in np.unique(chosen):
         inside = places[chosen == g].ravel() - groups.first[g]
         counts = np.bincount(inside, minlength=groups.size[g])
@@ -73,9 +73,9 @@ def test_passes_use_all_rows_of_a_group_alike(table, batch):
 
 
 def test_passes_are_shuffled():
-    groups = _batches.groups_of(np.zeros(5, dtype=int))
+    groups = _groups.groups_of(np.zeros(5, dtype=int))
     rng = np.random.default_rng(0)
-    places = _batches.places(groups, np.zeros(4000, dtype=int), 5, "passes", rng)
+    places = _groups.places(groups, np.zeros(4000, dtype=int), 5, "passes", rng)
     for place in range(5):
         counts = np.bincount(places[:, place], minlength=5)
         assert np.all(np.abs(counts - 800) < 5 * np.sqrt(800))
@@ -83,8 +83,8 @@ def test_passes_are_shuffled():
 
 @pytest.mark.parametrize(("values", "law"), [("rows", [0.2, 0.3, 0.5]), ("values", [1 / 3] * 3)])
 def test_how_often_groups_are_chosen(values, law):
-    groups = _batches.groups_of(np.repeat([0, 1, 2, 3], [4, 6, 10, 1]))
-    chosen = _batches.choose(groups, 10_000, values, np.random.default_rng(0))
+    groups = _groups.groups_of(np.repeat([0, 1, 2, 3], [4, 6, 10, 1]))
+    chosen = _groups.choose(groups, 10_000, values, np.random.default_rng(0))
     counts = np.bincount(chosen, minlength=3)
     assert np.all(np.abs(counts - 10_000 * np.array(law)) < 5 * np.sqrt(2500))
 
@@ -93,7 +93,7 @@ def test_how_often_groups_are_chosen(values, law):
 def test_combinations_of_the_other_factors(table):
     _, rng = table
     table = rng.integers(-1, 3, size=(30, 3))
-    found = _batches.others(list(table.T))
+    found = _groups.others(list(table.T))
     for k in range(3):
         rest = np.delete(table, k, axis=1)
         complete = table.min(axis=1) >= 0
@@ -104,7 +104,7 @@ def test_combinations_of_the_other_factors(table):
 
 
 def test_one_factor_leaves_one_combination():
-    (found,) = _batches.others([np.array([0, 2, -1, 1])])
+    (found,) = _groups.others([np.array([0, 2, -1, 1])])
     assert list(found) == [0, 0, -1, 0]
 
 
@@ -112,7 +112,7 @@ def test_one_factor_leaves_one_combination():
 def test_counting_votes(table, train):
     _, rng = table
     votes, labels = rng.integers(4, size=80), rng.integers(3, size=80)
-    found = _batches.count_votes(votes, labels, train, 4, 3)
+    found = _groups.count_votes(votes, labels, train, 4, 3)
     stands = []
     for h in range(4):
         counts = [np.sum((votes[:train] == h) & (labels[:train] == k)) for k in range(3)]
@@ -127,9 +127,9 @@ def test_counting_votes(table, train):
 
 def test_parts_hold_out_rows():
     rng = np.random.default_rng(0)
-    whole = _batches.parts(10, 6, 9, 0.0, rng)
+    whole = _groups.parts(10, 6, 9, 0.0, rng)
     assert [(part.points, list(part.rows)) for part in whole] == [(slice(0, 9), list(range(10)))]
-    first, second = _batches.parts(10, 6, 9, 1 / 3, rng)
+    first, second = _groups.parts(10, 6, 9, 1 / 3, rng)
     assert (first.points, second.points) == (slice(0, 6), slice(6, 9))
     assert (len(first.rows), len(second.rows)) == (7, 3)
     assert sorted([*first.rows, *second.rows]) == list(range(10))
@@ -141,8 +141,8 @@ def test_latents_that_vary():
         [np.full(50, 0.1), 0.01 * rng.normal(size=50), rng.normal(size=50) + 1e6], axis=1
     )
     for least, columns in ((0, [1, 2]), (0.05, [2]), (5, [])):
-        z, active, spread = _batches.active(codes, least)
+        z, active, spread = _groups.active(codes, least)
         assert list(active) == columns
         np.testing.assert_allclose(z.var(axis=0, ddof=1), spread)
-    z, active, _ = _batches.active(codes[:1], 0.0)
+    z, active, _ = _groups.active(codes[:1], 0.0)
     assert (z.shape, list(active)) == ((1, 0), [])
