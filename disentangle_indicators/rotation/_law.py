@@ -2,29 +2,25 @@
 
 import math
 from collections.abc import Iterable
-from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from disentangle_indicators._array import Array, Float, as_array, check_finite, seed_of, to_numpy
 from disentangle_indicators._progress import Progress
-from disentangle_indicators._result import Block, Result, Table
-from disentangle_indicators._tables import with_error
+from disentangle_indicators.rotation._law_result import MOST_PAIRS, HigginsLaw
 from disentangle_indicators.rotation._orthogonal import haar
 
 __all__ = ["HigginsLaw", "higgins_law", "predicted_accuracy", "z_diff_law"]
 
 SWEEP = tuple(2**i for i in range(11))
-"""Numbers of pairs over which :func:`higgins_law` looks."""
+"""Numbers of pairs in the table of :func:`higgins_law`."""
 
 TARGET = 0.95
-"""Mean accuracy for which :func:`higgins_law` says how many pairs are needed."""
+"""Mean accuracy for which :func:`higgins_law` finds the number of pairs."""
 
-_FEWEST_FOR_CLT = 16
-_MOST_PAIRS = 1 << 40
 _TIE = 1e-12
 _JITTER = 1e-12
 _FEW = 6
@@ -41,125 +37,8 @@ _BLOCK = 1 << 20
 Single = NDArray[np.float32]
 
 
-@dataclass(frozen=True, repr=False)
-class HigginsLaw(Result):
-    """The accuracy that the Higgins metric gives an ideal code, over rotations of the latents.
-
-    Parameters
-    ----------
-    latents, pairs : int
-        d, as many as factors, and L.
-    noise : float
-        Variance of the encoder, where factors have variance 1.
-    rotations : int
-        Rotations drawn from the Haar measure.
-    seed : int or None
-        The seed, where one was given.
-    points : int
-        Quasi-Monte Carlo points of each class.
-    chance : float
-        1/d, what a classifier reaches that knows nothing.
-    aligned : float
-        The accuracy when each latent is a factor.
-    mean, sd, q05, q50, q95 : float
-        The distribution of the accuracy over rotations: all of them equally good codes.
-    instability : float or None
-        (aligned - mean) / (aligned - chance): the share of the metric's range that the choice of
-        axes costs on average. It depends on L and d. None where the noise leaves no range.
-    sweep : array, shape (11,)
-        Numbers of pairs: powers of two up to 1024.
-    sweep_mean, sweep_q05, sweep_q95, sweep_aligned : array, shape (11,)
-        The same numbers at each of them.
-    target : float
-        0.95.
-    pairs_needed : int or None
-        The least L for which the mean over these rotations reaches the target, by bisection over
-        whole L, not interpolated. None beyond 2**40.
-
-    Examples
-    --------
-    >>> law = higgins_law(4, rotations=50)
-    >>> law.chance, round(law.aligned, 3), law.q05 < law.mean < law.aligned
-    (0.25, 1.0, True)
-    """
-
-    schema: ClassVar[str] = "dindic.higgins-law/1"
-
-    latents: int
-    pairs: int
-    noise: float
-    rotations: int
-    seed: int | None
-    points: int
-    chance: float
-    aligned: float
-    mean: float
-    sd: float
-    q05: float
-    q50: float
-    q95: float
-    instability: float | None
-    sweep: NDArray[np.int64]
-    sweep_mean: Float
-    sweep_q05: Float
-    sweep_q95: Float
-    sweep_aligned: Float
-    target: float
-    pairs_needed: int | None
-
-    def blocks(self) -> list[Block]:
-        """Return the distribution at L, and the table over L."""
-        instability = "-" if self.instability is None else f"{self.instability:.3f}"
-        needed = f"{self.pairs_needed}" if self.pairs_needed else f"> {_MOST_PAIRS}"
-        noise = f", encoder noise of variance {self.noise:g}" if self.noise else ""
-        rows = [
-            (
-                "mean",
-                with_error(self.mean, self.sd / math.sqrt(self.rotations)),
-                "over rotations of the latents; ± one standard error",
-            ),
-            ("sd", f"{self.sd:.3f}", "of one rotation"),
-            ("5%, 50%, 95%", f"{self.q05:.3f}, {self.q50:.3f}, {self.q95:.3f}", "quantiles"),
-            ("aligned", f"{self.aligned:.3f}", "each latent is a factor"),
-            ("chance", f"{self.chance:.3f}", "a guess: 1/d"),
-            ("instability", instability, "(aligned - mean) / (aligned - chance)"),
-            (
-                f"L for a mean of {self.target:g}",
-                needed,
-                "pairs per point" if self._valid(self.pairs_needed) else "few: a rough number",
-            ),
-        ]
-        seed = "" if self.seed is None else f", seed {self.seed}"
-        distribution = Table(
-            ("accuracy", "value", "how to read it"),
-            tuple(rows),
-            f"Higgins metric of an ideal code, d = {self.latents}, L = {self.pairs}{noise}",
-            f"law, not data: {self.rotations} Haar rotations, {self.points} quasi-Monte Carlo "
-            f"points a class{seed}; all rotations leave the code as independent and as informative",
-        )
-        columns = zip(
-            self.sweep,
-            self.sweep_mean,
-            self.sweep_q05,
-            self.sweep_q95,
-            self.sweep_aligned,
-            strict=True,
-        )
-        swept = Table(
-            ("L", "mean", "5%", "95%", "aligned"),
-            tuple((f"{size}", *(f"{value:.3f}" for value in values)) for size, *values in columns),
-            "Over L, the pairs of a point",
-            f"below L = {_FEWEST_FOR_CLT} the points are not Gaussian and the law is rough",
-        )
-        return [distribution, swept]
-
-    @staticmethod
-    def _valid(pairs: int | None) -> bool:
-        return pairs is None or pairs >= _FEWEST_FOR_CLT
-
-
 def z_diff_law(rotation: Array, pairs: int, noise: Any = 0.0) -> tuple[Float, Float]:
-    r"""Mean and covariance of the points of the Higgins metric when the code is z = Q v + noise.
+    r"""Compute the moments of the points of the Higgins metric when the code is z = Q v + noise.
 
     Given y, the difference of a pair is N(0, Sigma) with
 
@@ -174,7 +53,7 @@ def z_diff_law(rotation: Array, pairs: int, noise: Any = 0.0) -> tuple[Float, Fl
     Parameters
     ----------
     rotation : array, shape (d, d)
-        Q, orthogonal. Column y says how factor y enters the latents.
+        Q, orthogonal. Column y is the direction of factor y in the latents.
     pairs : int
         L, pairs per point.
     noise : float or array, shape (d,)
@@ -190,7 +69,8 @@ def z_diff_law(rotation: Array, pairs: int, noise: Any = 0.0) -> tuple[Float, Fl
     Raises
     ------
     ValueError
-        On a matrix that is not orthogonal, on fewer than one pair, and on noise below 0 or above 1e6.
+        On a matrix that is not orthogonal, on fewer than one pair, and on noise below 0 or above
+        1e6.
 
     Notes
     -----
@@ -211,7 +91,7 @@ def z_diff_law(rotation: Array, pairs: int, noise: Any = 0.0) -> tuple[Float, Fl
 
 
 def predicted_accuracy(rotation: Array, pairs: int, noise: Any = 0.0, points: int = 4096) -> float:
-    r"""Accuracy of the Higgins metric when the code is z = Q v + noise, from its law.
+    r"""Compute the accuracy of the Higgins metric when the code is z = Q v + noise, from its law.
 
     .. math:: \frac1d \sum_y P\Big(\arg\max_k \big[x^\top W^{-1} m_k
         - \tfrac12 m_k^\top W^{-1} m_k\big] = y\Big), \quad x \sim N(m_y, K_y), \quad
@@ -242,7 +122,8 @@ def predicted_accuracy(rotation: Array, pairs: int, noise: Any = 0.0, points: in
     Raises
     ------
     ValueError
-        On a matrix that is not orthogonal, on fewer than one pair or point, and on noise below 0 or above 1e6.
+        On a matrix that is not orthogonal, on fewer than one pair or point, and on noise below 0
+        or above 1e6.
 
     Notes
     -----
@@ -275,7 +156,7 @@ def higgins_law(
     points: int = 1024,
     progress: Progress | None = None,
 ) -> HigginsLaw:
-    r"""How the Higgins metric of an ideal code varies with the rotation that training ended in.
+    r"""Compute how the Higgins metric of an ideal code varies over rotations of its latents.
 
     .. math:: RI = \frac{s(I) - E_Q\, s(Q)}{s(I) - c}, \quad Q \sim \text{Haar}, \quad c = 1/d
 
@@ -306,13 +187,14 @@ def higgins_law(
     Raises
     ------
     ValueError
-        On fewer than two latents or rotations, fewer than one pair or point, and noise below 0 or above 1e6.
+        On fewer than two latents or rotations, fewer than one pair or point, and noise below 0 or
+        above 1e6.
 
     Notes
     -----
     Theorem 4 and section 6.1: for independent Gaussian factors all of these codes are as good.
-    Exact ties have measure 0, so that for large L the accuracy of almost all of them is 1; how
-    large, `pairs_needed` says.
+    Exact ties have measure 0, so that the accuracy of almost every rotation tends to 1 with L;
+    `pairs_needed` is the L for a mean of 0.95.
 
     Examples
     --------
@@ -484,7 +366,7 @@ def _pairs_needed(thresholds: Single, share: Float, target: float) -> int | None
     def reached(pairs: int) -> bool:
         return float(np.mean(_accuracy(thresholds, share, pairs))) >= target
 
-    if not reached(_MOST_PAIRS):
+    if not reached(MOST_PAIRS):
         return None
     below, above = 0, 1
     while not reached(above):
