@@ -69,7 +69,7 @@ def axes(file: str | None, quiet: bool, **options: Any) -> None:
     check_outputs(options, [file, *named])
     from disentangle_indicators import read_encodings
     from disentangle_indicators.rotation import axes as find_axes
-    from disentangle_indicators.rotation import save_pairs
+    from disentangle_indicators.rotation._plots import save_pairs
     from disentangle_indicators.scorecard import gather
 
     with bad_input():
@@ -81,9 +81,9 @@ def axes(file: str | None, quiet: bool, **options: Any) -> None:
             mean,
             var,
             rng=options["seed"],
-            subspace=options["subspace"],
+            latents=options["subspace"],
             threshold=options["threshold"],
-            nulls=options["nulls"],
+            null_codes=options["nulls"],
             progress=None if quiet else progress,
         )
     if not quiet:

@@ -12,9 +12,10 @@ here saturates: no joint density is needed.
 """
 
 import math
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import replace
 from itertools import combinations
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import Any
 
 import numpy as np
 
@@ -27,98 +28,33 @@ from disentangle_indicators._array import (
     generator,
     to_numpy,
 )
+from disentangle_indicators._errors import Undefined
 from disentangle_indicators._progress import Progress
-from disentangle_indicators._result import Block, Result, Table
-from disentangle_indicators._tables import with_error
 from disentangle_indicators.aggregate._marginals import entropy, row_surprise
-from disentangle_indicators.evaluate import indicators
+from disentangle_indicators.rotation._axes_result import LEAST_TURN, Axes, AxisPair
 from disentangle_indicators.rotation._orthogonal import givens
 from disentangle_indicators.states import USED
+from disentangle_indicators.supervised.latents import kept
 
-if TYPE_CHECKING:
-    import pandas as pd
-
-__all__ = ["Axes", "axes"]
+__all__ = ["Axes", "AxisPair", "axes"]
 
 ANGLES = np.deg2rad(np.arange(-42.0, 45.1, 6.0))
-"""Where a pair is first looked at; a turn by 90 degrees is a signed permutation."""
+"""Where the search of a pair begins; a turn by 90 degrees is a signed permutation."""
 
 WIDENING = (0.1, 0.03, 0.01)
-"""Widths of posteriors, in standard deviations of the means, with which angles are looked for."""
+"""Widths of posteriors, in standard deviations of the means, with which the search begins."""
 
 LEVEL = 0.05
-"""Error rate at which a pair of Gaussian codes is said to prefer an orientation."""
+"""Error rate of "better axes" and of "preferred" for a pair of uncorrelated Gaussian codes."""
+
+FEWEST_ROWS = 8
 
 _ROWS = 1536
-"""Rows, at most, on which angles are looked for, and on which chance is measured."""
+"""Rows, at most, of the search for angles, of p-values and of standard errors."""
 
 _SWEEPS = 8
-_LEAST_TURN = math.radians(1)
+_LEAST_TURN = math.radians(LEAST_TURN)
 _LEAST_GAIN = 1e-4
-
-
-@dataclass(frozen=True, eq=False, repr=False)
-class Axes(Result):
-    """What rotations of the used latents do to the total correlation, in nats.
-
-    Parameters
-    ----------
-    n, d : int
-    latents : tuple of int
-        The latents that were looked at: the used ones unless told.
-    pairs : tuple of dict
-        For each pair `i`, `j` of them: `best` and `worst` angle in degrees, `gain` (total
-        correlation that the best angle removes), `cost` (what the worst one adds), their standard
-        errors, `p_gain` and `p_cost` against uncorrelated Gaussian codes, and `verdict`:
-        "better axes" or "preferred" where p is at most `level` and the effect beyond two standard
-        errors, else "arbitrary".
-    rotation : array, shape (k, k)
-        The best rotation found of `latents`: z[:, latents] @ rotation.T has the new axes.
-    turns : tuple of (int, int, float)
-        The turns it is made of, in the order they were made: latents and degrees.
-    total_gain : float
-        Total correlation that it removes: a lower bound of the code's total correlation.
-    standard_error : float
-        Of `total_gain`, over rows.
-    level : float
-        Error rate of the verdicts, for each pair.
-    nulls : int
-        Gaussian codes that each pair is compared with.
-    seed : int or None
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> rng = np.random.default_rng(0)
-    >>> source = rng.uniform(-1.7, 1.7, size=(2000, 2)) @ [[0.8, 0.6], [-0.6, 0.8]]
-    >>> result = axes(source, np.full((2000, 2), 0.05), rng=0)
-    >>> result.pairs[0]["verdict"], abs(round(abs(result.pairs[0]["best"])) - 37) <= 2
-    ('better axes', True)
-    """
-
-    schema: ClassVar[str] = "dindic.axes/1"
-
-    n: int
-    d: int
-    latents: tuple[int, ...]
-    pairs: tuple[dict[str, Any], ...]
-    rotation: Float
-    turns: tuple[tuple[int, int, float], ...]
-    total_gain: float
-    standard_error: float
-    level: float
-    nulls: int
-    seed: int | None
-
-    def to_frame(self) -> "pd.DataFrame":
-        """Return a data frame with one row per pair."""
-        import pandas as pd
-
-        return pd.DataFrame(list(self.pairs))
-
-    def blocks(self) -> list[Block]:
-        """Return the sentence and the table of pairs."""
-        return [{"AXES": sentence(self)}, *([axes_table(self)] if self.pairs else [])]
 
 
 def axes(
@@ -126,12 +62,12 @@ def axes(
     var: Array,
     *,
     rng: np.random.Generator | int,
-    subspace: str = "used",
+    latents: str = "used",
     threshold: float = USED,
-    nulls: int = 19,
+    null_codes: int = 19,
     progress: Progress | None = None,
 ) -> Axes:
-    r"""Find out whether the axes of a code mean anything, without labels.
+    r"""Find out without labels whether the axes of a code are arbitrary.
 
     Parameters
     ----------
@@ -139,13 +75,13 @@ def axes(
         Means and variances of the posteriors, in units of the prior N(0, 1).
     rng : numpy.random.Generator or int
         Splits the rows, and draws the Gaussian codes.
-    subspace : {"used", "all"}
+    latents : {"used", "all"}
         Which latents to rotate.
     threshold : float
         Least information of a used latent, in nats.
-    nulls : int
-        Uncorrelated Gaussian codes, with the means and variances of each pair, that it is
-        compared with; the least p-value is 1 / (nulls + 1).
+    null_codes : int
+        Uncorrelated Gaussian codes that each pair is compared with, of the same means and
+        variances as the pair. The least p-value is 1 / (null_codes + 1).
     progress : callable, optional
         As for :func:`disentangle_indicators.aggregate.marginals`.
 
@@ -157,75 +93,88 @@ def axes(
     ------
     ValueError
         On arrays that do not belong together, on entries that are not finite, on variances that
-        are not positive, and on fewer than eight rows or an unknown subspace.
+        are not positive, on fewer than eight rows, and on an unknown choice of latents.
 
     Notes
     -----
-    Angles are looked for on one half of the rows, and what they gain is measured on the other, so
-    that it is not flattered by the search. A turn z -> z Q^T by an angle a takes latents i and j to
-    cos(a) z_i - sin(a) z_j and sin(a) z_i + cos(a) z_j.
+    The search for angles sees one half of the rows. Gains and costs are measured on the other
+    half, so that the search does not flatter them. A turn z -> z Q^T by an angle a takes latents
+    i and j to cos(a) z_i - sin(a) z_j and sin(a) z_i + cos(a) z_j.
 
     Examples
     --------
     >>> import numpy as np
     >>> rng = np.random.default_rng(0)
     >>> result = axes(rng.normal(size=(1000, 2)), np.full((1000, 2), 0.1), rng=0)
-    >>> result.pairs[0]["verdict"]
+    >>> result.pairs[0].verdict
     'arbitrary'
     """
     _, mean, var = as_pair(mean, var)
     if mean.ndim != 2:
         raise ValueError(f"mean must have the shape (n, d); its shape is {tuple(mean.shape)}")
-    if subspace not in ("used", "all"):
-        raise ValueError(f"subspace must be 'used' or 'all'; got {subspace!r}")
-    if mean.shape[0] < 8:
-        raise ValueError(f"axes need at least 8 rows; got {mean.shape[0]}")
-    if not isinstance(nulls, (int, np.integer)) or nulls < 1:
-        raise ValueError(f"nulls must be a whole number of at least 1; got {nulls}")
+    n, d = mean.shape
+    if n < FEWEST_ROWS:
+        raise ValueError(f"axes need at least {FEWEST_ROWS} rows; got {n}")
+    if not isinstance(null_codes, (int, np.integer)) or null_codes < 1:
+        raise ValueError(f"null_codes must be a whole number of at least 1; got {null_codes}")
     check_finite(mean, "mean")
     check_positive(var, "var")
-    n, d = mean.shape
     rng, seed = generator(rng)
-    states = indicators(mean, var, errors=False, threshold=threshold).states
-    kept = [
-        h for h in range(d) if subspace == "all" or states[h] in ("used", "near-deterministic")
-    ]
-    x, v = to_numpy(mean)[:, kept], to_numpy(var)[:, kept]
-    for h, column in enumerate(kept):
-        try:
-            entropy(x[:, h], v[:, h])
-        except ValueError as refusal:
-            raise ValueError(f"latent {column}: {refusal}") from refusal
-    order = rng.permutation(n)
-    half = order[: n // 2], order[n // 2 :]
-    fit, held = ((x[rows], v[rows]) for rows in (half[0][:_ROWS], half[1]))
-    k = len(kept)
-    steps = range(k * (k - 1) // 2)
-    pairs = list(combinations(range(k), 2))
-    bar = steps if progress is None else progress(steps, "pairs", len(pairs))
-    described = [_pair(fit, held, *pairs[step], nulls, rng) for step in bar]
-    best = {(p["i"], p["j"]): math.radians(p["best"]) for p in described}
-    for pair in described:
-        pair["i"], pair["j"] = kept[pair["i"]], kept[pair["j"]]
-    rotation, turns = _search(fit, best)
+    rotated = _rotated(mean, var, latents, threshold)
+    rows = to_numpy(mean)[:, rotated], to_numpy(var)[:, rotated]
+    _check_entropies(rows, rotated)
+    fit, held = _halves(rows, rng)
+    planes = list(combinations(range(len(rotated)), 2))
+    steps = range(len(planes))
+    bar = steps if progress is None else progress(steps, "pairs", len(planes))
+    pairs = [_pair(fit, held, *planes[step], null_codes, rng) for step in bar]
+    rotation, turns = _search(fit, {(p.i, p.j): math.radians(p.best_degrees) for p in pairs})
     gain, error = _gain(held, rotation)
+    numbered = [replace(pair, i=rotated[pair.i], j=rotated[pair.j]) for pair in pairs]
     return Axes(
         n=n,
         d=d,
-        latents=tuple(kept),
-        pairs=tuple(sorted(described, key=lambda p: -max(p["gain"], p["cost"]))),
+        latents=latents,
+        rotated=tuple(rotated),
+        pairs=tuple(sorted(numbered, key=lambda pair: -max(pair.gain, pair.cost))),
         rotation=rotation,
-        turns=tuple((kept[i], kept[j], math.degrees(angle)) for i, j, angle in turns),
+        turns=tuple((rotated[i], rotated[j], math.degrees(angle)) for i, j, angle in turns),
         total_gain=gain,
         standard_error=error,
         level=LEVEL,
-        nulls=nulls,
+        null_codes=null_codes,
         seed=seed,
     )
 
 
 Rows = tuple[Float, Float]
 """Means and variances (n, k) of some rows."""
+
+
+def _rotated(mean: Array, var: Array, latents: str, threshold: float) -> list[int]:
+    """Return the latents to rotate; none where no latent is used, which is a result."""
+    try:
+        return kept(mean, var, latents, threshold)
+    except Undefined:
+        return []
+
+
+def _check_entropies(rows: Rows, rotated: Sequence[int]) -> None:
+    """Raise Undefined with the number of the first latent whose entropy has no value."""
+    # the search meets directions only, and could not name the latent
+    for column, latent in enumerate(rotated):
+        try:
+            entropy(rows[0][:, column], rows[1][:, column])
+        except Undefined as reason:
+            raise Undefined(f"latent {latent}: {reason}") from reason
+
+
+def _halves(rows: Rows, rng: np.random.Generator) -> tuple[Rows, Rows]:
+    """Split rows at random: some for the search, and the other half for what it gains."""
+    mean, var = rows
+    order = rng.permutation(len(mean))
+    fit, held = order[: len(order) // 2][:_ROWS], order[len(order) // 2 :]
+    return (mean[fit], var[fit]), (mean[held], var[held])
 
 
 def _along(rows: Rows, u: Float) -> Rows:
@@ -247,12 +196,13 @@ def _curve(rows: Rows, a: Float, b: Float, angles: Any) -> Float:
 
 
 def _extremes(rows: Rows, a: Float, b: Float) -> tuple[float, float]:
-    """Return the angle of least total correlation, and about that of the greatest.
-
-    Narrow posteriors make for narrow valleys, so these are looked for with wider ones first.
-    """
+    """Return the angle of least total correlation, and roughly that of the greatest."""
     from scipy.optimize import minimize_scalar
 
+    # Codes of discrete factors lie on a lattice. With narrow posteriors, the valley of the right
+    # angle is then a fraction of a degree wide. A grid fine enough for it would cost hundreds of
+    # quadratures a pair, and a coarse one steps over it. Wider posteriors widen the valley and
+    # nearly leave its bottom in place: the search follows the bottom while the width shrinks.
     mean, var = rows
     spread = float(np.mean([np.var(mean @ u) for u in (a, b)]))
     narrow = float(np.median([np.median(var @ (u * u)) for u in (a, b)]))
@@ -269,6 +219,7 @@ def _extremes(rows: Rows, a: Float, b: Float) -> tuple[float, float]:
             options={"xatol": window / 10},
         )
         best, window = float(found.x), window / 3
+    # a local minimum may lie above no turn at all
     if _curve(rows, a, b, (best,))[0] >= 0:
         best = 0.0
     quarter = math.pi / 2
@@ -277,39 +228,39 @@ def _extremes(rows: Rows, a: Float, b: Float) -> tuple[float, float]:
 
 
 def _pair(
-    fit: Rows, held: Rows, i: int, j: int, nulls: int, rng: np.random.Generator
-) -> dict[str, Any]:
+    fit: Rows, held: Rows, i: int, j: int, null_codes: int, rng: np.random.Generator
+) -> AxisPair:
     """Describe one pair: angles from one half of the rows, their effect on the other."""
     a, b = np.eye(2)
     best, worst = _extremes((fit[0][:, [i, j]], fit[1][:, [i, j]]), a, b)
     plane = held[0][:, [i, j]], held[1][:, [i, j]]
     gain, cost = _curve(plane, a, b, (best, worst)) * [-1, 1]
-    gain_error, cost_error = (_error(plane, givens(2, 0, 1, t)) for t in (best, worst))
+    gain_se, cost_se = (_standard_error(plane, givens(2, 0, 1, t)) for t in (best, worst))
     some = plane[0][:_ROWS], plane[1][:_ROWS]
     seen = _curve(some, a, b, (best, worst))
-    turned = abs(best) > _LEAST_TURN  # else there is nothing to gain that chance could match
+    turned = abs(best) > _LEAST_TURN  # else there is no gain that a Gaussian code could match
     angles = (worst, best) if turned else (worst,)
-    null = np.array([_curve(_gaussian(some, rng), a, b, angles) for _ in range(nulls)])
-    p_cost = (1 + np.sum(null[:, 0] >= seen[1])) / (nulls + 1)
-    p_gain = (1 + np.sum(null[:, 1] <= seen[0])) / (nulls + 1) if turned else 1.0
+    null = np.array([_curve(_gaussian(some, rng), a, b, angles) for _ in range(null_codes)])
+    p_cost = (1 + np.sum(null[:, 0] >= seen[1])) / (null_codes + 1)
+    p_gain = (1 + np.sum(null[:, 1] <= seen[0])) / (null_codes + 1) if turned else 1.0
     verdict = "arbitrary"
-    if p_cost <= LEVEL and cost > max(_LEAST_GAIN, 2 * cost_error):
+    if p_cost <= LEVEL and cost > max(_LEAST_GAIN, 2 * cost_se):
         verdict = "preferred"
-    if p_gain <= LEVEL and gain > max(_LEAST_GAIN, 2 * gain_error):
+    if p_gain <= LEVEL and gain > max(_LEAST_GAIN, 2 * gain_se):
         verdict = "better axes"
-    return {
-        "i": i,
-        "j": j,
-        "best": math.degrees(best),
-        "worst": math.degrees(worst),
-        "gain": float(gain),
-        "gain_se": gain_error,
-        "cost": float(cost),
-        "cost_se": cost_error,
-        "p_gain": float(p_gain),
-        "p_cost": float(p_cost),
-        "verdict": verdict,
-    }
+    return AxisPair(
+        i=i,
+        j=j,
+        best_degrees=math.degrees(best),
+        worst_degrees=math.degrees(worst),
+        gain=float(gain),
+        gain_se=gain_se,
+        cost=float(cost),
+        cost_se=cost_se,
+        p_gain=float(p_gain),
+        p_cost=float(p_cost),
+        verdict=verdict,
+    )
 
 
 def _gaussian(plane: Rows, rng: np.random.Generator) -> Rows:
@@ -324,10 +275,10 @@ def _search(
 ) -> tuple[Float, list[tuple[int, int, float]]]:
     """Turn pairs of axes until no turn lowers the total correlation (Jacobi sweeps).
 
-    `best` are the best angles of all pairs before any turn.
+    `best` are the best angles of all pairs before any turn; angles are in radians here.
     """
     n, k = rows[0].shape
-    least = max(_LEAST_GAIN, 3 / n)  # less is what chance does to n rows
+    least = max(_LEAST_GAIN, 3 / n)  # n rows gain less than this by chance
     rotation = np.eye(k)
     turns: list[tuple[int, int, float]] = []
     turned = np.zeros(k, dtype=np.int64)  # when each axis was last turned
@@ -335,6 +286,7 @@ def _search(
     for _ in range(_SWEEPS):
         before = len(turns)
         for i, j in combinations(range(k), 2):
+            # neither axis moved since, so the answer would be the same
             if looked[i, j] >= max(turned[i], turned[j]):
                 continue
             a, b = rotation[i], rotation[j]
@@ -355,10 +307,10 @@ def _gain(rows: Rows, rotation: Float) -> tuple[float, float]:
     """Return the total correlation that a rotation removes, and its error over rows."""
     before = [entropy(*_along(rows, u)) for u in np.eye(len(rotation))]
     after = [entropy(*_along(rows, u)) for u in rotation]
-    return float(sum(before) - sum(after)), _error(rows, rotation)
+    return float(sum(before) - sum(after)), _standard_error(rows, rotation)
 
 
-def _error(rows: Rows, rotation: Float) -> float:
+def _standard_error(rows: Rows, rotation: Float) -> float:
     """Return the standard error over rows of the change of the summed marginal entropies."""
     if np.array_equal(rotation, np.eye(len(rotation))):
         return 0.0
@@ -369,73 +321,3 @@ def _error(rows: Rows, rotation: Float) -> float:
         change += row_surprise(*_along(rows, new), picked)
         change -= row_surprise(*_along(rows, old), picked)
     return float(np.std(change, ddof=1)) / math.sqrt(n)
-
-
-def sentence(r: Axes) -> str:
-    """Say whether the axes are arbitrary, preferred, or to be improved."""
-    if len(r.latents) < 2:
-        used = "no latent is" if not r.latents else "one latent is"
-        return f"There is nothing to rotate: {used} used."
-    counts = {
-        name: sum(p["verdict"] == name for p in r.pairs)
-        for name in ("better axes", "preferred", "arbitrary")
-    }
-    total = len(r.pairs)
-    text = f"Of {total} pair{'s' * (total > 1)} of used latents, " if total > 1 else "The pair "
-    said = [
-        (f"{count} " if total > 1 else "") + SAYS[name][count == 1]
-        for name, count in counts.items()
-        if count
-    ]
-    text += ", ".join(said)
-    if counts["better axes"]:
-        found = next(p for p in r.pairs if p["verdict"] == "better axes")
-        text += (
-            f". Latents {found['i']} and {found['j']}, turned by {found['best']:.1f} degrees, lose "
-            f"{with_error(found['gain'], found['gain_se'])} nats of total correlation"
-        )
-    if r.turns and r.total_gain > 2 * r.standard_error:
-        text += (
-            f". All turns together remove {with_error(r.total_gain, r.standard_error)} nats: the "
-            "total correlation is at least that"
-        )
-    return f"{text}."
-
-
-SAYS = {
-    "better axes": ("would be better turned", "would be better turned"),
-    "preferred": ("prefer the axes they have", "prefers the axes it has"),
-    "arbitrary": (
-        "are arbitrary (no angle beats chance)",
-        "is arbitrary (no angle beats chance)",
-    ),
-}
-"""What pairs are said to be, and one pair."""
-
-
-def axes_table(r: Axes, most: int = 30) -> Table:
-    """Return the table of pairs, those with the largest effects first."""
-    rows = tuple(
-        (
-            f"{p['i']}, {p['j']}",
-            f"{p['best']:.1f}°",
-            with_error(p["gain"], p["gain_se"], 4),
-            f"{p['p_gain']:.2g}" if abs(p["best"]) > math.degrees(_LEAST_TURN) else "-",
-            f"{p['worst']:.0f}°",
-            with_error(p["cost"], p["cost_se"], 4),
-            f"{p['p_cost']:.2g}",
-            p["verdict"],
-        )
-        for p in r.pairs[:most]
-    )
-    columns = ("pair", "best", "gain [nats]", "p gain", "worst", "cost [nats]", "p cost", "axes")
-    more = f"; {len(r.pairs) - most} more pairs in the JSON" if len(r.pairs) > most else ""
-    seed = "" if r.seed is None else f", seed {r.seed}"
-    if 1 / (r.nulls + 1) > r.level:
-        more += f"; so few that no p can be {r.level:g}, and all pairs are called arbitrary"
-    note = (
-        "gain: total correlation that the best angle removes; cost: what the worst one adds; angles "
-        f"modulo 90, from one half of the rows, nats from the other, ± one standard error; p against {r.nulls} "
-        f"uncorrelated Gaussian codes of the same variances{seed}{more}"
-    )
-    return Table(columns, rows, "Pairs of latents", note)

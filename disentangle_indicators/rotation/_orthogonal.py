@@ -6,6 +6,9 @@ import numpy as np
 
 from disentangle_indicators._array import Float
 
+Turn = tuple[int, int, float]
+"""Latents i and j, and the angle in degrees by which they are turned."""
+
 
 def haar(d: int, rng: np.random.Generator) -> Float:
     """Draw an orthogonal matrix (d, d) from the Haar measure.

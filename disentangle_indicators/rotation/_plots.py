@@ -8,7 +8,7 @@ import numpy as np
 
 from disentangle_indicators._files import picture_path, save_figure
 from disentangle_indicators.rotation._audit import Audit
-from disentangle_indicators.rotation._axes import Axes as FoundAxes
+from disentangle_indicators.rotation._axes_result import Axes as FoundAxes
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -220,16 +220,16 @@ def pairs(result: FoundAxes, ax: "Axes | None" = None, most: int = 40) -> "Axes"
         size = (6.0, 1.6 + 0.24 * max(len(shown), 2))
         ax = Figure(figsize=size, layout="constrained").add_subplot()
     y = np.arange(len(shown))
-    colours = [VERDICTS[pair["verdict"]] for pair in shown]
+    colours = [VERDICTS[pair.verdict] for pair in shown]
     for name, sign in (("gain", -1), ("cost", 1)):
-        width = [sign * max(pair[name], 0.0) for pair in shown]
-        errors = [2 * pair[f"{name}_se"] for pair in shown]
+        width = [sign * max(getattr(pair, name), 0.0) for pair in shown]
+        errors = [2 * getattr(pair, f"{name}_se") for pair in shown]
         ax.barh(y, width, xerr=errors, color=colours, height=0.7, error_kw={"lw": 0.8})
     for i, pair in enumerate(shown):
-        if pair["verdict"] == "better axes":
+        if pair.verdict == "better axes":
             ax.annotate(
-                f"{pair['best']:.0f}°",
-                (-pair["gain"] - 2 * pair["gain_se"], i),
+                f"{pair.best_degrees:.0f}°",
+                (-pair.gain - 2 * pair.gain_se, i),
                 xytext=(-3, 0),
                 textcoords="offset points",
                 ha="right",
@@ -237,7 +237,7 @@ def pairs(result: FoundAxes, ax: "Axes | None" = None, most: int = 40) -> "Axes"
                 fontsize=8,
             )
     ax.axvline(0, color="black", lw=0.8)
-    ax.set_yticks(y, [f"{pair['i']}, {pair['j']}" for pair in shown])
+    ax.set_yticks(y, [f"{pair.i}, {pair.j}" for pair in shown])
     ax.invert_yaxis()
     ax.margins(x=0.12)
     ax.set(xlabel="change of total correlation [nats]", ylabel="pair of latents")
@@ -245,7 +245,7 @@ def pairs(result: FoundAxes, ax: "Axes | None" = None, most: int = 40) -> "Axes"
     ax.spines[["top", "right"]].set_visible(False)
     from matplotlib.patches import Patch
 
-    found = {pair["verdict"] for pair in shown}
+    found = {pair.verdict for pair in shown}
     handles = [Patch(color=VERDICTS[name], label=name) for name in VERDICTS if name in found]
     if handles:
         ax.legend(handles=handles, loc="lower right", fontsize=8, frameon=False)

@@ -7,10 +7,7 @@ from itertools import combinations
 import numpy as np
 
 from disentangle_indicators._array import Float
-from disentangle_indicators.rotation._orthogonal import givens
-
-Turn = tuple[int, int, float]
-"""Latents i and j, and the angle in degrees by which they are turned, in (-45, 45]."""
+from disentangle_indicators.rotation._orthogonal import Turn, givens
 
 Scores = Callable[[Iterable[Float], str], list[float]]
 """Scores of orthogonal matrices, given a description for the progress bar."""

@@ -11,6 +11,7 @@ from disentangle_indicators._array import (
     check_positive,
     to_numpy,
 )
+from disentangle_indicators._errors import Undefined
 from disentangle_indicators.evaluate import ACTIVE_UNIT, indicators
 from disentangle_indicators.states import USED
 
@@ -60,7 +61,7 @@ def kept(mean: Array, var: Array | None, latents: str, threshold: float = USED) 
         chosen = np.isin(states, ("used", "near-deterministic"))
         rule = f"information is above {threshold:g} nats"
     if not chosen.any():
-        raise ValueError(
+        raise Undefined(
             f"no latent is used: of the {len(chosen)} latents there is none whose {rule}; "
             "'all' looks at all of them"
         )

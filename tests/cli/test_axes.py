@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from disentangle_indicators.rotation import axes
+from disentangle_indicators.rotation import AxisPair, axes
 
 EXAMPLE = Path(__file__).parents[2] / "examples" / "data" / "dsprites_btcvae.npz"
 
@@ -41,8 +41,8 @@ def test_the_table_says_which_pair_would_be_better_turned(dindic, file):
     result = dindic("axes", file)
     text = flat(result.stdout)
     assert text.startswith("turned.npz mean from 'mean', variance = 'var'")
-    assert "AXES The pair would be better turned" in text
-    assert "Latents 0 and 2, turned by -" in text
+    assert "AXES The pair is less dependent after a rotation." in text
+    assert "Turning latents 0 and 2 by -" in text
     assert "0, 2 -" in text
     assert text.count("better axes") == 1
     assert "against 19 uncorrelated Gaussian codes of the same variances, seed 0" in text
@@ -53,12 +53,12 @@ def test_the_table_says_which_pair_would_be_better_turned(dindic, file):
 def test_the_numbers_are_those_of_the_library(dindic, file, arrays):
     words = ("--seed", "3", "--nulls", "2", "--subspace", "all", "--json", "-")
     content = json.loads(dindic("axes", file, *words).stdout)
-    found = axes(**arrays, rng=3, nulls=2, subspace="all")
+    found = axes(**arrays, rng=3, null_codes=2, latents="all")
     assert content == json.loads(found.to_json())
     assert content["seed"] == 3
-    assert content["latents"] == [0, 1, 2]
+    assert content["rotated"] == [0, 1, 2]
     words = ("--threshold", "1e-9", *QUICK, "--json", "-")
-    assert json.loads(dindic("axes", file, *words).stdout)["latents"] == [0, 1, 2]
+    assert json.loads(dindic("axes", file, *words).stdout)["rotated"] == [0, 1, 2]
 
 
 def test_a_prior_gives_the_units(dindic, npz, arrays, file):
@@ -68,7 +68,7 @@ def test_a_prior_gives_the_units(dindic, npz, arrays, file):
     same, own = (
         json.loads(dindic("axes", *given, *words).stdout) for given in ((scaled, *prior), (file,))
     )
-    assert same["latents"] == own["latents"]
+    assert same["rotated"] == own["rotated"]
     assert same["total_gain"] == pytest.approx(own["total_gain"], abs=1e-6)
 
 
@@ -85,7 +85,8 @@ def test_csv_has_a_row_per_pair(dindic, file):
     rows = list(csv.DictReader(io.StringIO(dindic("axes", file, "--csv", "-").stdout)))
     assert len(rows) == 1
     assert (rows[0]["i"], rows[0]["j"], rows[0]["verdict"]) == ("0", "2", "better axes")
-    assert float(rows[0]["best"]) == pytest.approx(-30, abs=3)
+    assert [name for name in rows[0] if name] == list(AxisPair.__dataclass_fields__)
+    assert float(rows[0]["best_degrees"]) == pytest.approx(-30, abs=3)
 
 
 @pytest.mark.parametrize(("form", "start"), [("json", "{"), ("csv", "i,"), ("markdown", "")])
@@ -167,5 +168,5 @@ def test_separate_arrays_are_read(dindic, folder, file, arrays):
 @pytest.mark.slow
 def test_the_example_finds_the_position_turned_by_45_degrees(dindic):
     text = flat(dindic("axes", EXAMPLE).stdout)
-    assert "Of 10 pairs of used latents, 1 would be better turned, 9 prefer" in text
-    assert "Latents 4 and 8, turned by" in text
+    assert "Of 10 pairs of used latents, 1 is less dependent after a rotation, 9 are" in text
+    assert "Turning latents 4 and 8 by" in text

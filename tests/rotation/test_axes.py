@@ -10,12 +10,14 @@ import pytest
 from scipy.stats import kstest
 from strategies import orthogonal, to
 
-from disentangle_indicators.rotation import _axes, axes, pairs, save_pairs
+from disentangle_indicators._errors import Undefined
+from disentangle_indicators.rotation import AxisPair, _axes, axes
 from disentangle_indicators.rotation._orthogonal import givens
+from disentangle_indicators.rotation._plots import pairs, save_pairs
 
 DATA = Path(__file__).parents[2] / "examples" / "data"
 
-quick = partial(axes, rng=0, nulls=1, subspace="all")
+quick = partial(axes, rng=0, null_codes=1, latents="all")
 
 
 def uniform(n, d, rng):
@@ -86,12 +88,12 @@ def test_gain_and_cost_are_the_change_of_total_correlation_in_the_plane(seed):
     rows = unseen(24)
     before = dense_total_correlation(mean[rows], var[rows][:, None] * np.eye(2))
     for effect, angle, sign in (("gain", "best", -1), ("cost", "worst", 1)):
-        q = givens(2, 0, 1, np.radians(pair[angle]))
+        q = givens(2, 0, 1, np.radians(getattr(pair, f"{angle}_degrees")))
         cov = np.einsum("ij,mj,kj->mik", q, var[rows], q)
         after = dense_total_correlation(mean[rows] @ q.T, cov)
-        assert sign * pair[effect] == pytest.approx(after - before, abs=1e-6)
-    a = np.radians(pair["best"])
-    assert turned(mean, 0, 1, pair["best"])[:, 0] == pytest.approx(
+        assert sign * getattr(pair, effect) == pytest.approx(after - before, abs=1e-6)
+    a = np.radians(pair.best_degrees)
+    assert turned(mean, 0, 1, pair.best_degrees)[:, 0] == pytest.approx(
         np.cos(a) * mean[:, 0] - np.sin(a) * mean[:, 1], abs=1e-14
     )
 
@@ -118,7 +120,7 @@ def test_what_the_search_gains_by_chance_is_not_claimed():
     """Gaussian codes of few rows have a best angle, which gains nothing on the other rows."""
     rng = np.random.default_rng(0)
     found = [quick(rng.normal(size=(60, 2)), np.full((60, 2), 0.1)) for _ in range(30)]
-    gains = np.array([of.pairs[0]["gain"] for of in found])
+    gains = np.array([of.pairs[0].gain for of in found])
     assert np.mean(gains) < 2 * np.std(gains, ddof=1) / np.sqrt(len(gains))
     assert max(of.total_gain for of in found) < 0.02
 
@@ -131,7 +133,7 @@ def test_the_errors_are_those_of_repetition():
         found.append(quick(mean, np.full_like(mean, 0.05), rng=rng))
     for value, error in (
         ([of.total_gain for of in found], [of.standard_error for of in found]),
-        ([of.pairs[0]["gain"] for of in found], [of.pairs[0]["gain_se"] for of in found]),
+        ([of.pairs[0].gain for of in found], [of.pairs[0].gain_se for of in found]),
     ):
         assert 0.6 < np.sqrt(np.mean(np.square(error))) / np.std(value, ddof=1) < 1.6
 
@@ -155,18 +157,18 @@ def test_the_rotation_is_the_product_of_the_turns_in_order(mixed):
     rng = np.random.default_rng(1)
     mean = np.insert(uniform(600, 3, rng) @ orthogonal(rng, 3).T, 1, 0.0, axis=1)
     var = np.tile([0.05, 1.0, 0.05, 0.05], (600, 1))
-    found = axes(mean, var, rng=0, nulls=1)
-    assert found.latents == (0, 2, 3)
+    found = axes(mean, var, rng=0, null_codes=1)
+    assert found.rotated == (0, 2, 3)
     assert len(found.turns) >= 3
     q = np.eye(4)
     for i, j, degrees in found.turns:
         q = givens(4, i, j, np.radians(degrees)) @ q
-    assert np.allclose(found.rotation, q[np.ix_(found.latents, found.latents)], atol=1e-13)
+    assert np.allclose(found.rotation, q[np.ix_(found.rotated, found.rotated)], atol=1e-13)
     for of in (found, mixed[-1]):
         assert np.allclose(of.rotation @ of.rotation.T, np.eye(3), atol=1e-13)
-    z = mean[:, found.latents]
+    z = mean[:, found.rotated]
     one_by_one = reduce(lambda z, turn: turned(z, *turn), found.turns, mean)
-    assert np.allclose(z @ found.rotation.T, one_by_one[:, found.latents], atol=1e-13)
+    assert np.allclose(z @ found.rotation.T, one_by_one[:, found.rotated], atol=1e-13)
 
 
 def test_after_the_rotation_nothing_more_is_found(mixed):
@@ -174,7 +176,7 @@ def test_after_the_rotation_nothing_more_is_found(mixed):
     again = axes(mean @ found.rotation.T, var, rng=0)
     assert abs(again.total_gain) < 0.002
     assert all(abs(degrees) < 3 for *_, degrees in again.turns)
-    assert {pair["verdict"] for pair in again.pairs} == {"preferred"}
+    assert {pair.verdict for pair in again.pairs} == {"preferred"}
     assert found.total_gain > 0.05
 
 
@@ -183,22 +185,22 @@ def test_sources_on_their_own_axes_are_preferred(sources):
     rng = np.random.default_rng(0)
     found = axes(sources(1000, 3, rng), np.full((1000, 3), 0.05), rng=0)
     for pair in found.pairs:
-        assert pair["verdict"] == "preferred"
-        assert pair["cost"] > 5 * pair["cost_se"]
-        assert pair["p_cost"] == 1 / 20
-        assert abs(pair["best"]) < 2
+        assert pair.verdict == "preferred"
+        assert pair.cost > 5 * pair.cost_se
+        assert pair.p_cost == 1 / 20
+        assert abs(pair.best_degrees) < 2
     assert np.allclose(found.rotation, np.eye(3), atol=0.05)
     assert abs(found.total_gain) < 2 * found.standard_error + 1e-3
-    assert "3 prefer the axes they have" in repr(found)
+    assert "3 are best as they are" in repr(found)
 
 
 def test_the_pair_that_is_turned_has_better_axes(mixed):
     found = mixed[-1]
-    verdicts = {(pair["i"], pair["j"]): pair["verdict"] for pair in found.pairs}
+    verdicts = {(pair.i, pair.j): pair.verdict for pair in found.pairs}
     assert verdicts == {(0, 2): "better axes", (0, 1): "preferred", (1, 2): "preferred"}
-    (best,) = (pair["best"] for pair in found.pairs if pair["j"] - pair["i"] == 2)
+    (best,) = (pair.best_degrees for pair in found.pairs if pair.j - pair.i == 2)
     assert best == pytest.approx(-30, abs=3)
-    assert "Latents 0 and 2, turned by -" in " ".join(repr(found).split())
+    assert "Turning latents 0 and 2 by -" in " ".join(repr(found).split())
 
 
 # Gaussian codes.
@@ -219,17 +221,17 @@ def test_gaussian_codes_have_arbitrary_axes_at_the_stated_rate(gaussian):
     n = len(gaussian)
     most = 0.05 * n + 5 * np.sqrt(0.05 * 0.95 * n)
     for name, verdict in (("p_gain", "better axes"), ("p_cost", "preferred")):
-        assert sum(pair[name] <= 0.05 for pair in gaussian) <= most
-        assert sum(pair["verdict"] == verdict for pair in gaussian) <= most
-    assert sum(pair["verdict"] == "arbitrary" for pair in gaussian) > 0.75 * n
+        assert sum(getattr(pair, name) <= 0.05 for pair in gaussian) <= most
+        assert sum(pair.verdict == verdict for pair in gaussian) <= most
+    assert sum(pair.verdict == "arbitrary" for pair in gaussian) > 0.75 * n
 
 
 def test_p_values_are_no_smaller_than_uniform_when_the_axes_are_arbitrary(gaussian):
     """Spread evenly over their steps; larger with unequal variances, which the nulls redraw."""
     spread = np.random.default_rng(0).random(len(gaussian)) / 20
     for name in ("p_cost", "p_gain"):
-        p = np.array([pair[name] for pair in gaussian]) - spread
-        moved = np.array([name == "p_cost" or abs(pair["best"]) > 1 for pair in gaussian])
+        p = np.array([getattr(pair, name) for pair in gaussian]) - spread
+        moved = np.array([name == "p_cost" or abs(pair.best_degrees) > 1 for pair in gaussian])
         assert moved.sum() > len(gaussian) / 2
         assert kstest(p[moved], "uniform", alternative="greater").pvalue > 1e-3
 
@@ -241,12 +243,12 @@ def test_correlated_gaussian_codes_are_turned_to_their_principal_axes(rho):
     mean = rng.normal(size=(3000, 2)) @ root.T
     found = axes(mean, np.full_like(mean, 0.05), rng=0)
     (pair,) = found.pairs
-    assert pair["verdict"] == "better axes"
-    assert abs(pair["best"]) == pytest.approx(45, abs=6)
+    assert pair.verdict == "better axes"
+    assert abs(pair.best_degrees) == pytest.approx(45, abs=6)
     expected = -0.5 * np.log(1 - rho**2)
-    assert pair["gain"] == pytest.approx(expected, abs=4 * pair["gain_se"])
-    assert pair["gain_se"] < 0.05
-    assert found.total_gain == pytest.approx(pair["gain"], abs=1e-9)
+    assert pair.gain == pytest.approx(expected, abs=4 * pair.gain_se)
+    assert pair.gain_se < 0.05
+    assert found.total_gain == pytest.approx(pair.gain, abs=1e-9)
 
 
 # Symmetries and seeds.
@@ -256,15 +258,15 @@ def test_permutations_and_signs_of_latents_change_signs_of_angles_only(mixed):
     mean, var, found = mixed
     order, signs = [2, 0, 1], [-1, 1, 1]
     other = axes((mean * signs)[:, order], var, rng=0)
-    described = {(order[p["i"]], order[p["j"]]): p for p in other.pairs}
+    described = {(order[p.i], order[p.j]): p for p in other.pairs}
     for pair in found.pairs:
-        i, j = pair["i"], pair["j"]
+        i, j = pair.i, pair.j
         swapped = (i, j) not in described
         sign = signs[i] * signs[j] * (-1 if swapped else 1)
         same = described[(j, i) if swapped else (i, j)]
-        assert modulo_90(same["best"] - sign * pair["best"]) == pytest.approx(0, abs=1)
-        assert same["gain"] == pytest.approx(pair["gain"], abs=2e-3)
-        assert same["verdict"] == pair["verdict"]
+        assert modulo_90(same.best_degrees - sign * pair.best_degrees) == pytest.approx(0, abs=1)
+        assert same.gain == pytest.approx(pair.gain, abs=2e-3)
+        assert same.verdict == pair.verdict
     assert other.total_gain == pytest.approx(found.total_gain, abs=2e-3)
 
 
@@ -300,16 +302,17 @@ def test_unused_latents_are_dropped_unless_asked_for():
     width = np.array([0.01, 0.9, 0.01, 0.5])
     mean = rng.normal(size=(200, 4)) * np.sqrt(1 - width)
     var = np.tile(width, (200, 1))
-    few = partial(axes, mean, var, rng=0, nulls=1)
+    few = partial(axes, mean, var, rng=0, null_codes=1)
     found = few()
-    assert (found.n, found.d, found.latents) == (200, 4, (0, 2))
-    assert [(pair["i"], pair["j"]) for pair in found.pairs] == [(0, 2)]
+    assert (found.n, found.d, found.rotated) == (200, 4, (0, 2))
+    assert [(pair.i, pair.j) for pair in found.pairs] == [(0, 2)]
     assert found.rotation.shape == (2, 2)
-    assert few(threshold=0.2).latents == (0, 2, 3)
-    every = few(subspace="all")
-    assert every.latents == (0, 1, 2, 3)
+    assert few(threshold=0.2).rotated == (0, 2, 3)
+    every = few(latents="all")
+    assert every.rotated == (0, 1, 2, 3)
     assert len(every.pairs) == 6
     assert every.rotation.shape == (4, 4)
+    assert "Of 6 pairs of latents, " in repr(every)
 
 
 @pytest.mark.parametrize(("used", "words"), [(0, "no latent is used"), (1, "one latent is used")])
@@ -323,7 +326,7 @@ def test_fewer_than_two_latents_have_nothing_to_rotate(tmp_path, used, words):
     assert found.rotation.shape == (used, used)
     content = json.loads(found.to_json())
     assert content["pairs"] == []
-    assert len(content["latents"]) == used
+    assert len(content["rotated"]) == used
     assert len(found.to_frame()) == 0
     assert save_pairs(found, tmp_path / "none.svg").is_file()
 
@@ -338,6 +341,25 @@ def test_float32_is_nearly_float64(mixed):
     small = quick(mean.astype(np.float32), var.astype(np.float32))
     assert small.total_gain == pytest.approx(quick(mean, var).total_gain, abs=1e-4)
     assert small.rotation.dtype == np.float64
+
+
+def test_one_latent_of_all_has_nothing_to_rotate():
+    found = quick(np.ones((50, 1)), np.ones((50, 1)))
+    assert "There is nothing to rotate: the code has one latent." in repr(found)
+
+
+@pytest.mark.parametrize("refusal", [Undefined, ValueError])
+def test_a_latent_whose_entropy_has_no_value_is_named(monkeypatch, refusal):
+    """Bad input and mistakes, which are ValueErrors too, pass through as they are."""
+
+    def narrow(mean, var):
+        raise refusal("too narrow")
+
+    monkeypatch.setattr(_axes, "entropy", narrow)
+    with pytest.raises(ValueError, match="too narrow") as raised:
+        quick(*GOOD)
+    assert raised.type is refusal
+    assert str(raised.value) == ("latent 0: " if refusal is Undefined else "") + "too narrow"
 
 
 GOOD = np.random.default_rng(0).normal(size=(60, 2)), np.full((60, 2), 0.1)
@@ -355,9 +377,9 @@ GOOD = np.random.default_rng(0).normal(size=(60, 2)), np.full((60, 2), 0.1)
         ({"var": 0 * GOOD[1]}, r"var must be positive.*var\[0, 0\] = 0"),
         ({"var": np.full((60, 2), np.inf)}, r"var must be finite; var\[0, 0\] = inf"),
         ({"mean": GOOD[0][:7], "var": GOOD[1][:7]}, "at least 8 rows; got 7"),
-        ({"nulls": 0}, "nulls must be a whole number of at least 1; got 0"),
-        ({"subspace": "some"}, "subspace must be 'used' or 'all'; got 'some'"),
-        ({"threshold": 0.0, "subspace": "used"}, "threshold must be positive"),
+        ({"null_codes": 0}, "null_codes must be a whole number of at least 1; got 0"),
+        ({"latents": "some"}, "latents must be one of used, all; got 'some'"),
+        ({"threshold": 0.0, "latents": "used"}, "threshold must be positive"),
         ({"rng": "zero"}, "rng must be"),
         ({"rng": -1}, "rng must be"),
     ],
@@ -377,18 +399,22 @@ def test_eight_rows_are_enough():
 def test_the_result_says_all_of_it(mixed):
     found = mixed[-1]
     text = " ".join(repr(found).split())
-    assert "Of 3 pairs of used latents, 1 would be better turned, 2 prefer the axes" in text
-    assert "the total correlation is at least that" in text
+    assert (
+        "Of 3 pairs of used latents, 1 is less dependent after a rotation, 2 are best as they are."
+        in text
+    )
+    assert "nats, a lower bound of the total correlation." in text
     assert "against 19 uncorrelated Gaussian codes of the same variances, seed 0" in text
     content = json.loads(found.to_json())
     assert content == json.loads(json.dumps(found.to_dict()))
     assert content["schema"] == "dindic.axes/1"
     assert content["total_gain"] == found.total_gain
     assert content["rotation"] == found.rotation.tolist()
-    assert [tuple(pair) for pair in content["pairs"]] == 3 * [tuple(found.pairs[0])]
+    assert content["pairs"] == [pair.to_dict() for pair in found.pairs]
+    assert list(content["pairs"][0]) == list(AxisPair.__dataclass_fields__)
     frame = found.to_frame()
-    assert frame["verdict"].tolist() == [pair["verdict"] for pair in found.pairs]
-    effects = [max(pair["gain"], pair["cost"]) for pair in found.pairs]
+    assert frame["verdict"].tolist() == [pair.verdict for pair in found.pairs]
+    effects = [max(pair.gain, pair.cost) for pair in found.pairs]
     assert effects == sorted(effects, reverse=True)
     assert "| 0, 2" in found.to_markdown()
     assert pickle.loads(pickle.dumps(found)).to_json() == found.to_json()
@@ -397,13 +423,13 @@ def test_the_result_says_all_of_it(mixed):
 def test_the_picture_has_a_gain_and_a_cost_for_each_pair(mixed, tmp_path):
     found = mixed[-1]
     ax = pairs(found)
-    labels = [f"{pair['i']}, {pair['j']}" for pair in found.pairs]
+    labels = [f"{pair.i}, {pair.j}" for pair in found.pairs]
     assert [label.get_text() for label in ax.get_yticklabels()] == labels
     left, right = ([bar.get_width() for bar in part] for part in np.split(np.array(ax.patches), 2))
-    assert left == [-max(pair["gain"], 0) for pair in found.pairs]
-    assert right == [max(pair["cost"], 0) for pair in found.pairs]
+    assert left == [-max(pair.gain, 0) for pair in found.pairs]
+    assert right == [max(pair.cost, 0) for pair in found.pairs]
     (angle,) = (text.get_text() for text in ax.texts)
-    (best,) = (pair["best"] for pair in found.pairs if pair["verdict"] == "better axes")
+    (best,) = (pair.best_degrees for pair in found.pairs if pair.verdict == "better axes")
     assert angle == f"{best:.0f}°"
     assert len(pairs(found, most=2).get_yticks()) == 2
     assert pairs(found, ax) is ax
@@ -419,11 +445,11 @@ def test_the_picture_has_a_gain_and_a_cost_for_each_pair(mixed, tmp_path):
 def test_the_position_of_dsprites_is_turned_by_45_degrees_without_the_factors():
     with np.load(DATA / "dsprites_btcvae.npz") as file:
         found = axes(file["mean"], file["var"], rng=0)
-    assert found.latents == (2, 3, 4, 6, 8)
-    verdicts = {(pair["i"], pair["j"]): pair["verdict"] for pair in found.pairs}
+    assert found.rotated == (2, 3, 4, 6, 8)
+    verdicts = {(pair.i, pair.j): pair.verdict for pair in found.pairs}
     assert verdicts.pop((4, 8)) == "better axes"
     assert set(verdicts.values()) == {"preferred"}
-    (best,) = (pair["best"] for pair in found.pairs if (pair["i"], pair["j"]) == (4, 8))
+    (best,) = (pair.best_degrees for pair in found.pairs if (pair.i, pair.j) == (4, 8))
     assert abs(best) == pytest.approx(45, abs=3)
 
 
@@ -431,7 +457,7 @@ def test_the_position_of_dsprites_is_turned_by_45_degrees_without_the_factors():
 def test_most_pairs_of_mnist_are_arbitrary():
     with np.load(DATA / "mnist_vae.npz") as file:
         found = axes(file["mu"], np.exp(file["logvar"]), rng=0)
-    verdicts = [pair["verdict"] for pair in found.pairs]
+    verdicts = [pair.verdict for pair in found.pairs]
     assert len(verdicts) == 45
     assert verdicts.count("arbitrary") > 22
 
@@ -444,12 +470,12 @@ def test_narrow_valleys_are_found(degrees, var):
     source = (source - source.mean(axis=0)) / source.std(axis=0)
     mean = source @ givens(2, 0, 1, np.deg2rad(degrees)).T
     pair = axes(mean, np.full((1000, 2), var), rng=0).pairs[0]
-    assert pair["best"] == pytest.approx(-degrees, abs=0.5)
-    assert pair["verdict"] == ("better axes" if degrees else "preferred")
+    assert pair.best_degrees == pytest.approx(-degrees, abs=0.5)
+    assert pair.verdict == ("better axes" if degrees else "preferred")
 
 
 def test_an_effect_within_two_errors_is_no_verdict(mixed, monkeypatch):
     mean, var, _ = mixed
-    assert any(pair["verdict"] != "arbitrary" for pair in axes(mean, var, rng=0).pairs)
-    monkeypatch.setattr(_axes, "_error", lambda *_: 100.0)
-    assert {pair["verdict"] for pair in axes(mean, var, rng=0).pairs} == {"arbitrary"}
+    assert any(pair.verdict != "arbitrary" for pair in axes(mean, var, rng=0).pairs)
+    monkeypatch.setattr(_axes, "_standard_error", lambda *_: 100.0)
+    assert {pair.verdict for pair in axes(mean, var, rng=0).pairs} == {"arbitrary"}
