@@ -96,7 +96,7 @@ def audit(file: str | None, quiet: bool, **options: Any) -> None:
 
 
 def _draw(result: "Audits", path: str) -> Path:
-    from disentangle_indicators.rotation import save_violin
+    from disentangle_indicators.rotation._plots import save_violin
 
     return save_violin(result.audits, path)
 
@@ -155,7 +155,7 @@ def _audits(
             encoded.mean,
             encoded.factors,
             var=encoded.var,
-            subspace=options["subspace"],
+            latents=options["subspace"],
             rotations=options["rotations"],
             search=options["search"],
             rng=options["seed"],

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, cast
 import numpy as np
 
 from disentangle_indicators._files import picture_path, save_figure
-from disentangle_indicators.rotation._audit import Audit
+from disentangle_indicators.rotation._audit_result import Audit
 from disentangle_indicators.rotation._axes_result import Axes as FoundAxes
 
 if TYPE_CHECKING:
@@ -85,7 +85,7 @@ def violin(
     ax.set_ylabel("score")
     ax.margins(y=0.12)
     ax.set_title(
-        f"{first.rotations} random rotations of {len(first.latents)} latents, n = {first.n}",
+        f"{first.rotations} random rotations of {len(first.rotated)} latents, n = {first.n}",
         fontsize=11,
         pad=34,
     )

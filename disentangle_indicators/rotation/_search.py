@@ -1,4 +1,8 @@
-"""The search over orientations: coordinate ascent, one turn in one plane at a time."""
+"""The search over orientations: coordinate ascent, one turn in one plane at a time.
+
+Why no gradient: most scores are steps in the angle, because metrics bin, rank or fit. Why no search
+over all angles at once: k latents have k (k - 1) / 2 of them, and one score may take seconds.
+"""
 
 import math
 from collections.abc import Callable, Iterable
@@ -13,10 +17,11 @@ Scores = Callable[[Iterable[Float], str], list[float]]
 """Scores of orthogonal matrices, given a description for the progress bar."""
 
 COARSE = (-30.0, -15.0, 15.0, 30.0, 45.0)
-"""Degrees that are tried first."""
+"""Degrees of the first rounds."""
 
+# a peak between 0 and 15 degrees can be lower at 15 than at 0, so that the coarse rounds miss it
 NEAR = (-6.0, -2.0, 2.0, 6.0)
-"""Degrees that are tried when no coarse ones gain: a peak nearby lies between 0 and the first."""
+"""Degrees of the last rounds, after no coarse angle gains."""
 
 HALF_STEP = 7.5
 """Degrees on either side by which an angle is refined; halved until it is below `FINEST`."""
@@ -48,28 +53,30 @@ def climb(
 ) -> tuple[Turn, ...]:
     r"""Find turns that raise (sign 1) or lower (sign -1) a score, by coordinate ascent.
 
-    Each round tries every pair of latents at some angles, then takes the pairs in the order of
-    their gain, those that share no latent, and refines each angle by halving the step. Rounds of
-    large angles end when no turn gains more than `least`, then those of small ones. The angles are
-    in (-45, 45], because a turn by 90 degrees is a signed permutation.
+    Each round scores every pair of latents at some angles. It takes the pairs in the order of their
+    gain, each latent once, and refines each angle by halving the step. Rounds of large angles come
+    first, until no turn gains more than `least`; rounds of small angles follow. The angles are in
+    (-45, 45], because a turn by 90 degrees is a signed permutation.
 
     Parameters
     ----------
     scores : callable
-        Of a list of matrices (k, k) and a description.
+        Scores a list of matrices (k, k), given a description.
     k : int
+        Latents.
     start : float
         Score of the identity.
     least : float
         Least gain of a turn.
     sign : {1, -1}
+        Whether to raise or to lower the score.
     word : str
-        Of the progress bar.
+        First words of the description.
 
     Returns
     -------
     tuple of (int, int, float)
-        Latents and degrees, in the order in which they are to be applied.
+        Latents and degrees, in the order of application.
     """
     turns: tuple[Turn, ...] = ()
     now = sign * start
@@ -87,6 +94,8 @@ def climb(
             top: dict[tuple[int, int], Turn] = {}
             for turn in sorted(candidates, key=gain.__getitem__):
                 top[turn[:2]] = turn
+            # Turns that share a latent do not commute, so the gain of the second one is unknown
+            # once the first is made: it waits for the next round.
             free, before = set(range(k)), turns
             for turn in sorted(top.values(), key=gain.__getitem__, reverse=True):
                 if gain[turn] <= least or not free.issuperset(turn[:2]):
@@ -103,6 +112,7 @@ def climb(
 def _refined(turn: Turn, gains: Callable[[list[Turn], str], list[float]]) -> tuple[Turn, float]:
     """Return the best angle near that of a turn, and its gain."""
     i, j, angle = turn
+    # scored again: other turns were made since the round began
     best, step = gains([turn], "")[0], HALF_STEP
     while step > FINEST:
         near = [(i, j, wrapped(angle + s * step)) for s in (-1, 1)]
@@ -114,9 +124,9 @@ def _refined(turn: Turn, gains: Callable[[list[Turn], str], list[float]]) -> tup
 
 
 def joined(turns: tuple[Turn, ...], turn: Turn) -> tuple[Turn, ...]:
-    """Append a turn, or add it to an earlier one of its pair when those between commute with it.
+    """Append a turn, or add it to an earlier turn of the same pair if it commutes with the rest.
 
-    The matrix is the same but for a signed permutation, by which wrapping changes it.
+    The matrix stays the same up to a signed permutation, from wrapping the angle.
     """
     for at in range(len(turns) - 1, -1, -1):
         i, j, degrees = turns[at]

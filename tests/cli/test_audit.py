@@ -55,7 +55,7 @@ def test_the_numbers_are_those_of_the_library(dindic, file, arrays):
     for metric, found in content["audits"].items():
         audit = audit_rotations(metric, mean, factors, var=var, rotations=9, rng=3)
         assert found == audit.to_dict()
-        assert found["latents"] == [0, 2]
+        assert found["rotated"] == [0, 2]
         assert found["best"]["turns"][0][:2] == [0, 2]
 
 
@@ -75,11 +75,11 @@ def test_the_table_names_metrics_turns_and_p_values(dindic, file):
 def test_options_reach_the_library(dindic, file):
     words = ("--no-search", "--subspace", "all", "--workers", "2", "--quiet", "--json", "-")
     audit = json.loads(dindic("audit", file, *QUICK, *words).stdout)["audits"]["mig"]
-    assert audit["latents"] == [0, 1, 2]
+    assert audit["rotated"] == [0, 1, 2]
     assert audit["best"] is None
     words = ("--no-search", "--threshold", "1e-9", "--quiet", "--json", "-")
     audit = json.loads(dindic("audit", file, *QUICK, *words).stdout)["audits"]["mig"]
-    assert audit["latents"] == [0, 1, 2]
+    assert audit["rotated"] == [0, 1, 2]
 
 
 def test_files_are_written(dindic, file, folder):

@@ -15,10 +15,9 @@ from disentangle_indicators.rotation import (
     _audit,
     _search,
     audit_rotations,
-    save_violin,
-    violin,
 )
 from disentangle_indicators.rotation._orthogonal import givens, haar
+from disentangle_indicators.rotation._plots import save_violin, violin
 from disentangle_indicators.rotation._search import joined, matrix, wrapped
 from disentangle_indicators.supervised import METRICS, find, higgins, mig, score_of
 
@@ -64,7 +63,7 @@ def p_values(score, repetitions, rotations=19, n=20, d=3, seed=0):
             code @ haar(d, rng).T,
             rotations=rotations,
             search=False,
-            subspace="all",
+            latents="all",
             rng=rng,
         )
         for _ in range(repetitions)
@@ -112,13 +111,13 @@ def test_axes_of_an_ideal_code_beat_all_random_rotations(metric):
 
 def test_a_score_that_no_rotation_changes_is_said_to_be_one():
     mean = np.random.default_rng(0).normal(size=(100, 4)) * [3, 1, 0.5, 1e-3]
-    audit = quick(total_variance, mean, subspace="all")
+    audit = quick(total_variance, mean, latents="all")
     assert audit.p_value == 1
     assert audit.percentile == 50
     assert audit.null_sd == 0
     assert audit.best.turns == audit.worst.turns == ()
     assert np.array_equal(audit.best.matrix, np.eye(4))
-    assert audit.best.gain == audit.best.gain_error == 0
+    assert audit.best.gain == audit.best.gain_se == 0
     assert "does not beat" in audit.sentences["RANDOM"]
     assert "No better rotation was found" in audit.sentences["BETTER"]
 
@@ -233,7 +232,7 @@ def test_the_error_of_the_gain_is_that_of_repetition(rotated):
         mean, factors = ideal(n=300, k=2, rng=seed)
         mean = mean + 0.5 * np.random.default_rng(seed).normal(size=mean.shape)
         audit = quick(SAP, turned(mean, 0, 1, 30), factors, rotations=2)
-        errors.append(audit.best.gain_error)
+        errors.append(audit.best.gain_se)
         gains.append(audit.best.gain)
     assert 0.5 < np.sqrt(np.mean(np.square(errors))) / np.std(gains, ddof=1) < 2
 
@@ -355,13 +354,13 @@ def test_unused_latents_are_dropped_by_definition_3():
     mean = np.insert(mean, [0, 1], 0.5 * rng.normal(size=(len(mean), 2)), axis=1)
     var = np.broadcast_to([0.9, 0.01, 0.9, 0.01], mean.shape)
     audit = quick(MIG, mean, factors, var=var)
-    assert audit.latents == (1, 3)
+    assert audit.rotated == (1, 3)
     assert audit.score == score_of(MIG, mean[:, [1, 3]], factors)
     assert audit.score_all_latents == score_of(MIG, mean, factors) != audit.score
     assert "all 4 latents" in repr(audit)
     assert audit.best.matrix.shape == (2, 2)
     assert {turn[:2] for turn in audit.worst.turns} == {(1, 3)}
-    assert quick(MIG, mean, factors, var=var, threshold=0.05, search=False).latents == (
+    assert quick(MIG, mean, factors, var=var, threshold=0.05, search=False).rotated == (
         0,
         1,
         2,
@@ -372,14 +371,14 @@ def test_unused_latents_are_dropped_by_definition_3():
 def test_latents_that_do_not_move_are_dropped_without_variances():
     mean, factors = ideal(k=2)
     mean = np.insert(mean, 1, 0.05 * np.sin(np.arange(len(mean))), axis=1)
-    assert quick(MIG, mean, factors, search=False).latents == (0, 2)
+    assert quick(MIG, mean, factors, search=False).rotated == (0, 2)
 
 
 def test_all_latents_are_kept_when_asked_for():
     mean, factors = ideal(k=2)
     mean = np.insert(mean, 1, 0.0, axis=1)
-    audit = quick(MIG, mean, factors, subspace="all", search=False)
-    assert audit.latents == (0, 1, 2)
+    audit = quick(MIG, mean, factors, latents="all", search=False)
+    assert audit.rotated == (0, 1, 2)
     assert audit.d == 3
     assert audit.score_all_latents == audit.score
     assert "all 3 latents" not in repr(audit)
@@ -412,7 +411,7 @@ def test_one_latent_has_nothing_to_rotate():
     audit = quick(MIG, mean, factors)
     assert audit.p_value == 1
     assert audit.best.turns == ()
-    assert "one latent was kept, so there is nothing to rotate" in audit.notes
+    assert "only one latent is rotated, so every rotation gives the same axes" in audit.notes
 
 
 # Bad input.
@@ -433,7 +432,7 @@ GOOD = ideal(n=60, k=2)
         ({"mean": np.where(GOOD[0] > 1, np.nan, GOOD[0])}, r"mean must be finite; mean\["),
         ({"var": np.ones((59, 2))}, "mean and var must have the same shape"),
         ({"var": -np.ones((60, 2))}, r"var must be positive.*var\[0, 0\] = -1"),
-        ({"subspace": "some"}, "subspace must be one of used, all; got 'some'"),
+        ({"latents": "some"}, "latents must be one of used, all; got 'some'"),
         ({"rotations": 1}, "rotations must be at least 2; got 1"),
         ({"workers": 0}, "workers must be at least 1; got 0"),
         ({"threshold": 0.0, "var": np.ones((60, 2))}, "threshold must be positive"),
@@ -444,6 +443,7 @@ GOOD = ideal(n=60, k=2)
         ({"mean": GOOD[0] / 100}, "none whose mean has a variance of at least 0.01"),
         ({"score": lambda *_, rng: np.nan}, "must be finite; on the unrotated code"),
         ({"score": lambda *_, rng: "much"}, "must return a number; got 'much'"),
+        ({"score": lambda *_, rng: np.ones(1)}, r"must return a number; got array\(\[1"),
     ],
 )
 def test_bad_input_is_refused(change, message):
@@ -509,13 +509,13 @@ def check_dsprites(path, n):
         mean, var, factors = (stored[name] for name in ("mean", "var", "factors"))
     audit = audit_rotations(MIG, mean, factors, var=var, rotations=19, rng=0)
     assert audit.n == n
-    assert {4, 8} <= {*audit.latents}
+    assert {4, 8} <= {*audit.rotated}
     i, j, degrees = max(audit.best.turns, key=lambda turn: abs(turn[2]))
     assert (i, j) == (4, 8)
     assert abs(degrees) == pytest.approx(45, abs=3)
     assert all(abs(turn[2]) < 10 for turn in audit.best.turns if turn[:2] != (4, 8))
     assert audit.best.gain > 0.15
-    assert audit.best.gain_error < 0.02
+    assert audit.best.gain_se < 0.02
     assert "A better rotation exists: turn latents 4 and 8 by" in audit.sentences["BETTER"]
 
 
