@@ -95,7 +95,7 @@ def axes_of_five_latents(rounds: int) -> None:
     mean = rng.uniform(-1.7, 1.7, size=(N, 5)) @ haar(5, rng).T
     var = 0.05 * np.exp(0.5 * rng.normal(size=mean.shape))
     found = axes(mean, var, rng=0)
-    assert found.latents == (0, 1, 2, 3, 4)
+    assert found.rotated == (0, 1, 2, 3, 4)
     total = cpu(lambda: axes(mean, var, rng=0), min(rounds, 2))
     print(f"axes, n = {N}, five used latents, {len(found.turns)} turns: {total:.1f} s", end="")
     print(" (target 10 s)")

@@ -8,7 +8,6 @@ from disentangle_indicators.rotation._law import (
     predicted_accuracy,
     z_diff_law,
 )
-from disentangle_indicators.rotation._plots import pairs, save_pairs, save_violin, violin
 
 __all__ = [
     "Audit",
@@ -20,10 +19,6 @@ __all__ = [
     "audit_rotations",
     "axes",
     "higgins_law",
-    "pairs",
     "predicted_accuracy",
-    "save_pairs",
-    "save_violin",
-    "violin",
     "z_diff_law",
 ]
