@@ -378,7 +378,7 @@ GOOD = np.random.default_rng(0).normal(size=(60, 2)), np.full((60, 2), 0.1)
         ({"var": np.full((60, 2), np.inf)}, r"var must be finite; var\[0, 0\] = inf"),
         ({"mean": GOOD[0][:7], "var": GOOD[1][:7]}, "at least 8 rows; got 7"),
         ({"null_codes": 0}, "null_codes must be a whole number of at least 1; got 0"),
-        ({"latents": "some"}, "latents must be one of used, all; got 'some'"),
+        ({"latents": "some"}, r"latents must be .*; got 'some'"),
         ({"threshold": 0.0, "latents": "used"}, "threshold must be positive"),
         ({"rng": "zero"}, "rng must be"),
         ({"rng": -1}, "rng must be"),
