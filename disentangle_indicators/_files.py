@@ -1,5 +1,6 @@
 """Files that are written whole or not at all."""
 
+import errno
 import os
 import secrets
 from collections.abc import Iterator
@@ -10,6 +11,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 PICTURES = (".png", ".svg", ".pdf")
 
 
@@ -17,25 +19,40 @@ PICTURES = (".png", ".svg", ".pdf")
 def atomic(path: Path) -> Iterator[Path]:
     """Yield a temporary name beside `path`, which becomes `path` when the block succeeds.
 
-    A link is followed. A pipe or a device is not replaced but written to.
+    A link is followed. A pipe or a device is not replaced but written to. An OSError about the
+    temporary name, or about a full disk, names `path`.
     """
     if path.exists() and not path.is_file():
-        yield path
+        with _named(path, path):
+            yield path
         return
-    path = Path(os.path.realpath(path))
-    if not path.parent.is_dir():
-        raise NotADirectoryError(f"{path}: there is no folder {path.parent}")
-    temporary = path.with_name(f".{path.name}.{secrets.token_hex(6)}.tmp")
+    target = Path(os.path.realpath(path))
+    if not target.parent.is_dir():
+        raise NotADirectoryError(f"{target}: there is no folder {target.parent}")
+    temporary = target.with_name(f".{target.name}.{secrets.token_hex(6)}.tmp")
     try:
-        temporary.touch(exist_ok=False)
-        mode = temporary.stat().st_mode
-        yield temporary
-        temporary.chmod(mode)  # safetensors makes its files private
-        with open(temporary, "rb+") as stream:
-            os.fsync(stream.fileno())
-        os.replace(temporary, path)
+        with _named(path, temporary):
+            temporary.touch(exist_ok=False)
+            mode = temporary.stat().st_mode
+            yield temporary
+            temporary.chmod(mode)  # safetensors makes its files private
+            with open(temporary, "rb+") as stream:
+                os.fsync(stream.fileno())
+            os.replace(temporary, target)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+@contextmanager
+def _named(path: Path, temporary: Path) -> Iterator[None]:
+    """Put the path that the user gave into errors that name the temporary one, or none."""
+    try:
+        yield
+    except OSError as error:
+        nameless = error.filename is None and error.errno in _FULL
+        if nameless or str(error.filename) == str(temporary):
+            raise OSError(error.errno, error.strerror, str(path)) from error
+        raise
 
 
 def picture_path(path: str | Path) -> Path:

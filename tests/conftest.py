@@ -1,4 +1,7 @@
+import builtins
+import errno
 import os
+from contextlib import contextmanager
 
 import pytest
 from hypothesis import Phase, settings
@@ -21,3 +24,27 @@ def xp(request):
     """Each array namespace in turn; of one scope with the session so that @given may use it."""
     reason = f"{request.param} is not installed, so that its arrays are NOT tested"
     return pytest.importorskip(request.param, reason=reason)
+
+
+@pytest.fixture
+def denied(monkeypatch):
+    """Take the right to read a file away for a while, from root as well."""
+
+    @contextmanager
+    def without_right(path):
+        mode, opened = os.stat(path).st_mode, builtins.open
+
+        def refuse(file, *args, **kwargs):
+            if not isinstance(file, int) and os.fspath(file) == os.fspath(path):
+                raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), os.fspath(file))
+            return opened(file, *args, **kwargs)
+
+        os.chmod(path, 0)
+        with monkeypatch.context() as patch:
+            patch.setattr(builtins, "open", refuse)
+            try:
+                yield
+            finally:
+                os.chmod(path, mode)
+
+    return without_right

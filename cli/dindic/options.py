@@ -45,6 +45,10 @@ def bad_input() -> Iterator[None]:
         ) from error
     except IsADirectoryError as error:
         raise BadInput(f"{error.filename} is a folder") from error
+    except PermissionError as error:
+        raise BadInput(
+            f"{error.filename}: permission denied" if error.filename else str(error)
+        ) from error
     except ValueError as error:
         raise BadInput(str(error)) from error
     except OSError as error:

@@ -10,7 +10,9 @@ Weights of others are read from a .pt, .pth or .safetensors file of tensors (a s
 import hashlib
 import json
 import os
-from collections.abc import Mapping, Sequence
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -110,10 +112,27 @@ def save_model(folder: Path, model: VAE, step: int = 0) -> None:
 
 
 def write_tensors(path: Path, tensors: Mapping[str, Tensor], metadata: Mapping[str, str]) -> None:
-    """Write named tensors to a .safetensors file, atomically."""
+    """Write named tensors to a .safetensors file, atomically.
+
+    Raises
+    ------
+    OSError
+        If it cannot be written.
+    """
     own = {name: t.detach().to("cpu", copy=True).contiguous() for name, t in tensors.items()}
     with atomic(path) as temporary:
-        save_file(own, temporary, dict(metadata))
+        try:
+            save_file(own, temporary, dict(metadata))
+        except SafetensorError as error:
+            raise _write_error(path, str(error)) from error
+
+
+def _write_error(path: Path, message: str) -> OSError:
+    """Return the OSError that a message of the safetensors package is about."""
+    code = re.search(r"\(os error (\d+)\)", message)
+    if code is None:
+        return OSError(f"{path}: {message.rpartition(': ')[2]}")
+    return OSError(int(code[1]), os.strerror(int(code[1])), str(path))
 
 
 def read_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
@@ -123,10 +142,20 @@ def read_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
     ------
     ValueError
         If the file is damaged or another kind of file.
+    OSError
+        If it is not there, or must not be read.
     """
+    with _opened(path) as file:
+        return {name: file.get_tensor(name) for name in file.keys()}, file.metadata() or {}  # noqa: SIM118
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[Any]:
+    with open(path, "rb"):  # the package calls a file that must not be read one that is not there
+        pass
     try:
         with safe_open(path, framework="pt") as file:
-            return {name: file.get_tensor(name) for name in file.keys()}, file.metadata() or {}  # noqa: SIM118
+            yield file
     except SafetensorError as error:
         raise ValueError(f"{path}: damaged, or not a .safetensors file ({error})") from error
 
@@ -258,11 +287,8 @@ def _step(said: Mapping[str, str]) -> int:
 
 
 def _metadata(path: Path) -> dict[str, str]:
-    try:
-        with safe_open(path, framework="pt") as file:
-            return dict(file.metadata() or {})
-    except SafetensorError as error:
-        raise ValueError(f"{path}: damaged, or not a .safetensors file ({error})") from error
+    with _opened(path) as file:
+        return dict(file.metadata() or {})
 
 
 def _count(value: Any) -> bool:

@@ -194,3 +194,27 @@ def test_log_variances_pass_through_to_the_bit(dindic, npz):
     path = npz(mean=np.zeros((9, 3), np.float32), logvar=logvar)
     dindic("convert", path, "out.npz")
     assert np.array_equal(np.load("out.npz")["logvar"], logvar)
+
+
+@pytest.mark.parametrize("target", ["out.npz", "out.safetensors"])
+def test_a_target_that_is_a_folder(say, good, folder, target):
+    (folder / target).mkdir()
+    message = say("convert", good, target, code=1)
+    assert message.startswith("Error: cannot write: ")
+    assert target in message
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no full device to write to")
+@pytest.mark.parametrize("target", ["out.npz", "out.safetensors"])
+def test_a_full_device(say, good, folder, target):
+    (folder / target).symlink_to("/dev/full")
+    message = say("convert", good, target, code=1)
+    assert message == f"Error: cannot write: [Errno 28] No space left on device: '{target}'"
+
+
+def test_an_input_that_may_not_be_read(say, dindic, good, denied):
+    dindic("convert", good, "in.safetensors", "--quiet")
+    for name in (good, "in.safetensors"):
+        with denied(name):
+            message = say("convert", name, "out.npz")
+        assert message == f"Error: {name}: permission denied"

@@ -376,3 +376,17 @@ def test_config_json_says_what_a_reader_needs(dindic, npy):
     assert content["shape"] == [1, 8, 8]
     assert content["data"]["n"] == 81
     assert content["config"]["network"] == "linear"
+
+
+def test_a_full_disk_is_said_without_a_traceback(dindic, npy, folder, monkeypatch):
+    from safetensors import SafetensorError
+
+    from dindic_models import checkpoint
+
+    def full(*args):
+        raise SafetensorError("Error while serializing: I/O error: No space left on device")
+
+    monkeypatch.setattr(checkpoint, "save_file", full)
+    last = dindic("train", "--data", npy, "-o", "run", *SMALL, code=1).stderr.splitlines()[-1]
+    assert last.startswith("Error: cannot write: run/")
+    assert last.endswith("No space left on device")

@@ -1,8 +1,10 @@
 """write_encodings, and that reading gives back what was written."""
 
+import errno
 import json
 import os
 import tracemalloc
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -14,6 +16,7 @@ from hypothesis.extra.numpy import arrays as np_arrays
 from disentangle_indicators.encodings import (
     _write,
     read_encodings,
+    safetensors,
     stream_encodings,
     write_encodings,
 )
@@ -345,3 +348,86 @@ def test_a_stream_is_not_held_in_memory(tmp_path, suffix):
     finally:
         tracemalloc.stop()
     assert peak < 18 << 20
+
+
+def test_the_bytes_of_safetensors_are_those_of_the_package(tmp_path, pair):
+    from safetensors.numpy import save
+
+    mean, logvar = pair[0].astype("f4"), np.log(pair[1]).astype("f4")
+    arrays = {"mean": mean, "logvar": logvar, "labels": np.arange(23), "cluster": np.arange(23)}
+    safetensors.write(tmp_path / "a.safetensors", arrays, {"größe": '\n"é'})
+    assert (tmp_path / "a.safetensors").read_bytes() == save(arrays, {"größe": '\n"é'})
+
+
+@pytest.mark.parametrize("dtype", ["f2", "f4", "f8", "i1", "u2", "i4", "u8", "?"])
+@pytest.mark.parametrize("order", ["<", ">"])
+def test_any_array_of_numbers_comes_back(tmp_path, dtype, order):
+    from safetensors.numpy import load_file
+
+    values = np.asarray(np.arange(24).reshape(4, 6) % 2, dtype)
+    stored = np.asfortranarray(values.astype(values.dtype.newbyteorder(order)))
+    path = tmp_path / "a.safetensors"
+    safetensors.write(path, {"x": stored, "y": stored[::2], "none": stored[:0]}, {})
+    found = load_file(path)
+    np.testing.assert_array_equal(found["x"], values, strict=True)
+    np.testing.assert_array_equal(found["y"], values[::2], strict=True)
+    assert found["none"].shape == (0, 6)
+
+
+def test_two_writes_have_the_same_bytes(tmp_path, pair):
+    metadata = {f"key {i}": str(i) for i in range(20)}
+    one, two = (
+        write_encodings(
+            tmp_path / f"{i}.safetensors", pair[0], var=pair[1], metadata=metadata
+        ).read_bytes()
+        for i in range(2)
+    )
+    assert one == two
+
+
+@pytest.mark.parametrize("dtype", ["c8", "g"])
+def test_numbers_that_safetensors_lacks(tmp_path, dtype):
+    with pytest.raises(ValueError, match="x has the dtype .*, which safetensors cannot store"):
+        safetensors.write(tmp_path / "a.safetensors", {"x": np.ones(3, dtype)}, {})
+
+
+@pytest.mark.parametrize("suffix", SUFFIXES)
+class TestWhatCannotBeWritten:
+    """An OSError with the path that the user gave, never the temporary one."""
+
+    def refused(self, path, pair, kind):
+        with pytest.raises(kind) as error:
+            write_encodings(path, pair[0], var=pair[1])
+        assert error.value.filename == str(path)
+        return error.value
+
+    def test_a_folder(self, tmp_path, pair, suffix):
+        path = tmp_path / f"a.{suffix}"
+        path.mkdir()
+        self.refused(path, pair, IsADirectoryError)
+        assert [p.name for p in tmp_path.iterdir()] == [path.name]
+
+    @pytest.mark.skipif(not os.path.exists("/dev/full"), reason="no full device to write to")
+    def test_a_full_device(self, tmp_path, pair, suffix):
+        path = tmp_path / f"a.{suffix}"
+        path.symlink_to("/dev/full")
+        assert self.refused(path, pair, OSError).errno == errno.ENOSPC
+
+    def test_a_full_disk(self, tmp_path, pair, suffix, monkeypatch):
+        path = tmp_path / f"a.{suffix}"
+        path.write_text("old")
+
+        def full(*args):
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+        monkeypatch.setattr(_write.WRITERS[f".{suffix}"], "write", full)
+        self.refused(path, pair, OSError)
+        assert path.read_text() == "old"
+        assert [p.name for p in tmp_path.iterdir()] == [path.name]
+
+    def test_a_folder_that_may_not_be_written(self, tmp_path, pair, suffix, monkeypatch):
+        def denied(self, **kwargs):
+            raise PermissionError(errno.EACCES, "Permission denied", self)
+
+        monkeypatch.setattr(Path, "touch", denied)
+        self.refused(tmp_path / f"a.{suffix}", pair, PermissionError)

@@ -1,5 +1,6 @@
 """Checkpoints: every bit comes back, no code runs, and any damage is a ValueError with the file."""
 
+import errno
 import json
 import pickle
 import subprocess
@@ -16,8 +17,10 @@ from strategies import seeds
 
 torch = pytest.importorskip("torch", reason="torch is not installed: NO model is tested")
 
+from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
+from dindic_models import checkpoint
 from dindic_models.checkpoint import (
     CONFIG,
     FORMAT,
@@ -27,6 +30,7 @@ from dindic_models.checkpoint import (
     read_tensors,
     save_config,
     save_model,
+    step_of,
     write_tensors,
 )
 from dindic_models.config import Config, make_model
@@ -464,3 +468,44 @@ def test_a_killed_save_leaves_the_old_one(folder):
             process.wait()
         load(folder)
         assert (folder / MODEL).read_bytes() == before
+
+
+@pytest.mark.parametrize(
+    ("words", "code"),
+    [
+        ("I/O error: No space left on device (os error 28)", errno.ENOSPC),
+        ("I/O error: No space left on device", None),
+    ],
+)
+def test_a_full_disk(folder, monkeypatch, words, code):
+    before = {path.name: path.read_bytes() for path in folder.iterdir()}
+
+    def full(*args):
+        raise SafetensorError(f"Error while serializing: {words}")
+
+    monkeypatch.setattr(checkpoint, "save_file", full)
+    with pytest.raises(OSError, match="No space left on device") as error:
+        write_tensors(folder / MODEL, {"a": torch.zeros(1)}, {})
+    assert error.value.errno == code
+    assert str(folder / MODEL) in str(error.value)
+    assert ".tmp" not in str(error.value)
+    assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
+
+
+def test_a_folder_as_a_target(tmp_path):
+    (tmp_path / MODEL).mkdir()
+    with pytest.raises(OSError, match=MODEL):
+        write_tensors(tmp_path / MODEL, {"a": torch.zeros(1)}, {})
+
+
+@pytest.mark.parametrize("read", [read_tensors, step_of])
+def test_weights_that_may_not_be_read(folder, denied, read):
+    path = folder / MODEL
+    with denied(path), pytest.raises(PermissionError) as error:
+        read(folder if read is step_of else path)
+    assert error.value.filename == str(path)
+
+
+def test_a_model_that_may_not_be_read(folder, denied):
+    with denied(folder / MODEL), pytest.raises(PermissionError):
+        load(folder)
