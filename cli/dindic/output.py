@@ -116,8 +116,11 @@ def progress(steps: Iterable[Any], description: str, total: int) -> Generator[An
     from rich.progress import Progress
 
     console = Console(stderr=True)
+    if not console.is_terminal:  # where a hidden bar leaves an empty line in old releases of rich
+        yield from steps
+        return
     start, shown = monotonic(), False
-    with Progress(console=console, transient=True, disable=not console.is_terminal) as bars:
+    with Progress(console=console, transient=True) as bars:
         bar = bars.add_task(description, total=total, visible=False)
         for step in steps:
             yield step

@@ -227,8 +227,10 @@ def _with_progress(encoded: "Encodings", quiet: bool) -> Callable[[], Iterable[A
         from rich.progress import Progress
 
         console = Console(stderr=True)
-        hidden = not console.is_terminal
-        with Progress(console=console, transient=True, disable=hidden) as bars:
+        if not console.is_terminal:
+            yield from encoded.batches()
+            return
+        with Progress(console=console, transient=True) as bars:
             bar = bars.add_task(Path(encoded.path).name, total=encoded.n)
             for mean, var in encoded.batches():
                 yield mean, var
