@@ -12,11 +12,22 @@ theoretical troubleshooting in variational autoencoder", ``estimate_q_star`` the
 ``read_encodings`` reads the files that encoders leave behind.
 """
 
-from disentangle_indicators.encodings import read_encodings, write_encodings
-from disentangle_indicators.evaluate import Indicators, indicators
-from disentangle_indicators.moments import Moments
-from disentangle_indicators.q_star import QStar, estimate_q_star
-from disentangle_indicators.scorecard import Scorecard, score
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from disentangle_indicators import aggregate as aggregate
+    from disentangle_indicators import comparison as comparison
+    from disentangle_indicators import plots as plots
+    from disentangle_indicators import report as report
+    from disentangle_indicators import rotation as rotation
+    from disentangle_indicators import supervised as supervised
+    from disentangle_indicators import unsupervised as unsupervised
+    from disentangle_indicators.encodings import read_encodings, write_encodings
+    from disentangle_indicators.evaluate import Indicators, indicators
+    from disentangle_indicators.moments import Moments
+    from disentangle_indicators.q_star import QStar, estimate_q_star
+    from disentangle_indicators.scorecard import Scorecard, score
 
 __all__ = [
     "Indicators",
@@ -31,3 +42,43 @@ __all__ = [
 ]
 
 __version__ = "0.1.0"
+
+_HOMES = {
+    "Indicators": "evaluate",
+    "Moments": "moments",
+    "QStar": "q_star",
+    "Scorecard": "scorecard",
+    "estimate_q_star": "q_star",
+    "indicators": "evaluate",
+    "read_encodings": "encodings",
+    "score": "scorecard",
+    "write_encodings": "encodings",
+}
+
+_MODULES = (
+    "aggregate",
+    "comparison",
+    "plots",
+    "report",
+    "rotation",
+    "supervised",
+    "unsupervised",
+)
+
+
+def __dir__() -> list[str]:
+    """List the names that are not loaded yet, too."""
+    return sorted({*globals(), *_HOMES, *_MODULES})
+
+
+if not TYPE_CHECKING:  # a type checker would take every name for one that exists
+
+    def __getattr__(name: str) -> Any:
+        """Import the home of a name when it is first asked for (PEP 562)."""
+        if name in _MODULES:
+            return import_module(f"{__name__}.{name}")
+        if name not in _HOMES:
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        value = getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
+        globals()[name] = value
+        return value

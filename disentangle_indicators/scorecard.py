@@ -27,18 +27,12 @@ from disentangle_indicators.aggregate import marginals as marginals_
 from disentangle_indicators.evaluate import Indicators, indicators
 from disentangle_indicators.means import MeansOnly, means_only
 from disentangle_indicators.states import USED
-from disentangle_indicators.supervised import (
-    Scores,
-    as_table,
-    channel,
-    choose,
-    evaluate_metrics,
-)
-from disentangle_indicators.unsupervised import UNSUPERVISED
 from disentangle_indicators.verdict import verdict
 
 if TYPE_CHECKING:
     import pandas as pd
+
+    from disentangle_indicators.supervised import Scores
 
 __all__ = ["Scorecard", "score"]
 
@@ -76,7 +70,7 @@ class Scorecard(Result):
     marginals: Marginals | None
     joint: Joint | None
     certificate: Certificate | None
-    metrics: Scores | None
+    metrics: "Scores | None"
     left_out: str
     factors: tuple[dict[str, Any], ...]
     notes: tuple[str, ...]
@@ -359,8 +353,12 @@ def _metrics(
     factors: Any,
     labels: Any,
     extra: dict[str, Any],
-) -> Scores:
+) -> "Scores":
     """Evaluate metrics of the codes; the names of the factors may be those of a data frame."""
+    from disentangle_indicators.factors import as_table
+    from disentangle_indicators.supervised import channel, choose, evaluate_metrics
+    from disentangle_indicators.unsupervised import UNSUPERVISED
+
     chosen, notes = choose(names, protocol)
     if factors is None:
         factors, extra = labels, extra | {"factor_names": ["labels"], "kinds": ["categorical"]}

@@ -13,26 +13,75 @@ import pytest
 import disentangle_indicators
 
 ROOT = Path(__file__).parents[1]
-HEAVY = ["torch", "matplotlib", "pandas", "sklearn", "scipy"]
+LIBRARY = "disentangle_indicators"
+HEAVY = ["torch", "matplotlib", "pandas", "sklearn", "scipy", "rich"]
+MODULES = ["aggregate", "comparison", "plots", "report", "rotation", "supervised", "unsupervised"]
 NAMES = getattr(disentangle_indicators, "__all__", [])
 
 
-def heavy_after(code):
-    """Which heavy packages a fresh interpreter has loaded after running the code."""
-    report = f"import json, sys; print(json.dumps(sorted(set({HEAVY}) & set(sys.modules))))"
+def loaded_after(code):
+    """Return the names of the modules that a fresh interpreter has loaded after the code."""
+    report = "import json, sys; print(json.dumps(sorted(sys.modules)))"
     command = [sys.executable, "-c", f"{code}\n{report}"]
     done = subprocess.run(command, cwd=ROOT / "tests", capture_output=True, text=True, check=True)
     return json.loads(done.stdout.splitlines()[-1])
 
 
-def test_the_library_imports_nothing_heavy():
-    assert heavy_after("import disentangle_indicators") == []
+def heavy(modules):
+    return sorted({*HEAVY} & {*modules})
+
+
+def own(modules):
+    return [name for name in modules if name.split(".")[0] == LIBRARY]
+
+
+def test_the_library_imports_nothing():
+    modules = loaded_after(f"import {LIBRARY}")
+    assert own(modules) == [LIBRARY]
+    assert heavy(modules) == []
+    assert not {"click", "numpy"} & {*modules}
+
+
+def test_score_imports_only_what_every_call_needs():
+    modules = loaded_after(f"from {LIBRARY} import score")
+    assert heavy(modules) == []
+    assert "click" not in modules
+    assert len(own(modules)) < 40
+    assert f"{LIBRARY}.supervised" not in modules
+
+
+@pytest.mark.parametrize("name", [*NAMES, *MODULES])
+def test_a_name_is_reachable_from_the_package_alone(name):
+    assert disentangle_indicators.__getattr__(name) is getattr(disentangle_indicators, name)
+
+
+def test_a_fresh_interpreter_finds_the_modules():
+    lines = [f"{LIBRARY}.{name}" for name in MODULES]
+    assert {*lines} <= {*loaded_after("; ".join([f"import {LIBRARY}", *lines]))}
+
+
+def test_a_name_is_looked_up_once():
+    value = disentangle_indicators.score
+    assert vars(disentangle_indicators)["score"] is value
+
+
+def test_a_name_that_does_not_exist():
+    with pytest.raises(AttributeError, match=r"disentangle_indicators.*no attribute 'scores'"):
+        disentangle_indicators.scores  # noqa: B018
+    with pytest.raises(ImportError, match="scores"):
+        from disentangle_indicators import scores  # noqa: F401
+
+
+def test_completion_lists_the_names_and_the_modules():
+    assert {*NAMES, *MODULES, "__version__"} <= {*dir(disentangle_indicators)}
 
 
 @pytest.mark.parametrize("option", ["--help", "--version"])
 def test_the_command_line_imports_nothing_heavy(option):
     code = f"from dindic import main; main(['{option}'], standalone_mode=False)"
-    assert heavy_after(code) == []
+    modules = loaded_after(code)
+    assert heavy(modules) == []
+    assert len(own(modules)) < 5
 
 
 def test_import_contracts_hold():

@@ -10,7 +10,6 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import spearmanr
 
 __all__ = ["Claim", "claims"]
 
@@ -196,6 +195,8 @@ def _interpolated(rows: Rows, fixed: Sequence[str], name: str, column: str) -> f
 
 
 def _ranks(x: Sequence[float], y: Sequence[float]) -> str:
+    from scipy.stats import spearmanr
+
     if len(set(x)) < 2 or len(set(y)) < 2:
         return "not defined, since all values are the same,"
     return f"{spearmanr(x, y).statistic:+.2f}"
