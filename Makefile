@@ -11,43 +11,70 @@ WORKERS ?= 2
 ARGS ?=
 BIN := .venv/bin
 RUN := $(BIN)/python -m
+LOWEST := .venv-lowest
 
 # pip reads both: the first for installs, the second for build environments.
 export PIP_CONSTRAINT := constraints.txt
 export PIP_BUILD_CONSTRAINT := constraints.txt
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help demo test slow lint format docs wheel-check bench study-gpu clean
+.PHONY: help demo test slow lowest lint format docs wheel-check bench study-gpu clean
 .DEFAULT_GOAL := help
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' Makefile
 
-.venv/.pip:
+# $(1) is the folder of a new virtual environment, which gets the newest pip.
+define environment
 	@$(or $(PYTHON),false) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 	  { echo "No Python >= 3.11 found. Install one, or name it: make PYTHON=/path/to/python3.11 ..." >&2; exit 1; }
-	$(PYTHON) -m venv .venv
-	$(RUN) pip install --quiet --upgrade pip
+	$(PYTHON) -m venv $(1)
+	$(1)/bin/python -m pip install --quiet --upgrade pip
+endef
+
+.venv/.pip:
+	$(call environment,.venv)
 	@touch $@
 
 .venv/.core: .venv/.pip pyproject.toml constraints.txt
 	$(RUN) pip install --quiet --editable .
 	@touch $@
 
+.venv/.test: .venv/.pip pyproject.toml constraints.txt
+	$(RUN) pip install --quiet --editable '.[models]' --group test
+	@touch $@ .venv/.core
+
 .venv/.dev: .venv/.pip pyproject.toml constraints.txt
 	$(RUN) pip install --quiet --editable '.[models]' --group dev
-	@touch $@ .venv/.core
+	@touch $@ .venv/.core .venv/.test
+
+# uv resolves, since pip has no way to ask for the lowest release that this Python has a wheel of.
+$(LOWEST)/.test: pyproject.toml constraints.txt tests/lowest.py
+	rm -rf $(LOWEST)
+	$(call environment,$(LOWEST))
+	$(LOWEST)/bin/python -m pip install --quiet --group lowest
+	$(LOWEST)/bin/python tests/lowest.py $(LOWEST)
+	$(LOWEST)/bin/uv pip compile --quiet --resolution lowest-direct --only-binary :all: \
+	  --python $(LOWEST)/bin/python --default-index "$${PIP_INDEX_URL:-https://pypi.org/simple}" \
+	  --constraints $(LOWEST)/indirect.txt --output-file $(LOWEST)/lowest.txt $(LOWEST)/direct.txt
+	PIP_CONSTRAINT= $(LOWEST)/bin/python -m pip install --quiet --requirement $(LOWEST)/lowest.txt
+	$(LOWEST)/bin/python -m pip install --quiet --no-deps --editable .
+	@touch $@
 
 demo: .venv/.core  ## score real MNIST encodings: a table and a picture (no torch)
 	@mkdir -p demo-output
 	@$(BIN)/dindic score examples/data/mnist_vae.npz --plot demo-output/mnist_vae.png
 	@echo && echo "Picture: $(CURDIR)/demo-output/mnist_vae.png"
 
-test: .venv/.dev  ## the whole test suite, but for the slow tests
+test: .venv/.test  ## the whole test suite, but for the slow tests
 	HYPOTHESIS_PROFILE=ci OMP_NUM_THREADS=1 $(RUN) pytest -n $(WORKERS) $(ARGS)
 
-slow: .venv/.dev  ## the slow tests
+slow: .venv/.test  ## the slow tests
 	HYPOTHESIS_PROFILE=ci OMP_NUM_THREADS=1 $(RUN) pytest -n $(WORKERS) -m slow $(ARGS) || [ $$? -eq 5 ]
+
+lowest: $(LOWEST)/.test  ## the test suite with the oldest declared releases, without torch
+	DINDIC_LOWEST=1 HYPOTHESIS_PROFILE=ci OMP_NUM_THREADS=1 $(LOWEST)/bin/python -m pytest \
+	  -n $(WORKERS) --ignore reference_models --ignore tests/models $(ARGS)
 
 lint: .venv/.dev  ## style, types, import direction, generated docs
 	$(RUN) ruff check
@@ -80,7 +107,7 @@ wheel-check: .venv/.dev  ## build, then try the wheel in an environment without 
 	cd build && venv/bin/python -m json.tool score.json > /dev/null
 	cd build && venv/bin/python -c 'from disentangle_indicators import estimate_q_star, score'
 
-bench: .venv/.dev  ## the benchmarks, on one thread
+bench: .venv/.test  ## the benchmarks, on one thread
 	@for script in benchmarks/[!_]*.py; do echo "== $$script"; OMP_NUM_THREADS=1 $(BIN)/python $$script || exit 1; done
 
 # The interpreter is python3 unless PYTHON names another: the one that has torch, not the newest.
@@ -90,4 +117,4 @@ study-gpu:  ## the study of MNIST, sprites and bundle candidates in OUT, on a ba
 	@sh benchmarks/study_gpu.sh
 
 clean:  ## remove everything the targets made, .venv included
-	rm -rf .venv build dist demo-output docs/_build docs/generated .pytest_cache .hypothesis .mypy_cache .ruff_cache .import_linter_cache
+	rm -rf .venv $(LOWEST) build dist demo-output docs/_build docs/generated .pytest_cache .hypothesis .mypy_cache .ruff_cache .import_linter_cache

@@ -1,17 +1,22 @@
 """What the repository says about itself: metadata, pins, commands, no private paths."""
 
+import os
 import re
 import shutil
 import subprocess
+import sys
 import tomllib
+from importlib.metadata import version as installed
 from pathlib import Path
 
 import pytest
+from lowest import LEFT_OUT, direct, indirect, name_of
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 from packaging.version import Version
 
 import disentangle_indicators
+from dindic import main
 
 ROOT = Path(__file__).parents[1]
 PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
@@ -48,11 +53,52 @@ def test_pins_are_public_releases():
     assert pins()["torch"] == Version("2.13.0")
 
 
+def floor(line):
+    """Return the one lower bound of a requirement."""
+    (bound,) = Requirement(line).specifier
+    assert bound.operator == ">="
+    return Version(bound.version)
+
+
+def test_the_lowest_job_takes_every_floor_but_two():
+    project, groups = PYPROJECT["project"], PYPROJECT["dependency-groups"]
+    lists = [project["dependencies"], groups["test"], *project["optional-dependencies"].values()]
+    wanted = {line for lines in lists for line in lines}
+    assert {name_of(line) for line in wanted - {*direct()}} == LEFT_OUT == {"lightgbm", "torch"}
+    assert not {*map(name_of, direct())} & {*map(name_of, indirect())}
+    assert all(map(floor, direct()))
+
+
+def test_the_lowest_job_is_a_target_that_ci_runs():
+    makefile = (ROOT / "Makefile").read_text()
+    assert "python tests/lowest.py" in makefile
+    assert "--resolution lowest-direct" in makefile
+    targets = re.search("for target in (.*); do", (ROOT / ".ci" / "run").read_text())[1]
+    assert "lowest" in targets.split()
+
+
+@pytest.mark.parametrize("line", direct())
+def test_the_lowest_environment_has_the_floors(line):
+    if not os.environ.get("DINDIC_LOWEST"):
+        pytest.skip("only in the environment of make lowest")
+    found = Version(installed(Requirement(line).name))
+    if sys.version_info < (3, 13):  # a newer Python has no wheels of some
+        assert found == floor(line)
+    assert floor(line) <= found
+
+
 def test_version_is_canonical_and_the_same_everywhere():
     version = disentangle_indicators.__version__
     assert str(Version(version)) == version
     assert f"\nversion: {version}\n" in (ROOT / "CITATION.cff").read_text()
     assert version in (ROOT / "CHANGELOG.md").read_text()
+
+
+@pytest.mark.parametrize("name", sorted(main.commands))
+def test_every_command_is_in_the_changelog(name):
+    assert re.search(rf"`dindic {name}\b", (ROOT / "CHANGELOG.md").read_text()), (
+        f"add a line on `dindic {name}` to CHANGELOG.md, under Unreleased"
+    )
 
 
 @pytest.mark.parametrize("target", ["demo", "test"])
