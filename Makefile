@@ -12,13 +12,15 @@ ARGS ?=
 BIN := .venv/bin
 RUN := $(BIN)/python -m
 LOWEST := .venv-lowest
+LOWEST_PYTHON ?= $(shell for p in python3.11 python3.12 $(PYTHON); do \
+  $$p -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 13))' 2>/dev/null && echo $$p && break; done)
 
 # pip reads both: the first for installs, the second for build environments.
 export PIP_CONSTRAINT := constraints.txt
 export PIP_BUILD_CONSTRAINT := constraints.txt
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help demo test slow lowest lint format docs wheel-check bench study-gpu clean
+.PHONY: help demo test slow lowest lowest-pins lint format docs wheel-check bench study-gpu clean
 .DEFAULT_GOAL := help
 
 help:  ## list the targets
@@ -48,16 +50,13 @@ endef
 	$(RUN) pip install --quiet --editable '.[models]' --group dev
 	@touch $@ .venv/.core .venv/.test
 
-# uv resolves, since pip has no way to ask for the lowest release that this Python has a wheel of.
-$(LOWEST)/.test: pyproject.toml constraints.txt tests/lowest.py
+# Plain pip installs the committed pins; uv made them (make lowest-pins), as pip cannot resolve to the lowest.
+$(LOWEST)/.test: pyproject.toml constraints-lowest.txt
+	@test -n "$(LOWEST_PYTHON)" || { echo "make lowest needs Python 3.11 or 3.12: name it with LOWEST_PYTHON=" >&2; exit 1; }
 	rm -rf $(LOWEST)
-	$(call environment,$(LOWEST))
-	$(LOWEST)/bin/python -m pip install --quiet --group lowest
-	$(LOWEST)/bin/python tests/lowest.py $(LOWEST)
-	$(LOWEST)/bin/uv pip compile --quiet --resolution lowest-direct --only-binary :all: \
-	  --python $(LOWEST)/bin/python --default-index "$${PIP_INDEX_URL:-https://pypi.org/simple}" \
-	  --constraints $(LOWEST)/indirect.txt --output-file $(LOWEST)/lowest.txt $(LOWEST)/direct.txt
-	PIP_CONSTRAINT= $(LOWEST)/bin/python -m pip install --quiet --requirement $(LOWEST)/lowest.txt
+	$(LOWEST_PYTHON) -m venv $(LOWEST)
+	$(LOWEST)/bin/python -m pip install --quiet --upgrade pip
+	PIP_CONSTRAINT= $(LOWEST)/bin/python -m pip install --quiet --only-binary :all: --requirement constraints-lowest.txt
 	$(LOWEST)/bin/python -m pip install --quiet --no-deps --editable .
 	@touch $@
 
@@ -74,7 +73,15 @@ slow: .venv/.test  ## the slow tests
 
 lowest: $(LOWEST)/.test  ## the test suite with the oldest declared releases, without torch
 	DINDIC_LOWEST=1 HYPOTHESIS_PROFILE=ci OMP_NUM_THREADS=1 $(LOWEST)/bin/python -m pytest \
-	  -n $(WORKERS) --ignore reference_models --ignore tests/models $(ARGS)
+	  -n $(WORKERS) --doctest-ignore-import-errors --ignore docs/reference_models.md \
+	  $(or $(ARGS),tests disentangle_indicators docs README.md)
+
+lowest-pins: .venv/.pip  ## renew constraints-lowest.txt after a lower bound has changed
+	$(RUN) pip install --quiet uv
+	$(BIN)/python tests/lowest.py build
+	$(BIN)/uv pip compile --quiet --no-header --no-annotate --resolution lowest-direct --only-binary :all: \
+	  --python-version 3.11 --default-index "$${PIP_INDEX_URL:-https://pypi.org/simple}" \
+	  --constraints build/indirect.txt --output-file constraints-lowest.txt build/direct.txt build/tools.txt
 
 lint: .venv/.dev  ## style, types, import direction, generated docs
 	$(RUN) ruff check

@@ -130,7 +130,7 @@ def bench_marginals(n: int, d: int, large: int) -> None:
     print(f"\nmarginals, n = {n}, d = {d}, ten latents informative; error against a dense grid")
     print(f"{'':34}{'CPU s':>8}{'error':>10}")
     print(f"{'marginals()  (target 2.5, aim 1.5)':34}{ours:8.2f}{off[0]:10.0e}", end="")
-    print(f"   (it reports {result.error:.0e})")
+    print(f"   (it reports {result.quadrature_error:.0e})")
     print(f"{'trapezoid, steps of least sd / 4':34}{plain:8.2f}{off[1]:10.0e}")
 
     print(f"\na grid of 2000 nodes where variances are small, one latent, n = {n}: errors")
@@ -141,7 +141,9 @@ def bench_marginals(n: int, d: int, large: int) -> None:
         exact = marginals(m, width)
         truth = windowed(m[:, 0], np.sqrt(v))
         fixed = trapezoid(m[:, 0], width[:, 0], nodes=2000)
-        print(f"  var = {v:<6.0e}{exact.information[0]:10.3f}{exact.error:10.0e}", end="")
+        print(
+            f"  var = {v:<6.0e}{exact.information[0]:10.3f}{exact.quadrature_error:10.0e}", end=""
+        )
         print(f"{abs(exact.entropy[0] - truth):11.0e}{abs(fixed - truth):11.0e}")
 
     print(
@@ -151,7 +153,7 @@ def bench_marginals(n: int, d: int, large: int) -> None:
     for kind, (m, v) in one_latent(large).items():
         spent, result = cpu(lambda m=m, v=v: marginals(m, v), 2)
         grid = plain / evaluations * large * nodes_of(m, v)
-        print(f"{kind:34}{spent:8.2f}{result.error:10.0e}{grid:13.1g}")
+        print(f"{kind:34}{spent:8.2f}{result.quadrature_error:10.0e}{grid:13.1g}")
 
     sizes = [large // 1000, large // 100, large // 10, large]
     print("\nmarginals of one latent, microseconds per row")

@@ -20,8 +20,8 @@ from collections.abc import Callable
 import numpy as np
 
 from disentangle_indicators import Moments, indicators
-from disentangle_indicators.definitions import DEFINITIONS
 from disentangle_indicators.q_star import estimate_q_star
+from disentangle_indicators.registry import DEFINITIONS
 
 
 def encodings(n: int, d: int) -> tuple[np.ndarray, np.ndarray]:

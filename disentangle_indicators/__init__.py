@@ -23,13 +23,15 @@ if TYPE_CHECKING:
     from disentangle_indicators import rotation as rotation
     from disentangle_indicators import supervised as supervised
     from disentangle_indicators import unsupervised as unsupervised
+    from disentangle_indicators._indicators import Indicators, indicators
     from disentangle_indicators.encodings import read_encodings, write_encodings
-    from disentangle_indicators.evaluate import Indicators, indicators
     from disentangle_indicators.moments import Moments
+    from disentangle_indicators.posteriors import Encodings
     from disentangle_indicators.q_star import QStar, estimate_q_star
     from disentangle_indicators.scorecard import Scorecard, score
 
 __all__ = [
+    "Encodings",
     "Indicators",
     "Moments",
     "QStar",
@@ -44,12 +46,13 @@ __all__ = [
 __version__ = "0.1.0"
 
 _HOMES = {
-    "Indicators": "evaluate",
+    "Indicators": "_indicators",
+    "Encodings": "posteriors",
     "Moments": "moments",
     "QStar": "q_star",
     "Scorecard": "scorecard",
     "estimate_q_star": "q_star",
-    "indicators": "evaluate",
+    "indicators": "_indicators",
     "read_encodings": "encodings",
     "score": "scorecard",
     "write_encodings": "encodings",

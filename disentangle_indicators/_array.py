@@ -12,13 +12,12 @@ import array_api_compat
 import numpy as np
 from numpy.typing import NDArray
 
+from disentangle_indicators._scales import SCALES
+
 Array = Any
 """An array of any namespace: numpy, torch on any device, array-api-strict."""
 
 Float = NDArray[np.float64]
-
-SCALES = ("var", "std", "logvar", "logstd")
-"""The four ways in which encoders state the width of a posterior."""
 
 LOG_2PI = math.log(2 * math.pi)
 
@@ -96,6 +95,9 @@ def as_codes(codes: Any) -> Float:
 def check_finite(array: Array, name: str, first_row: int = 0) -> None:
     """Raise a ValueError that names the first NaN or infinity of a (..., n, d) array."""
     xp = array_api_compat.array_namespace(array)
+    with np.errstate(all="ignore"):
+        if bool(xp.isfinite(xp.sum(array))):
+            return  # one read and no array of flags; a NaN or an infinity would be in the sum
     _refuse(xp, array, ~xp.isfinite(array), f"{name} must be finite", name, first_row)
 
 
@@ -103,6 +105,8 @@ def check_positive(array: Array, name: str, first_row: int = 0) -> None:
     """Raise a ValueError that names the first entry of a (..., n, d) array that is not above 0."""
     xp = array_api_compat.array_namespace(array)
     check_finite(array, name, first_row)
+    if bool(xp.min(array) > 0):
+        return
     rule = f"{name} must be positive"
     if bool(xp.any(array < 0)):
         rule += " (negative numbers look like a logarithm: is this logvar or logstd?)"
@@ -121,7 +125,33 @@ def _refuse(xp: Any, array: Array, bad: Array, rule: str, name: str, first_row: 
         raise ValueError(f"{rule}; {entry} = {float(xp.reshape(array, (-1,))[flat]):g}")
 
 
-def variance(values: Array, scale: str, first_row: int = 0) -> Array:
+def check_scale(values: Array, scale: str, first_row: int = 0) -> None:
+    """Refuse a scale that no encoder can mean: not finite, not positive, out of range."""
+    if scale not in SCALES:
+        raise ValueError(f"scale must be one of {', '.join(SCALES)}; got {scale!r}")
+    (check_positive if scale in ("var", "std") else check_finite)(values, scale, first_row)
+    if scale == "var":
+        return
+    low, high = _log_variances(values, scale)
+    if not -700.0 < low <= high < 700.0:
+        xp = array_api_compat.array_namespace(values)
+        raise ValueError(
+            f"{scale} gives variances outside of 1e-304 to 1e304; its extremes are "
+            f"{float(xp.min(values)):g} and {float(xp.max(values)):g}"
+        )
+
+
+def _log_variances(values: Array, scale: str) -> tuple[float, float]:
+    """Return the least and the greatest log variance of a standard deviation or a logarithm."""
+    xp = array_api_compat.array_namespace(values)
+    low, high = xp.min(values), xp.max(values)
+    if scale == "std":
+        return float(xp.log(low)) * 2, float(xp.log(high)) * 2
+    times = 1 if scale == "logvar" else 2
+    return float(low) * times, float(high) * times
+
+
+def variance(values: Array, scale: str, first_row: int = 0, *, checked: bool = False) -> Array:
     """Turn a stated scale into variances, refusing what no encoder can mean.
 
     Parameters
@@ -130,32 +160,23 @@ def variance(values: Array, scale: str, first_row: int = 0) -> Array:
     scale : {"var", "std", "logvar", "logstd"}
     first_row : int
         Number of the first row, for the message when `values` is one batch of many.
+    checked : bool
+        Whether :func:`check_scale` has passed them already.
 
     Returns
     -------
     array, shape (..., n, d)
         Positive and finite. float32 stays float32 unless the variance would leave its range.
     """
-    if scale not in SCALES:
-        raise ValueError(f"scale must be one of {', '.join(SCALES)}; got {scale!r}")
     values = as_array(values, scale)
-    xp = array_api_compat.array_namespace(values)
+    if not checked:
+        check_scale(values, scale, first_row)
     if scale == "var":
-        check_positive(values, scale, first_row)
         return values
-    (check_positive if scale == "std" else check_finite)(values, scale, first_row)
-    log = {
-        "std": lambda: (float(xp.log(xp.min(values))) * 2, float(xp.log(xp.max(values))) * 2),
-        "logvar": lambda: (float(xp.min(values)), float(xp.max(values))),
-        "logstd": lambda: (float(xp.min(values)) * 2, float(xp.max(values)) * 2),
-    }[scale]()
-    if not -80.0 < log[0] <= log[1] < 80.0:
+    xp = array_api_compat.array_namespace(values)
+    low, high = _log_variances(values, scale)
+    if not -80.0 < low <= high < 80.0:
         values = widen(xp, values)
-        if not -700.0 < log[0] <= log[1] < 700.0:
-            raise ValueError(
-                f"{scale} gives variances outside of 1e-304 to 1e304; its extremes are "
-                f"{float(xp.min(values)):g} and {float(xp.max(values)):g}"
-            )
     if scale == "std":
         return values * values
     return xp.exp(values if scale == "logvar" else values * 2)

@@ -1,41 +1,11 @@
 """Values as numbers 0, 1, ... that count: levels, and bins of equal widths or equal counts."""
 
-from typing import Any
-
 import numpy as np
 from numpy.typing import NDArray
 
-from disentangle_indicators._array import Float, as_array, check_finite, on_host
+from disentangle_indicators._array import Float
 
 Index = NDArray[np.int64]
-
-
-def as_factors(factors: Any, n: int) -> NDArray[Any]:
-    """Check factors (n, K) or (n,) and return them as a numpy array (n, K) of their own type."""
-    table = on_host(factors)
-    table = table[:, None] if table.ndim == 1 else table
-    if table.ndim != 2 or len(table) != n or table.shape[1] == 0:
-        raise ValueError(f"factors must have the shape ({n}, K); the shape is {table.shape}")
-    if table.dtype.kind == "f":
-        check_finite(as_array(table, "factors"), "factors")
-    elif table.dtype.kind not in "iubUS":
-        raise ValueError(f"factors must be numbers or strings; the dtype is {table.dtype}")
-    return table
-
-
-def as_numbers(factors: Any, n: int) -> Float:
-    """Check factors that are numbers and return them as a numpy float64 array (n, K)."""
-    table = as_factors(factors, n)
-    if table.dtype.kind in "US":
-        raise ValueError(f"factors must be numbers here; the dtype is {table.dtype}")
-    return table.astype(np.float64)
-
-
-def levels(factors: NDArray[Any]) -> tuple[Index, list[Index]]:
-    """Return the number of each value (n, K), and for each factor how many rows have a value."""
-    pairs = [np.unique(column, return_inverse=True, return_counts=True) for column in factors.T]
-    numbers = np.stack([inverse.reshape(-1) for _, inverse, _ in pairs], axis=1)
-    return numbers.astype(np.int64), [counts.astype(np.int64) for *_, counts in pairs]
 
 
 def binned(values: Float, bins: int) -> Index:

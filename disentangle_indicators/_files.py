@@ -6,13 +6,8 @@ import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
 
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
-PICTURES = (".png", ".svg", ".pdf")
 
 
 @contextmanager
@@ -53,19 +48,3 @@ def _named(path: Path, temporary: Path) -> Iterator[None]:
         if nameless or str(error.filename) == str(temporary):
             raise OSError(error.errno, error.strerror, str(path)) from error
         raise
-
-
-def picture_path(path: str | Path) -> Path:
-    """Return the path of a picture, whose ending must be .png, .svg or .pdf."""
-    path = Path(path)
-    if path.suffix.lower() not in PICTURES:
-        raise ValueError(f"{path}: a picture ends in .png, .svg or .pdf")
-    return path
-
-
-def save_figure(figure: "Figure", path: str | Path) -> Path:
-    """Write a matplotlib figure to a file, whole or not at all."""
-    path = picture_path(path)
-    with atomic(path) as temporary:
-        figure.savefig(temporary, dpi=150, format=path.suffix[1:].lower())
-    return path

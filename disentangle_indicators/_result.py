@@ -1,49 +1,48 @@
-"""What every result can do: become a dict, JSON, a data frame, and a table to read."""
+"""The base of results: to a dict, JSON, a data frame, and tables to read."""
 
-import io
 import json
 import math
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, fields, is_dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import array_api_compat
 import numpy as np
 
 from disentangle_indicators._array import to_numpy
+from disentangle_indicators._blocks import Block, Table
+from disentangle_indicators._provenance import Provenance
+from disentangle_indicators._render import to_html, to_markdown, to_text
 
 if TYPE_CHECKING:
     import pandas as pd
-    from rich.console import RenderableType
 
 
-@dataclass(frozen=True)
-class Table:
-    """Columns and rows of text, with a title above and a note on how to read it below."""
-
-    columns: tuple[str, ...]
-    rows: tuple[tuple[str, ...], ...]
-    title: str = ""
-    note: str = ""
-
-
-WIDTH = 100
-"""Columns of text where no terminal says otherwise."""
-
-Block = str | dict[str, str] | Table
-"""A paragraph, sentences under one label each, or a table."""
-
-
+@dataclass(frozen=True, eq=False, repr=False, kw_only=True)
 class Result:
-    """Base of the frozen dataclasses that the public functions return."""
+    """Base of the frozen dataclasses that the public functions return.
+
+    `provenance` is what it takes to compute the result once more; None in a part of a result.
+    """
 
     schema: ClassVar[str] = ""
 
+    provenance: Provenance | None = None
+
+    def own_fields(self) -> dict[str, Any]:
+        """Return the fields of the result by name, but for the provenance."""
+        return {f.name: getattr(self, f.name) for f in fields(self) if f.name != "provenance"}
+
     def to_dict(self) -> dict[str, Any]:
         """Return plain Python values; arrays become lists, numbers that are not finite None."""
-        assert is_dataclass(self)
-        content = {f.name: plain(getattr(self, f.name)) for f in fields(self)}
-        return {"schema": self.schema, **content} if self.schema else content
+        content = {name: plain(value) for name, value in self.own_fields().items()}
+        return self.stamped({"schema": self.schema, **content} if self.schema else content)
+
+    def stamped(self, content: dict[str, Any]) -> dict[str, Any]:
+        """Return the content with the provenance, where there is one."""
+        if self.provenance is None:
+            return content
+        return content | {"provenance": plain(self.provenance.to_dict())}
 
     def to_json(self, *, indent: int | None = 2) -> str:
         """Return :meth:`to_dict` as JSON."""
@@ -57,11 +56,9 @@ class Result:
         """Return a data frame with one row per latent: every field that has one value for each."""
         import pandas as pd
 
-        assert is_dataclass(self)
-        values = {f.name: getattr(self, f.name) for f in fields(self)}
         arrays = {
             name: to_numpy(value)
-            for name, value in values.items()
+            for name, value in self.own_fields().items()
             if array_api_compat.is_array_api_obj(value) and value.ndim == 1
         }
         frame = pd.DataFrame(arrays)
@@ -73,8 +70,7 @@ class Result:
 
         Subclasses that people read override it.
         """
-        assert is_dataclass(self)
-        rows = tuple((f.name, _short(getattr(self, f.name))) for f in fields(self))
+        rows = tuple((name, _short(value)) for name, value in self.own_fields().items())
         return [Table(columns=("", type(self).__name__), rows=rows)]
 
     def __repr__(self) -> str:
@@ -123,100 +119,3 @@ def _short(value: Any) -> str:
     if isinstance(value, float):
         return f"{value:.6g}"
     return str(value)
-
-
-def renderables(blocks: Sequence[Block]) -> list["RenderableType"]:
-    """Return the blocks as rich tables and paragraphs."""
-    from rich import box
-    from rich.table import Table as RichTable
-    from rich.text import Text
-
-    out: list[RenderableType] = []
-    for block in blocks:
-        if isinstance(block, str):
-            out.append(Text(block))
-            continue
-        if isinstance(block, dict):
-            grid = RichTable.grid(padding=(0, 1))
-            for label, sentence in block.items():
-                grid.add_row(Text(label, style="bold"), Text(sentence))
-            out += [Text(""), grid]
-            continue
-        out.append(Text(""))
-        table = RichTable(
-            title=Text(block.title) if block.title else None,
-            caption=Text(block.note) if block.note else None,
-            box=box.SIMPLE_HEAD,
-            title_justify="left",
-            caption_justify="left",
-            title_style="bold",
-            pad_edge=False,
-        )
-        for i, column in enumerate(block.columns):
-            numeric = i > 0 and all(_numeric(row[i]) for row in block.rows)
-            table.add_column(Text(column), justify="right" if numeric else "left", overflow="fold")
-        for row in block.rows:
-            table.add_row(*(Text(cell) for cell in row))
-        out.append(table)
-    return out
-
-
-def _numeric(cell: str) -> bool:
-    return not cell or cell.lstrip(" ±≥≤<>-+")[:1].isdigit() or cell in ("-", "inf")
-
-
-def to_text(blocks: Sequence[Block], width: int = WIDTH) -> str:
-    """Return the blocks as plain text."""
-    from rich.console import Console
-
-    stream = io.StringIO()
-    console = Console(file=stream, width=width, color_system=None, highlight=False)
-    for block in renderables(blocks):
-        console.print(block)
-    return "\n".join(line.rstrip() for line in stream.getvalue().splitlines())
-
-
-def to_html(blocks: Sequence[Block]) -> str:
-    """Return the blocks as HTML, without styles or scripts."""
-    from html import escape
-
-    out = []
-    for block in blocks:
-        if isinstance(block, str):
-            out.append(f"<p>{escape(block)}</p>")
-            continue
-        if isinstance(block, dict):
-            out += [f"<p><b>{escape(k)}</b> {escape(v)}</p>" for k, v in block.items()]
-            continue
-        head = "".join(f"<th>{escape(c)}</th>" for c in block.columns)
-        body = "".join(
-            "<tr>" + "".join(f"<td>{escape(cell)}</td>" for cell in row) + "</tr>"
-            for row in block.rows
-        )
-        title = f"<caption>{escape(block.title)}</caption>" if block.title else ""
-        out.append(f"<table>{title}<thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>")
-        if block.note:
-            out.append(f"<p><small>{escape(block.note)}</small></p>")
-    return "\n".join(out)
-
-
-def to_markdown(blocks: Sequence[Block]) -> str:
-    """Return the blocks as Markdown paragraphs and pipe tables."""
-
-    def line(cells: Sequence[str]) -> str:
-        return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
-
-    out = []
-    for block in blocks:
-        if isinstance(block, str):
-            out.append(block)
-            continue
-        if isinstance(block, dict):
-            out += [f"**{label}** {sentence}" for label, sentence in block.items()]
-            continue
-        table = [line(block.columns), line(["---"] * len(block.columns)), *map(line, block.rows)]
-        title = [f"**{block.title}**"] if block.title else []
-        out += [*title, "\n".join(table)]
-        if block.note:
-            out.append(f"*{block.note}*")
-    return "\n\n".join(out) + "\n"

@@ -9,18 +9,21 @@ All values are in nats. Per-latent values exist for the factorised families only
 """
 
 from disentangle_indicators._array import Array, scalar
+from disentangle_indicators._errors import Undefined
 from disentangle_indicators.gaussian import log_det
 from disentangle_indicators.moments import Moments
 from disentangle_indicators.q_star import QStar, estimate_q_star, factorised, full
 
 __all__ = [
-    "DEFINITIONS",
     "gaussian_total_correlation",
     "kl_aggregate_prior",
+    "kl_aggregate_prior_full_mean",
+    "kl_aggregate_prior_per_latent",
     "kl_posterior_prior",
     "kl_posterior_prior_per_latent",
     "kl_q_star_prior",
     "mutual_information",
+    "mutual_information_full_mean",
     "mutual_information_per_latent",
     "mutual_information_per_latent_via_q_star",
     "mutual_information_via_q_star",
@@ -37,7 +40,7 @@ def kl_posterior_prior(moments: Moments, q_star: QStar | None = None) -> float |
     ----------
     moments : Moments
     q_star : QStar, optional
-        Not used; here so that all definitions are called alike.
+        Ignored: Definition 1 does not use q*.
 
     Returns
     -------
@@ -53,12 +56,14 @@ def kl_posterior_prior(moments: Moments, q_star: QStar | None = None) -> float |
     return _total(moments, kl_posterior_prior_per_latent(moments))
 
 
-def kl_posterior_prior_per_latent(moments: Moments) -> Array:
+def kl_posterior_prior_per_latent(moments: Moments, q_star: QStar | None = None) -> Array:
     """Definition 1, eq. (5), of each latent.
 
     Parameters
     ----------
     moments : Moments
+    q_star : QStar, optional
+        Ignored: Definition 1 does not use q*.
 
     Returns
     -------
@@ -162,13 +167,42 @@ def kl_aggregate_prior(moments: Moments, q_star: QStar) -> float | Array:
     return kl_posterior_prior(moments) - mutual_information(moments, q_star)
 
 
+def kl_aggregate_prior_per_latent(moments: Moments, q_star: QStar) -> Array:
+    """Definition 4, eq. (8), of each latent: Definition 1 less Definition 3.
+
+    Parameters
+    ----------
+    moments : Moments
+    q_star : QStar
+        Factorised.
+
+    Returns
+    -------
+    array, shape (..., d)
+        Nats. A lower bound of KL(q(z_h) || p). It sums to Definition 4.
+
+    Raises
+    ------
+    ValueError
+        When `q_star` is not a factorised Gaussian.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> moments = Moments.of(np.array([[1.0], [-1.0]]), np.full((2, 1), 0.5))
+    >>> kl_aggregate_prior_per_latent(moments, estimate_q_star(moments=moments)).round(4)
+    array([0.0473])
+    """
+    return kl_posterior_prior_per_latent(moments) - mutual_information_per_latent(moments, q_star)
+
+
 def kl_q_star_prior(moments: Moments, q_star: QStar) -> float | Array:
     """Definition 5, eq. (30): KL divergence of q* to the prior.
 
     Parameters
     ----------
     moments : Moments
-        Not used; here so that all definitions are called alike.
+        Ignored: Definition 5 uses q* only.
     q_star : QStar
 
     Returns
@@ -241,19 +275,7 @@ def mutual_information_per_latent_via_q_star(moments: Moments, q_star: QStar) ->
     return kl_posterior_prior_per_latent(moments) - prior
 
 
-DEFINITIONS = {
-    "kl_posterior_prior": (1, kl_posterior_prior),
-    "mutual_information": (2, mutual_information),
-    "mutual_information_per_latent": (3, mutual_information_per_latent),
-    "kl_aggregate_prior": (4, kl_aggregate_prior),
-    "kl_q_star_prior": (5, kl_q_star_prior),
-    "mutual_information_via_q_star": (6, mutual_information_via_q_star),
-    "mutual_information_per_latent_via_q_star": (7, mutual_information_per_latent_via_q_star),
-}
-"""Name, number in the paper, and function of each definition."""
-
-
-def gaussian_total_correlation(moments: Moments) -> float | Array:
+def gaussian_total_correlation(moments: Moments, q_star: QStar | None = None) -> float | Array:
     r"""Total correlation that a Gaussian with the covariance of q(z) would have.
 
     .. math:: -\tfrac12\log\det\operatorname{corr}(C_c)
@@ -262,6 +284,8 @@ def gaussian_total_correlation(moments: Moments) -> float | Array:
     ----------
     moments : Moments
         With ``covariance=True``.
+    q_star : QStar, optional
+        Ignored.
 
     Returns
     -------
@@ -286,6 +310,69 @@ def gaussian_total_correlation(moments: Moments) -> float | Array:
     covariance = moments.covariance
     apart = xp.sum(xp.log(xp.linalg.diagonal(covariance)), axis=-1)
     return scalar(0.5 * (apart - log_det(covariance)))
+
+
+def mutual_information_full_mean(moments: Moments, q_star: QStar | None = None) -> float | Array:
+    """Average KL divergence of the posteriors to the Gaussian with the moments of q(z).
+
+    Parameters
+    ----------
+    moments : Moments
+        With ``covariance=True``.
+    q_star : QStar, optional
+        Ignored: this bound has a q* of its own, the family ``full-mean``.
+
+    Returns
+    -------
+    float, or array of shape (...)
+        Nats, at least 0. The tightest Gaussian upper bound of I(x; z).
+
+    Raises
+    ------
+    Undefined
+        When the covariance is singular to working precision.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> mean, var = np.array([[1.0, 1.0], [-1.0, -1.0]]), np.ones((2, 2))
+    >>> round(mutual_information_full_mean(Moments.of(mean, var, covariance=True)), 4)
+    0.5493
+    """
+    fit = estimate_q_star(moments=moments, family="full-mean")
+    if not bool(moments.namespace.all(moments.namespace.asarray(fit.converged))):
+        raise Undefined("the covariance of the aggregated posterior is singular")
+    return fit.mean_kl
+
+
+def kl_aggregate_prior_full_mean(moments: Moments, q_star: QStar | None = None) -> float | Array:
+    """Definition 1 less the full-mean bound: the distance to the prior that mean and C show.
+
+    Parameters
+    ----------
+    moments : Moments
+        With ``covariance=True``.
+    q_star : QStar, optional
+        Ignored.
+
+    Returns
+    -------
+    float, or array of shape (...)
+        Nats, at least 0. A lower bound of KL(q(z) || p) that counts mean and correlation.
+
+    Raises
+    ------
+    Undefined
+        When the covariance is singular to working precision.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> mean, var = np.array([[1.0, 1.0], [-1.0, -1.0]]), np.ones((2, 2))
+    >>> round(kl_aggregate_prior_full_mean(Moments.of(mean, var, covariance=True)), 4)
+    0.4507
+    """
+    return kl_posterior_prior(moments) - mutual_information_full_mean(moments)
 
 
 def upper_bounds(moments: Moments) -> dict[str, float | Array]:
@@ -325,7 +412,7 @@ def upper_bounds(moments: Moments) -> dict[str, float | Array]:
     for name in names:
         try:
             fit = estimate_q_star(moments=moments, family=name)
-        except ValueError:
+        except Undefined:
             continue
         if bool(moments.namespace.all(moments.namespace.asarray(fit.converged))):
             bounds[name] = fit.mean_kl

@@ -1,15 +1,29 @@
-"""A table of ground-truth factors of any kind: classes, ordered values, numbers, angles."""
+"""A table of ground-truth factors of any kind: classes, ordered values, numbers, angles.
+
+:func:`as_table` is the only parser of factors, and :func:`as_column` of labels and clusters: files,
+scorecards, rotations and metrics accept and refuse the same input, with the same words.
+"""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
-from disentangle_indicators._array import Float, on_host
+from disentangle_indicators._array import Float
 from disentangle_indicators._binning import Index, binned, equal_counts
+from disentangle_indicators._factor_columns import (
+    EXACT,
+    TRUTH,
+    Column,
+    columns_of,
+    parse,
+    shape_of,
+    side_by_side,
+)
 
-__all__ = ["KINDS", "Factors", "as_table"]
+__all__ = ["KINDS", "Factors", "as_column", "as_table"]
 
 KINDS = ("categorical", "ordinal", "continuous", "circular")
 
@@ -34,12 +48,21 @@ class Factors:
     names : tuple of str, length K
     periods : tuple of float, length K
         Of circular factors; nan for others.
+    classes : tuple, length K
+        For a factor of text, truth values or categories the names of its classes, which `values`
+        are indices of; None for numbers. By default all factors are numbers.
     """
 
     values: Float
     kinds: tuple[str, ...]
     names: tuple[str, ...]
     periods: tuple[float, ...]
+    classes: tuple[tuple[str, ...] | None, ...] = ()
+
+    def __post_init__(self) -> None:
+        """Take factors without classes as numbers."""
+        if not self.classes:
+            object.__setattr__(self, "classes", (None,) * len(self.names))
 
     def __len__(self) -> int:
         """Return the number of rows."""
@@ -62,7 +85,7 @@ class Factors:
 
     def take(self, rows: Index) -> "Factors":
         """Return some rows."""
-        return Factors(self.values[rows], self.kinds, self.names, self.periods)
+        return Factors(self.values[rows], self.kinds, self.names, self.periods, self.classes)
 
     def select(self, columns: Sequence[int]) -> "Factors":
         """Return some columns."""
@@ -72,7 +95,66 @@ class Factors:
             tuple(self.kinds[k] for k in chosen),
             tuple(self.names[k] for k in chosen),
             tuple(self.periods[k] for k in chosen),
+            tuple(self.classes[k] for k in chosen),
         )
+
+    def describe(self) -> tuple[dict[str, Any], ...]:
+        """Return the name, the kind, the number of distinct values and of missing ones of each.
+
+        Examples
+        --------
+        >>> as_table(["a", "b", "a", ""], 4).describe()
+        ({'name': 'factor_0', 'kind': 'categorical', 'values': 2, 'missing': 1},)
+        """
+        return tuple(
+            {
+                "name": name,
+                "kind": kind,
+                "values": len(np.unique(self.values[self.present(k), k])),
+                "missing": len(self) - len(self.present(k)),
+            }
+            for k, (name, kind) in enumerate(zip(self.names, self.kinds, strict=True))
+        )
+
+    def column(self, k: int) -> NDArray[Any]:
+        """Return factor k as it came, shape (n,): text, truth values or numbers.
+
+        Missing text is empty; a missing truth value is None, in an array of objects. Numbers are
+        integers where all are whole and none is missing. A circular factor comes back within its
+        period.
+        """
+        values, classes = self.values[:, k], self.classes[k]
+        missing = np.isnan(values)
+        if classes is None:
+            whole = not missing.any() and np.all(values == np.round(values))
+            small = whole and np.abs(values).max(initial=0.0) <= EXACT
+            return values.astype(np.int64) if small else values
+        if classes == TRUTH:
+            truth: NDArray[Any] = values == 1
+            if missing.any():
+                truth = truth.astype(object)
+                truth[missing] = None
+            return truth
+        index = np.where(missing, -1, values).astype(np.int64)
+        return np.array(["", *classes])[index + 1]
+
+    def to_array(self) -> NDArray[Any]:
+        """Return the factors as they came, shape (n, K), as :meth:`column` returns each.
+
+        The dtype is object where text, truth values and numbers stand side by side.
+        """
+        return side_by_side([self.column(k) for k in range(self.number)])
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> NDArray[Any]:
+        """Return :meth:`to_array`, so that ``np.asarray(factors)`` is the table of values."""
+        return np.asarray(self.to_array(), dtype=dtype)
+
+    def levels(self, k: int) -> Index:
+        """Return the number 0, 1, ... of each distinct value of factor k, -1 where it is missing."""
+        out = np.full(len(self), -1, dtype=np.int64)
+        rows = self.present(k)
+        out[rows] = np.unique(self.values[rows, k], return_inverse=True)[1].reshape(-1)
+        return out
 
     def present(self, k: int) -> Index:
         """Return the rows in which factor k has a value."""
@@ -132,20 +214,21 @@ def as_table(
     kinds: Mapping[str, str] | Sequence[str] | None = None,
     names: Sequence[str] | None = None,
 ) -> Factors:
-    """Check factors and say of what kind each one is.
+    """Check factors and decide of what kind each one is.
 
     Parameters
     ----------
-    factors : Factors, or array of numbers or text, shape (n, K) or (n,)
-        nan, and empty text, is a missing value.
+    factors : Factors, array or list, shape (n, K) or (n,), pandas DataFrame or Series
+        Numbers, text, truth values and categories, column by column. nan, None, the missing values
+        of pandas and empty text are missing values.
     n : int
     kinds : sequence, or dict by name, of str, optional
         One of "categorical", "ordinal", "continuous", "circular" and "circular:PERIOD". By default
-        text and truth values are categorical, whole numbers of at most 100 different values
-        ordinal, other numbers continuous. Without a period that of a circular factor is its range
-        and one step more, as for 0, 1, ..., 38 of 39 orientations.
+        text and truth values are categorical, ordered categories ordinal, whole numbers of at most
+        100 different values ordinal, other numbers continuous. Without a period that of a circular
+        factor is its range and one step more, as for 0, 1, ..., 38 of 39 orientations.
     names : sequence of str, length K, optional
-        Default "factor_0", ...
+        Default: the columns of a data frame, else "factor_0", ...
 
     Returns
     -------
@@ -154,53 +237,104 @@ def as_table(
     Raises
     ------
     ValueError
-        On another shape or dtype, on infinite numbers, unknown kinds, wrong numbers of names.
+        On another shape or dtype, on infinite numbers, on a column of both text and numbers,
+        unknown kinds, wrong numbers of names.
 
     Examples
     --------
-    >>> as_table([["a", "b"], ["a", ""]], 2).values
-    array([[ 0.,  0.],
-           [ 0., nan]])
+    >>> table = as_table([["a", 2.5], ["b", None], ["", 1]], 3)
+    >>> table.values
+    array([[0. , 2.5],
+           [1. , nan],
+           [nan, 1. ]])
+    >>> table.classes
+    (('a', 'b'), None)
     """
     if isinstance(factors, Factors):
         if len(factors) != n:
             raise ValueError(f"factors must have {n} rows; they have {len(factors)}")
-        return factors
-    table = on_host(factors)
-    table = table[:, None] if table.ndim == 1 else table
-    if table.ndim != 2 or len(table) != n or table.shape[1] == 0:
-        raise ValueError(f"factors must have the shape ({n}, K); the shape is {table.shape}")
-    if table.dtype.kind not in "fiubUS":
-        raise ValueError(f"factors must be numbers or strings; the dtype is {table.dtype}")
-    k = table.shape[1]
-    if names is not None and len(names) != k:
-        raise ValueError(f"factor_names must be {k} names; got {list(names)}")
-    named = tuple(names) if names is not None else tuple(f"factor_{i}" for i in range(k))
-    columns = [_numbers(table[:, i], named[i]) for i in range(k)]
+        if kinds is None and names is None:
+            return factors
+        found, named = list(factors.names), _names(names, factors.number) or factors.names
+        columns = [
+            Column(
+                factors.values[:, k],
+                factors.classes[k],
+                factors.kinds[k] == "ordinal" or factors.classes[k] == TRUTH,
+            )
+            for k in range(factors.number)
+        ]
+    else:
+        raw, found = columns_of(factors)
+        shape = (len(raw[0]) if raw else 0, len(raw))
+        if shape[0] != n or not raw:
+            words = f"the shape is {shape_of(factors, shape)}"
+            raise ValueError(f"factors must have the shape ({n}, K); {words}")
+        named = _names(names, len(raw)) or tuple(found)
+        columns = [parse(column, name) for column, name in zip(raw, named, strict=True)]
     given = _given(kinds, named)
-    found = [_kind(given[i], table.dtype.kind, columns[i], named[i]) for i in range(k)]
-    columns = [
-        column % period if kind == "circular" else column
-        for column, (kind, period) in zip(columns, found, strict=True)
+    told = [
+        (factors.kinds[k], factors.periods[k])
+        if isinstance(factors, Factors) and given[k] is None
+        else _kind(given[k], columns[k], named[k])
+        for k in range(len(columns))
     ]
     return Factors(
-        np.stack(columns, axis=1),
-        tuple(kind for kind, _ in found),
+        np.stack(
+            [
+                column.values % period if kind == "circular" else column.values
+                for column, (kind, period) in zip(columns, told, strict=True)
+            ],
+            axis=1,
+        ),
+        tuple(kind for kind, _ in told),
         named,
-        tuple(period for _, period in found),
+        tuple(period for _, period in told),
+        tuple(column.classes for column in columns),
     )
 
 
-def _numbers(column: Any, name: str) -> Float:
-    if column.dtype.kind in "US":
-        missing = column == np.array("", column.dtype)
-        classes = np.unique(column, return_inverse=True)[1].reshape(-1)
-        return np.where(missing, np.nan, classes - float(missing.any()))
-    numbers: Float = column.astype(np.float64)
-    if np.isinf(numbers).any():
-        row = int(np.argmax(np.isinf(numbers)))
-        raise ValueError(f"factors must be finite or nan; {name}[{row}] = {numbers[row]}")
-    return numbers
+def as_column(values: Any, n: int, name: str) -> NDArray[Any]:
+    """Check labels or clusters and return them as a numpy array (n,) of numbers or text.
+
+    Parameters
+    ----------
+    values : array, list or Series, shape (n,) or (n, 1)
+    n : int
+    name : str
+        For messages.
+
+    Raises
+    ------
+    ValueError
+        On another shape, on what is neither number, text nor truth value, on infinite numbers.
+
+    Examples
+    --------
+    >>> as_column(["a", None, "b"], 3, "labels")
+    array(['a', '', 'b'], dtype='<U1')
+    """
+    columns, _ = columns_of(values)
+    if len(columns) != 1 or len(columns[0]) != n:
+        shape = shape_of(values, (len(columns[0]) if columns else 0, len(columns)))
+        shape = shape[:1] if shape[1:] == (1,) else shape
+        raise ValueError(f"{name} must have the shape ({n},); the shape is {shape}")
+    raw = columns[0]
+    parsed = parse(raw, name, name)
+    if isinstance(raw, np.ndarray) and raw.dtype.kind in "fiubU":
+        return raw if raw.dtype.isnative else raw.astype(raw.dtype.newbyteorder("="))
+    table = Factors(
+        parsed.values[:, None], ("categorical",), (name,), (np.nan,), (parsed.classes,)
+    )
+    return table.column(0)
+
+
+def _names(names: Sequence[str] | None, k: int) -> tuple[str, ...]:
+    if names is None:
+        return ()
+    if isinstance(names, str) or len(names) != k:
+        raise ValueError(f"factor_names must be {k} names; got {names!r}")
+    return tuple(str(name) for name in names)
 
 
 def _given(
@@ -218,17 +352,18 @@ def _given(
     return list(kinds)
 
 
-def _kind(given: str | None, dtype: str, column: Float, name: str) -> tuple[str, float]:
-    present = np.unique(column[~np.isnan(column)])
+def _kind(given: str | None, column: Column, name: str) -> tuple[str, float]:
+    present = np.unique(column.values[~np.isnan(column.values)])
     if given is None:
-        if dtype in "USb":
-            return "categorical", np.nan
+        if column.classes is not None:
+            named = column.ordered and column.classes != TRUTH
+            return ("ordinal" if named else "categorical"), np.nan
         whole = len(present) <= FEW and bool(np.all(present == np.round(present)))
         return ("ordinal" if whole else "continuous"), np.nan
     kind, _, words = given.partition(":")
     if kind not in KINDS or (words and kind != "circular"):
         raise ValueError(f"the kind of {name} must be one of {', '.join(KINDS)}; got {given!r}")
-    if kind != "categorical" and dtype in "US":
+    if kind != "categorical" and not column.ordered and column.classes is not None:
         raise ValueError(f"{name} holds text, so it can only be categorical")
     if kind != "circular":
         return kind, np.nan

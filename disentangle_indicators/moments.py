@@ -7,7 +7,7 @@ matrix of the means. :class:`Moments` holds these numbers centred, so that nothi
 two of them are merged (Chan, Golub and LeVeque, 1983).
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -112,9 +112,17 @@ class Moments:
         >>> Moments.of(np.zeros((4, 2)), np.ones((4, 2))).second_moment
         array([1., 1.])
         """
-        xp, mean, var = as_pair(mean, var)
+        _, mean, var = as_pair(mean, var)
         if threads < 1:
             raise ValueError(f"threads must be at least 1; got {threads}")
+        return cls._of(mean, var, errors, covariance, threads, first_row)
+
+    @classmethod
+    def _of(
+        cls, mean: Array, var: Array, errors: bool, covariance: bool, threads: int, first_row: int
+    ) -> "Moments":
+        """Summarise arrays of one shape; the sums show whether an entry needs to be looked for."""
+        xp = array_api_compat.array_namespace(mean)
         pivot = pivot_of(xp, mean)
         sums = sum_blocks(xp, mean, var, pivot, errors, covariance, threads)
         if not all(bool(xp.all(xp.isfinite(s))) for s in sums if s is not None):
@@ -159,23 +167,25 @@ class Moments:
         >>> Moments.of_batches([batch, batch]).n
         8
         """
+        if threads < 1:
+            raise ValueError(f"threads must be at least 1; got {threads}")
+        pairs = (as_pair(mean, var)[1:] for mean, var in batches)
+        return cls.of_checked(pairs, errors=errors, covariance=covariance, threads=threads)
 
-        def parts() -> Iterator[Moments]:
-            row = 0
-            for mean, var in batches:
-                part = cls.of(
-                    mean,
-                    var,
-                    errors=errors,
-                    covariance=covariance,
-                    threads=threads,
-                    first_row=row,
-                )
-                row += part.n
-                yield part
-
+    @classmethod
+    def of_checked(
+        cls,
+        batches: Iterable[tuple[Array, Array]],
+        *,
+        errors: bool,
+        covariance: bool,
+        threads: int,
+    ) -> "Moments":
+        """Summarise batches whose arrays are known to belong together."""
         summary: Moments | None = None
-        for part in parts():
+        for mean, var in batches:
+            row = 0 if summary is None else summary.n
+            part = cls._of(mean, var, errors, covariance, threads, row)
             summary = part if summary is None else summary + part
         if summary is None:
             raise ValueError("there is no batch to summarise")

@@ -4,7 +4,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 from disentangle_indicators._files import atomic
-from disentangle_indicators._result import Result, to_markdown
+from disentangle_indicators._render import to_markdown
+from disentangle_indicators._result import Result
 
 __all__ = ["WRITERS", "write"]
 

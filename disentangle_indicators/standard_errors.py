@@ -24,34 +24,27 @@ import numpy as np
 from disentangle_indicators._array import (
     Array,
     Float,
-    as_pair,
     namespace,
     row_blocks,
     to_numpy,
     widen,
 )
-from disentangle_indicators._source import Batches, cluster_codes
 from disentangle_indicators.moments import Moments
+from disentangle_indicators.posteriors import Batches
+from disentangle_indicators.registry import INDICATORS, Indicator, Rows
+from disentangle_indicators.registry import totals as totals_of
 
 __all__ = ["clustered", "per_latent", "totals"]
 
 ENOUGH = 1 << 14
 """Rows enough for the error of a total; of twice as many and more, one of every few is picked, by a
-fixed scramble of their numbers, and the errors of `TOTALS` are scaled to those that all rows give
-the latents.
+fixed scramble of their numbers, and the errors of totals that are sums over latents are scaled to
+the errors that all rows give the latents.
 With light tails this fixes the error of a total to 0.6%."""
-
-TOTALS = ("kl_posterior_prior", "mutual_information", "kl_aggregate_prior")
-BEYOND = (
-    "gaussian_total_correlation",
-    "mutual_information_full_mean",
-    "kl_aggregate_prior_full_mean",
-)
-PER_LATENT = ("kl_posterior_prior", "mutual_information", "kl_aggregate_prior")
 
 
 def per_latent(moments: Moments) -> dict[str, Array]:
-    """Return the standard error of Definitions 1, 3 and 5 for each latent.
+    """Return the standard errors of the indicators of latents.
 
     Parameters
     ----------
@@ -61,7 +54,7 @@ def per_latent(moments: Moments) -> dict[str, Array]:
     Returns
     -------
     dict of str to array, shape (..., d)
-        Nats, under the names of `PER_LATENT`; infinite for a single sample.
+        Nats, by the name of the indicator; infinite for a single sample.
 
     Raises
     ------
@@ -72,7 +65,8 @@ def per_latent(moments: Moments) -> dict[str, Array]:
     --------
     >>> import numpy as np
     >>> mean = np.array([[1.0], [-1.0], [2.0], [0.0]])
-    >>> per_latent(Moments.of(mean, np.full((4, 1), 0.5)))["mutual_information"].round(4)
+    >>> errors = per_latent(Moments.of(mean, np.full((4, 1), 0.5)))
+    >>> errors["mutual_information_per_latent"].round(4)
     array([0.2165])
     """
     if moments.co_scatter is None:
@@ -87,12 +81,12 @@ def per_latent(moments: Moments) -> dict[str, Array]:
             return xp.full_like(spread, math.inf)
         return xp.sqrt(xp.clip(spread, 0, None) / (moments.n * (moments.n - 1)))
 
-    half = xp.full_like(second, 0.5)
-    return {
-        "kl_posterior_prior": error(half, -0.5),
-        "mutual_information": error(0.5 / second, -0.5),
-        "kl_aggregate_prior": error(0.5 * (1 - 1 / second), 0.0),
+    errors = {
+        name: error(*indicator.weights(second))
+        for name, indicator in INDICATORS.items()
+        if indicator.per_latent and indicator.weights is not None
     }
+    return errors | _shared(errors)
 
 
 def totals(batches: Batches, moments: Moments) -> dict[str, float]:
@@ -103,13 +97,12 @@ def totals(batches: Batches, moments: Moments) -> dict[str, float]:
     batches : callable
         Gives the batches that `moments` summarises, once more.
     moments : Moments
-        With ``covariance=True``, the Gaussian total correlation and the value of the full-mean
-        family are covered too.
+        With ``covariance=True``, indicators of the covariance are covered too.
 
     Returns
     -------
     dict of str to float
-        Nats, under the names of `TOTALS` and `BEYOND`; infinite for a single sample.
+        Nats, by the name of the indicator; infinite for a single sample.
 
     Examples
     --------
@@ -130,31 +123,45 @@ def totals(batches: Batches, moments: Moments) -> dict[str, float]:
             part = Moments.of(mean, var)
             sample = part if sample is None else sample + part
     if n == 1:
-        return dict.fromkeys(influence.names, math.inf)
+        errors = dict.fromkeys(influence.names, math.inf)
+        return errors | _shared(errors)
     variance = np.maximum(second - first * first / n, 0.0) / (n - 1)
-    errors = np.sqrt(variance / moments.n)
+    spread = np.sqrt(variance / moments.n)
     if sample is not None and moments.co_scatter is not None:
-        errors[: len(TOTALS)] *= _correction(moments, sample)
-    return dict(zip(influence.names, errors.tolist(), strict=True))
+        spread *= _correction(influence.indicators, moments, sample)
+    errors = dict(zip(influence.names, spread.tolist(), strict=True))
+    return errors | _shared(errors)
 
 
-def _correction(moments: Moments, sample: Moments) -> Float:
+def _shared(errors: dict[str, Any]) -> dict[str, Any]:
+    """Return the errors of the indicators that have the error of another one."""
+    return {
+        name: errors[indicator.error_of]
+        for name, indicator in INDICATORS.items()
+        if indicator.error_of in errors
+    }
+
+
+def _correction(indicators: list[Indicator], moments: Moments, sample: Moments) -> Float:
     """Return the errors of the latents from all rows over those from the picked ones, per total.
 
     Few rows far out carry most of a heavy-tailed variance, and the pick may miss them or catch
     too many; the latents' own errors know.
     """
     exact, picked = per_latent(moments), per_latent(sample)
-    out = []
-    for name in TOTALS:
+
+    def ratio(name: str) -> float:
+        if not name:
+            return 1.0
         all_rows = float(np.sum(to_numpy(exact[name]) ** 2)) * moments.n
         some_rows = float(np.sum(to_numpy(picked[name]) ** 2)) * sample.n
-        out.append(math.sqrt(all_rows / some_rows) if some_rows > 0 else 1.0)
-    return np.array(out)
+        return math.sqrt(all_rows / some_rows) if some_rows > 0 else 1.0
+
+    return np.array([ratio(indicator.sum_of) for indicator in indicators])
 
 
 class Influence:
-    """The influence of each sample on each total, less its average: rows (b, k).
+    """The influence of each row on each total, less its average: rows (b, k).
 
     Parameters
     ----------
@@ -171,52 +178,59 @@ class Influence:
     """
 
     def __init__(self, moments: Moments) -> None:
+        self.indicators = totals_of(moments)
+        self.names = tuple(indicator.name for indicator in self.indicators)
         second = to_numpy(moments.second_moment)
-        log_var = float(np.sum(to_numpy(moments.log_var)))
-        self.names: tuple[str, ...] = TOTALS
-        self.weights = np.ones_like(second), 1 / second
-        self.averages = float(second.sum()), float(second.size), log_var
+        weights = [i.weights(second) for i in self.indicators if i.weights is not None]
+        ones = np.ones_like(second)
+        self.on_second = np.stack([ones, *(a for a, _ in weights)], axis=1)
+        self.on_log_var = [b for _, b in weights]
+        self.averages = second @ self.on_second, float(np.sum(to_numpy(moments.log_var)))
         self.centre: Float | None = None
         if moments.scatter is not None:
             covariance = to_numpy(moments.covariance)
             self.centre = to_numpy(moments.mean)
             self.precision = np.linalg.inv(covariance)
             self.inverse_var = 1 / np.diag(covariance)
-            self.names += BEYOND
 
     def __call__(self, mean: Array, var: Array) -> Float:
         """Return the influences of a batch, shape (b, k), in numpy."""
-        xp, mean, var = as_pair(mean, var)
+        xp = namespace(mean)
         if not isinstance(mean, np.ndarray):
             mean, var = widen(xp, mean), widen(xp, var)
         with np.errstate(all="ignore"):
-            rows = self._rows(xp, mean, var)
-            if not all(bool(xp.all(xp.isfinite(row))) for row in rows):
-                rows = self._rows(xp, widen(xp, mean), widen(xp, var))
-        u, u_over_s, log_var = (
-            to_numpy(row) - average for row, average in zip(rows, self.averages, strict=True)
+            sums = self._sums(xp, mean, var)
+            if not all(bool(xp.all(xp.isfinite(part))) for part in sums):
+                sums = self._sums(xp, widen(xp, mean), widen(xp, var))
+        second, log_var = (
+            to_numpy(part) - average for part, average in zip(sums, self.averages, strict=True)
         )
-        columns = [0.5 * (u - log_var), 0.5 * (u_over_s - log_var), 0.5 * (u - u_over_s)]
-        if self.centre is not None:
-            columns += self._beyond(to_numpy(mean) - self.centre, to_numpy(var), u, log_var)
+        weighted = iter(second[:, 1:].T + np.multiply.outer(self.on_log_var, log_var))
+        rows = self._rows(mean, var, second[:, 0], log_var)
+        columns = [
+            next(weighted) if indicator.influence is None else indicator.influence(rows)
+            for indicator in self.indicators
+        ]
         return np.stack(columns, axis=1)
 
-    def _rows(self, xp: Any, mean: Array, var: Array) -> tuple[Array, Array, Array]:
-        """Return the sums over latents of u, u / S and log v."""
-        ones, inverse = (xp.asarray(w, dtype=mean.dtype, device=mean.device) for w in self.weights)
+    def _sums(self, xp: Any, mean: Array, var: Array) -> tuple[Array, Array]:
+        """Return the weighted sums over latents of u, (b, 1 + k), and the sum of log v, (b,)."""
+        on_second = xp.asarray(self.on_second, dtype=mean.dtype, device=mean.device)
         second = mean * mean
         second += var
-        return second @ ones, second @ inverse, xp.log(var) @ ones
+        return second @ on_second, xp.log(var) @ xp.ones_like(on_second[:, 0])
 
-    def _beyond(self, x: Float, var: Float, u: Float, log_var: Float) -> list[Float]:
-        full = np.sum((x @ self.precision) * x, axis=1) + var @ np.diag(self.precision)
-        apart = (x * x + var) @ self.inverse_var
+    def _rows(self, mean: Array, var: Array, second: Float, log_var: Float) -> Rows:
+        if self.centre is None:
+            return Rows(second, log_var, second, second)
+        x, v = to_numpy(mean) - self.centre, to_numpy(var)
         d = x.shape[1]
-        return [0.5 * (apart - full), 0.5 * (full - d - log_var), 0.5 * (u - full + d)]
+        full = np.sum((x @ self.precision) * x, axis=1) + v @ np.diag(self.precision)
+        return Rows(second, log_var, (x * x + v) @ self.inverse_var - d, full - d)
 
 
 def clustered(
-    batches: Batches, moments: Moments, clusters: Any
+    batches: Batches, moments: Moments, clusters: tuple[int, Any]
 ) -> tuple[dict[str, float], dict[str, Float]]:
     """Return the standard errors of totals and per latent when whole clusters are drawn.
 
@@ -225,31 +239,32 @@ def clustered(
     batches : callable
         Gives the batches that `moments` summarises, once more.
     moments : Moments
-    clusters : array, shape (n,)
-        The cluster of each row: numbers or strings.
+    clusters : (int, array)
+        Their number and the code of each row's; see
+        :func:`~disentangle_indicators._clusters.cluster_codes`.
 
     Returns
     -------
     totals : dict of str to float
     per_latent : dict of str to array, shape (d,)
-        Nats; infinite when there is one cluster.
+        Nats, by the name of the indicator; infinite when there is one cluster.
 
     Raises
     ------
     ValueError
-        When `clusters` does not have one entry per row.
+        When the batches do not give the rows of `moments`.
 
     Examples
     --------
     >>> import numpy as np
     >>> mean, var = np.array([[1.0], [-1.0], [2.0], [0.0]]), np.full((4, 1), 0.5)
-    >>> total, _ = clustered(lambda: [(mean, var)], Moments.of(mean, var), [0, 0, 1, 1])
+    >>> total, _ = clustered(lambda: [(mean, var)], Moments.of(mean, var), (2, np.array([0, 0, 1, 1])))
     >>> round(total["mutual_information"], 4)
     0.125
     """
     from scipy import sparse
 
-    count, codes = cluster_codes(clusters, moments.n)
+    count, codes = clusters
     influence = Influence(moments)
     second, log_mean = to_numpy(moments.second_moment), to_numpy(moments.log_var)
     d = second.size
@@ -271,14 +286,18 @@ def clustered(
 
     k = len(influence.names)
     u, log_var = sums[:, k : k + d], sums[:, k + d :]
+    weights = {
+        name: indicator.weights(second)
+        for name, indicator in INDICATORS.items()
+        if indicator.per_latent and indicator.weights is not None
+    }
     if count == 1:
-        infinite = np.full(d, math.inf)
-        return dict.fromkeys(influence.names, math.inf), dict.fromkeys(PER_LATENT, infinite)
-    per = (0.5 * (u - log_var), 0.5 * (u / second - log_var), 0.5 * (1 - 1 / second) * u)
-    return (
-        dict(zip(influence.names, error(sums[:, :k]).tolist(), strict=True)),
-        dict(zip(PER_LATENT, map(error, per), strict=True)),
-    )
+        totals = dict.fromkeys(influence.names, math.inf)
+        latents = {name: np.full(d, math.inf) for name in weights}
+    else:
+        totals = dict(zip(influence.names, error(sums[:, :k]).tolist(), strict=True))
+        latents = {name: error(a * u + b * log_var) for name, (a, b) in weights.items()}
+    return totals | _shared(totals), latents | _shared(latents)
 
 
 def _pick(step: int, batches: Batches, n: int) -> Batches:
@@ -287,7 +306,6 @@ def _pick(step: int, batches: Batches, n: int) -> Batches:
     def thinned() -> Iterator[tuple[Array, Array]]:
         first = 0
         for mean, var in batches():
-            _, mean, var = as_pair(mean, var)
             if step == 1:
                 yield mean, var
             for rows in row_blocks(mean, 2048 * step) if step > 1 else ():
@@ -325,6 +343,5 @@ def _take(array: Array, rows: Any) -> Array:
 
 def _blocks(batches: Batches) -> Iterator[tuple[Array, Array]]:
     for mean, var in batches():
-        _, mean, var = as_pair(mean, var)
         for rows in row_blocks(mean):
             yield mean[rows, :], var[rows, :]

@@ -1,20 +1,44 @@
-"""States of latents: what each of them does, and over which thresholds that holds."""
+"""States of latents: used, weak, unused; by the thresholds of thresholds.py.
+
+"Used" has one rule: :func:`used`. The information of a latent is Definition 3 about its own mean;
+where there are exact marginals, :func:`used_exact` counts by I(x; z_h); without variances there is
+no information, and :func:`active` takes its place.
+"""
+
+import math
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from disentangle_indicators._array import Float, to_numpy
 from disentangle_indicators.moments import Moments
+from disentangle_indicators.thresholds import (
+    ACTIVE_UNIT,
+    NEAR_DETERMINISTIC,
+    NORMAL_VARIANCE,
+    SATURATED,
+    USED,
+    WEAK,
+)
 
-__all__ = ["STATES", "states", "used_range"]
-
-USED = 0.5
-"""Least information of a used latent, in nats: the paper's threshold."""
-
-WEAK = 0.01
-"""Least information of a weak latent, in nats; below it the latent is unused."""
-
-NEAR_DETERMINISTIC = 1e-6
-"""Greatest share of a near-deterministic latent's posterior variance in its aggregated one."""
+__all__ = [
+    "ACTIVE_UNIT",
+    "NEAR_DETERMINISTIC",
+    "NORMAL_VARIANCE",
+    "SATURATED",
+    "STATES",
+    "USED",
+    "WEAK",
+    "active",
+    "has_normal_variance",
+    "information_about_mean",
+    "is_saturated",
+    "states",
+    "used",
+    "used_exact",
+    "used_range",
+]
 
 STATES = ("near-deterministic", "used", "offset", "weak", "unused")
 """States of a latent, of which the first two count as used.
@@ -24,14 +48,18 @@ offset for information, and about its own mean the latent has less than the thre
 """
 
 
-def states(moments: Moments, information: Float, threshold: float) -> tuple[str, ...]:
+def check_threshold(threshold: float) -> None:
+    """Refuse a threshold that is no positive number."""
+    if not 0 < threshold < math.inf:
+        raise ValueError(f"threshold must be positive and finite; got {threshold:g}")
+
+
+def states(moments: Moments, threshold: float = USED) -> tuple[str, ...]:
     """Name the state of each latent.
 
     Parameters
     ----------
     moments : Moments
-    information : array, shape (d,)
-        Definition 3, in nats.
     threshold : float
         Least information of a used latent, in nats.
 
@@ -42,20 +70,65 @@ def states(moments: Moments, information: Float, threshold: float) -> tuple[str,
     Examples
     --------
     >>> moments = Moments.of(np.array([[1.0, 5.0], [-1.0, 5.0]]), np.full((2, 2), 0.5))
-    >>> states(moments, np.array([0.55, 1.97]), 0.5)
+    >>> states(moments, 0.5)
     ('used', 'offset')
     """
-    centred = information_about_mean(moments)
-    share = np.exp(to_numpy(moments.log_var)) / to_numpy(moments.variance)
+    log_var = to_numpy(moments.log_var)
+    about_zero = 0.5 * (np.log(to_numpy(moments.second_moment)) - log_var)
+    about_mean = information_about_mean(moments)
+    share = np.exp(log_var) / to_numpy(moments.variance)
+    named = np.select(
+        [
+            (about_mean > threshold) & (share < NEAR_DETERMINISTIC),
+            about_mean > threshold,
+            about_zero > threshold,
+            about_zero > WEAK,
+        ],
+        STATES[:4],
+        STATES[4],
+    )
+    return tuple(named.tolist())
 
-    def state(about_zero: float, about_mean: float, part: float) -> str:
-        if about_mean > threshold:
-            return "near-deterministic" if part < NEAR_DETERMINISTIC else "used"
-        if about_zero > threshold:
-            return "offset"
-        return "weak" if about_zero > WEAK else "unused"
 
-    return tuple(map(state, information.tolist(), centred.tolist(), share.tolist()))
+def used(moments: Moments, threshold: float = USED) -> list[int]:
+    """Return the used latents: Definition 3 about the latent's own mean exceeds the threshold.
+
+    Parameters
+    ----------
+    moments : Moments
+    threshold : float
+        Nats.
+
+    Returns
+    -------
+    list of int
+
+    Examples
+    --------
+    >>> used(Moments.of(np.array([[1.0, 5.0], [-1.0, 5.0]]), np.full((2, 2), 0.5)))
+    [0]
+    """
+    return [int(h) for h in np.flatnonzero(information_about_mean(moments) > threshold)]
+
+
+def used_exact(information: NDArray[np.floating[Any]], threshold: float = USED) -> list[int]:
+    """Return the latents whose exact I(x; z_h), array (d,) in nats, exceeds the threshold."""
+    return [int(h) for h in np.flatnonzero(information > threshold)]
+
+
+def active(mean_variance: Float) -> list[int]:
+    """Return the active units: Var(mean), array (d,) in units of the prior, is at least 0.01."""
+    return [int(h) for h in np.flatnonzero(mean_variance >= ACTIVE_UNIT)]
+
+
+def has_normal_variance(second_moment: Float) -> Any:
+    """Return whether S of each latent is within 0.1 of the prior's 1: array (d,) of bool."""
+    return np.abs(second_moment - 1) <= NORMAL_VARIANCE
+
+
+def is_saturated(information: Any, n: int) -> Any:
+    """Whether fewer than ten of n posteriors overlap, at this information above 0."""
+    return (np.expm1(np.maximum(information, 0.0)) > SATURATED * n) | (n == 1)
 
 
 def information_about_mean(moments: Moments) -> Float:

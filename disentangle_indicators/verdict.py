@@ -4,13 +4,18 @@ import math
 
 import numpy as np
 
-from disentangle_indicators._tables import with_error
+from disentangle_indicators._blocks import with_error
+from disentangle_indicators._indicators_result import ROWS_STILL, Indicators
+from disentangle_indicators._means_result import MeansOnly
 from disentangle_indicators.aggregate import Joint, Marginals
 from disentangle_indicators.aggregate._joint_result import in_words, overlap, span
-from disentangle_indicators.aggregate._marginals import is_saturated
-from disentangle_indicators.evaluate import ACTIVE_UNIT, Indicators
-from disentangle_indicators.means import MeansOnly
-from disentangle_indicators.states import NEAR_DETERMINISTIC, information_about_mean
+from disentangle_indicators.states import (
+    ACTIVE_UNIT,
+    NEAR_DETERMINISTIC,
+    information_about_mean,
+    is_saturated,
+    used_exact,
+)
 
 __all__ = ["verdict"]
 
@@ -82,7 +87,7 @@ def _used(r: Indicators, exact: Marginals | None) -> str:
     verb = "carries" if r.used == 1 else "carry"
     latents = "latent" if r.d == 1 else "latents"
     text = f"{r.used} of {r.d} {latents} {verb} more than {r.threshold:g} nats ({holds})"
-    if exact is not None and (count := int(np.sum(exact.information > r.threshold))) != r.used:
+    if exact is not None and (count := len(used_exact(exact.information, r.threshold))) != r.used:
         verb = "is" if r.used == 1 else "are"
         text = (
             f"{r.used} of {r.d} {latents} {verb} above {r.threshold:g} nats in Definition 3 "
@@ -190,6 +195,8 @@ def _trust(r: Indicators, exact: Marginals | None, joint: Joint | None) -> str:
             f"{over} of the latents would carry more than log n = {limit:.2f} nats, which these "
             "rows cannot show"
         )
+    if r.n_clusters is not None:
+        clauses.append(ROWS_STILL)
     if joint is not None:
         clauses.append(_joint_information(joint))
     elif r.mutual_information > limit and not over:

@@ -1,9 +1,10 @@
-"""What `make lowest` installs: the oldest declared releases, and the usual pins of the rest.
+"""What `make lowest-pins` resolves: the oldest declared releases, and the usual pins of the rest.
 
     python tests/lowest.py FOLDER
 
-writes FOLDER/direct.txt, the declared requirements, of which the resolver takes the lowest, and
-FOLDER/indirect.txt, the pins of everything else, so that the environment is the same every day.
+writes FOLDER/direct.txt, what the package requires, of which the resolver takes the lowest, FOLDER/tools.txt, what the
+tests require, and FOLDER/indirect.txt, the pins of all that the package does not require: hypothesis draws the
+same examples as in `make test`, and the environment is the same every day.
 """
 
 import re
@@ -12,6 +13,7 @@ import tomllib
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
+PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
 LEFT_OUT = {"lightgbm", "torch"}  # too large for a second environment; their tests are skipped
 
 
@@ -21,21 +23,21 @@ def name_of(requirement):
 
 
 def direct():
-    """Return the declared requirements of the package, its extras and its tests."""
-    pyproject = tomllib.loads((ROOT / "pyproject.toml").read_text())
-    project = pyproject["project"]
+    """Return the requirements of the package and of its extras."""
+    project = PYPROJECT["project"]
     lists = [project["dependencies"], *project["optional-dependencies"].values()]
-    lines = [line for lines in lists for line in lines] + pyproject["dependency-groups"]["test"]
-    return [line for line in lines if name_of(line) not in LEFT_OUT]
+    return [line for lines in lists for line in lines if name_of(line) not in LEFT_OUT]
 
 
 def indirect():
-    """Return the pins of the packages that are not declared."""
+    """Return the pins of the packages that the package does not require."""
     declared = {name_of(line) for line in direct()} | LEFT_OUT
     pins = (ROOT / "constraints.txt").read_text().splitlines()
     return [p for p in pins if p and not p.startswith("#") and name_of(p) not in declared]
 
 
 if __name__ == "__main__":
-    for lines, name in ((direct(), "direct.txt"), (indirect(), "indirect.txt")):
-        Path(sys.argv[1], name).write_text("\n".join(lines) + "\n")
+    Path(sys.argv[1]).mkdir(exist_ok=True)
+    tools = PYPROJECT["dependency-groups"]["test"]
+    for name, lines in {"direct": direct(), "tools": tools, "indirect": indirect()}.items():
+        Path(sys.argv[1], f"{name}.txt").write_text("\n".join(lines) + "\n")

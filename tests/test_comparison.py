@@ -159,7 +159,7 @@ def test_different_widths_compare():
 def test_means_only_beside_whole_cards(order):
     mean, var = encodings()
     both = compare([score(mean, var=var, name="whole"), score(mean, name="bare")][::order])
-    assert both.differences == ()
+    assert both.differences == ({},)
     assert not both.paired
     frame = both.to_frame().set_index("name")
     assert math.isnan(frame.loc["bare", "mutual_information"])
@@ -167,6 +167,22 @@ def test_means_only_beside_whole_cards(order):
     assert frame["active_units"].tolist() == [3, 3]
     assert "Differences" not in repr(both)
     assert "needs the posterior variances" in " ".join(repr(both).split())
+
+
+def test_a_card_of_means_only_costs_the_others_nothing():
+    mean, var = encodings()
+    cards = [score(mean, var=var, name="a"), score(mean, name="bare")]
+    cards.append(score(encodings(seed=1)[0], var=encodings(seed=1)[1], name="b"))
+    both = compare(cards)
+    assert both.differences[0] == {}
+    alone = compare([cards[0], cards[2]])
+    assert both.differences[1] == alone.differences[0]
+    paired = compare(cards, paired=True)
+    assert paired.differences[1] == compare([cards[0], cards[2]], paired=True).differences[0]
+    assert "paired over rows" in " ".join(repr(paired).split())
+    text = " ".join(repr(both).split())
+    assert "Differences (nats)" in text
+    assert [d["of"] for d in both.to_dict()["differences"]] == ["bare", "b"]
 
 
 def test_as_dict_json_frame_and_text():

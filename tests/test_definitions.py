@@ -10,6 +10,7 @@ from strategies import encodings, random_encodings, rngs, to
 
 from disentangle_indicators import Moments, estimate_q_star, indicators
 from disentangle_indicators import definitions as define
+from disentangle_indicators.registry import DEFINITIONS
 
 
 @pytest.mark.parametrize("law", LAWS)
@@ -39,9 +40,9 @@ def test_all_seven_by_hand(xp):
         "mutual_information_via_q_star": information.sum(),
         "mutual_information_per_latent_via_q_star": information,
     }
-    assert list(define.DEFINITIONS) == list(wanted)
-    assert [number for number, _ in define.DEFINITIONS.values()] == [1, 2, 3, 4, 5, 6, 7]
-    for name, (_, function) in define.DEFINITIONS.items():
+    assert list(DEFINITIONS) == list(wanted)
+    assert [number for number, _ in DEFINITIONS.values()] == [1, 2, 3, 4, 5, 6, 7]
+    for name, (_, function) in DEFINITIONS.items():
         value = function(*by_hand(xp))
         assert isinstance(value, float) == ("per_latent" not in name)
         assert np.asarray(value) == pytest.approx(wanted[name], abs=1e-15)
@@ -118,7 +119,7 @@ def test_leading_axes_are_separate_problems(xp):
     mean, var = (np.stack(x).reshape(2, 2, 70, 3) for x in zip(*pairs, strict=True))
     many = Moments.of(*to(xp, mean, var), covariance=True)
     fit = estimate_q_star(moments=many)
-    for name, (_, function) in define.DEFINITIONS.items():
+    for name, (_, function) in DEFINITIONS.items():
         values = np.asarray(function(many, fit)).reshape(4, -1)
         for pair, value in zip(pairs, values, strict=True):
             one = Moments.of(*to(xp, *pair))
@@ -135,7 +136,7 @@ def test_indicators_agree_with_the_definitions(xp, data):
     result = indicators(*to(xp, *data), covariance=True)
     moments = Moments.of(*data, covariance=True)
     q_star = estimate_q_star(moments=moments)
-    for name, (_, function) in define.DEFINITIONS.items():
+    for name, (_, function) in DEFINITIONS.items():
         wanted = function(moments, q_star)
         assert getattr(result, name) == pytest.approx(wanted, rel=1e-10, abs=1e-10), name
     assert result.solver_difference <= 1e-10 * max(1.0, result.kl_posterior_prior)

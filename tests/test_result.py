@@ -9,15 +9,9 @@ from typing import Any, ClassVar
 import numpy as np
 import pytest
 
-from disentangle_indicators._result import (
-    WIDTH,
-    Result,
-    Table,
-    plain,
-    to_html,
-    to_markdown,
-    to_text,
-)
+from disentangle_indicators._blocks import Table
+from disentangle_indicators._render import WIDTH, to_html, to_markdown, to_text
+from disentangle_indicators._result import Result, plain
 
 
 @dataclass(frozen=True, eq=False, repr=False)

@@ -11,8 +11,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from disentangle_indicators import Scorecard, score
+from disentangle_indicators import Encodings, Scorecard, score
 from disentangle_indicators.means import MeansOnly
+from disentangle_indicators.supervised import MetricOptions
 from disentangle_indicators.unsupervised import UNSUPERVISED
 
 EXAMPLE = Path(__file__).parents[1] / "examples" / "data" / "mnist_vae.npz"
@@ -74,7 +75,7 @@ def test_the_example_has_its_known_values(example):
     assert card.used == 10
     assert card.used_range[0] == 0.0
     assert 1.43 < card.used_range[1] < 1.44
-    assert card.factors == ({"name": "labels", "values": 10},)
+    assert card.factors == ({"name": "labels", "kind": "categorical", "values": 10, "missing": 0},)
 
 
 def test_the_example_agrees_with_plain_numpy(example):
@@ -359,27 +360,28 @@ def test_factors_and_labels_are_described(pair):
     labels = np.array(["cat", "dog"] * (n // 2))
     card = score(pair[0], var=pair[1], factors=table, labels=labels)
     assert card.factors == (
-        {"name": "size", "values": 3},
-        {"name": "hue", "values": 1},
-        {"name": "labels", "values": 2},
+        {"name": "size", "kind": "ordinal", "values": 3, "missing": 0},
+        {"name": "hue", "kind": "ordinal", "values": 1, "missing": 0},
+        {"name": "labels", "kind": "categorical", "values": 2, "missing": 0},
     )
-    assert "size (3 values), hue (1 value" in repr(card)
+    assert "size (ordinal, 3 values), hue (ordinal, 1 value" in " ".join(repr(card).split())
     named = score(pair[0], factors=table.to_numpy(), factor_names=["a", "b"])
     assert [factor["name"] for factor in named.factors] == ["a", "b"]
     one = score(pair[0], factors=np.arange(n))
-    assert one.factors == ({"name": "factor_0", "values": n},)
+    (only,) = one.factors
+    assert (only["name"], only["values"]) == ("factor_0", n)
     assert score(pair[0], var=pair[1]).factors == ()
 
 
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"factors": np.ones((59, 2))}, "60 entries"),
-        ({"factors": np.ones((60, 2)), "factor_names": ["a"]}, "1 names"),
+        ({"factors": np.ones((59, 2))}, r"the shape \(60, K\); the shape is \(59, 2\)"),
+        ({"factors": np.ones((60, 2)), "factor_names": ["a"]}, "factor_names must be 2 names"),
         ({"factors": np.ones((60, 2, 2))}, r"\(60, 2, 2\)"),
-        ({"labels": np.ones(59)}, "labels must have 60 entries"),
-        ({"labels": np.ones((60, 1))}, "labels must have 60 entries"),
-        ({"clusters": np.ones(59)}, "60 entries"),
+        ({"labels": np.ones(59)}, r"labels must have the shape \(60,\)"),
+        ({"labels": np.ones((60, 2))}, r"labels must have the shape \(60,\)"),
+        ({"clusters": np.ones(59)}, r"clusters must have the shape \(60,\)"),
     ],
 )
 def test_columns_that_do_not_fit(pair, changes, message):
@@ -437,7 +439,8 @@ def test_a_latent_equal_to_the_prior_carries_nothing(pair):
 
 
 def test_fields_are_attributes(pair):
-    card = score(pair[0], var=pair[1], name="run 7", source="here", notes=["careful"])
+    made = Encodings.of(*pair, name="run 7").replaced(source="here", notes=("careful",))
+    card = score(made)
     assert card.mutual_information == card.result.mutual_information
     assert card.q_star.converged
     assert (card.name, card.source, card.notes) == ("run 7", "here", ("careful",))
@@ -465,11 +468,13 @@ def test_json_is_strict_and_equals_the_dict(n, with_var):
         raise AssertionError(word)
 
     mean, var = encodings(n)
-    card = score(mean, var=var if with_var else None, labels=np.arange(n), name="a", notes=["b"])
+    made = Encodings.of(mean, var if with_var else None, labels=np.arange(n), name="a")
+    card = score(made.replaced(notes=("b",)))
     content = json.loads(card.to_json(), parse_constant=refuse)
     assert content == card.to_dict()
     assert content["schema"] == "dindic.score/1"
-    assert content["factors"] == [{"name": "labels", "values": n}]
+    described = {"name": "labels", "kind": "categorical", "values": n, "missing": 0}
+    assert content["factors"] == [described]
     assert (content["name"], content["notes"]) == ("a", ["b"])
     assert sorted(content["verdict"]) == ["PRIOR", "TRUST", "USED"]
     assert len(content["states"]) == 4
@@ -538,9 +543,12 @@ def factors_of(mean):
 
 def test_metrics_are_a_part_of_the_card(pair):
     mean, var = pair
-    card = score(mean=mean, var=var, factors=factors_of(mean), metrics=["mig", "mcc"], null=4)
+    options = MetricOptions(["mig", "mcc"], permutations=4)
+    card = score(mean=mean, var=var, factors=factors_of(mean), metrics=options)
     assert list(card.metrics.metrics) == ["mig@default", "mcc@default"]
-    assert card.to_dict()["metrics"] == card.metrics.to_dict()
+    wanted = card.metrics.to_dict()
+    assert wanted.pop("provenance")["parameters"]["permutations"] == 4
+    assert card.to_dict()["metrics"] == wanted
     assert card.metrics.metrics["mig@default"].permutations == 4
     text = " ".join(repr(card).split())
     assert "mig@default" in text
@@ -551,18 +559,20 @@ def test_metrics_are_a_part_of_the_card(pair):
 
 def test_scores_of_the_codes_alone_have_names_of_their_own(pair):
     mean, var = pair
-    card = score(mean=mean, var=var, factors=factors_of(mean), metrics="mig", null=0)
-    assert set(card.metrics.unsupervised) == set(UNSUPERVISED)
+    card = score(
+        mean=mean, var=var, factors=factors_of(mean), metrics=MetricOptions("mig", permutations=0)
+    )
+    assert set(card.unsupervised.scores) == set(UNSUPERVISED)
     assert not set(UNSUPERVISED) & set(card.to_dict())
     text = " ".join(repr(card).split())
     assert text.count("gaussian_total_correlation ") == 1
-    found = card.metrics.unsupervised["gaussian_total_correlation_of_codes"]
+    found = card.unsupervised.scores["gaussian_total_correlation_of_codes"]
     assert f"gaussian_total_correlation_of_codes {found:.3f}" in text
 
 
 def test_metrics_of_batches_are_those_of_the_arrays(pair):
     mean, var = pair
-    given = {"factors": factors_of(mean), "metrics": "mig", "null": 4}
+    given = {"factors": factors_of(mean), "metrics": MetricOptions("mig", permutations=4)}
     whole = score(mean=mean, var=var, **given).metrics
     parts = score(batches=lambda: [(mean[:20], var[:20]), (mean[20:], var[20:])], **given).metrics
     assert parts.to_json() == whole.to_json()
@@ -572,7 +582,7 @@ def test_metrics_name_the_columns_of_a_data_frame(pair):
     pandas = pytest.importorskip("pandas")
     mean, var = pair
     frame = pandas.DataFrame(factors_of(mean), columns=["shape", "size"])
-    card = score(mean=mean, var=var, factors=frame, metrics="mig", null=0)
+    card = score(mean=mean, var=var, factors=frame, metrics=MetricOptions("mig", permutations=0))
     assert card.metrics.metrics["mig@default"].factors == ("shape", "size")
 
 
@@ -585,4 +595,4 @@ def test_metrics_need_factors_and_names_that_exist(pair):
     with pytest.raises(ValueError, match="no metric is called 'migg'; there is mig"):
         score(mean=mean, var=var, factors=factors_of(mean), metrics="migg")
     with pytest.raises(ValueError, match="no protocol is called 'nobody'; there is default"):
-        score(mean=mean, var=var, factors=factors_of(mean), metrics="mig", protocol="nobody")
+        MetricOptions("mig", protocol="nobody")

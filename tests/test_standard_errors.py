@@ -11,6 +11,7 @@ from strategies import cut, encodings, random_encodings, rngs, to
 from disentangle_indicators import Moments, estimate_q_star, indicators, standard_errors
 from disentangle_indicators import definitions as define
 from disentangle_indicators._array import to_numpy
+from disentangle_indicators._clusters import cluster_codes
 
 TOTALS = {
     "kl_posterior_prior",
@@ -20,6 +21,8 @@ TOTALS = {
     "mutual_information_full_mean",
     "kl_aggregate_prior_full_mean",
 }
+SHARED = {"kl_q_star_prior", "mutual_information_via_q_star"}
+"""They have the errors of Definitions 4 and 2."""
 
 
 def weighted(mean, var, weights):
@@ -68,10 +71,11 @@ def test_per_latent_is_that_of_an_average(xp, data):
     u, log_var = mean**2 + var, np.log(var)
     second = u.mean(axis=0)
     wanted = {
-        "kl_posterior_prior": standard_error(0.5 * (u - log_var)),
-        "mutual_information": standard_error(0.5 * (u / second - log_var)),
-        "kl_aggregate_prior": standard_error(0.5 * (1 - 1 / second) * u),
+        "kl_posterior_prior_per_latent": standard_error(0.5 * (u - log_var)),
+        "mutual_information_per_latent": standard_error(0.5 * (u / second - log_var)),
+        "kl_aggregate_prior_per_latent": standard_error(0.5 * (1 - 1 / second) * u),
     }
+    wanted["mutual_information_per_latent_via_q_star"] = wanted["mutual_information_per_latent"]
     ours = standard_errors.per_latent(Moments.of(*to(xp, *data)))
     assert set(ours) == set(wanted)
     for name, error in wanted.items():
@@ -86,7 +90,7 @@ def test_per_latent_is_that_of_an_average(xp, data):
 @settings(max_examples=8)
 def test_totals_are_those_of_a_numerical_derivative(xp, data):
     ours = of_totals(xp, *data)
-    assert set(ours) == TOTALS
+    assert set(ours) == TOTALS | SHARED
     for name, influence in influences(*data).items():
         wanted = np.std(influence, ddof=1) / np.sqrt(len(influence))
         scale = max(1.0, np.abs(influence).max())
@@ -99,8 +103,9 @@ def test_the_total_of_one_latent_is_that_latent_s(xp, data):
     total = of_totals(xp, *data)
     size = max(1.0, np.max(data[0] ** 2 + data[1] + np.abs(np.log(data[1]))))
     for name, error in each.items():
-        allowed = 1e-8 * total[name] + 1e-7 * size
-        assert abs(total[name] - float(error[0])) <= allowed, name
+        of_all = total[name.replace("_per_latent", "")]
+        allowed = 1e-8 * of_all + 1e-7 * size
+        assert abs(of_all - float(error[0])) <= allowed, name
     assert total["gaussian_total_correlation"] <= 1e-7
 
 
@@ -112,7 +117,9 @@ def test_totals_are_not_in_quadrature(xp):
     rng = np.random.default_rng(0)
     mean = rng.normal(size=(500, 1)) * np.ones(2)
     var = np.full_like(mean, 0.1)
-    each = standard_errors.per_latent(Moments.of(*to(xp, mean, var)))["mutual_information"]
+    each = standard_errors.per_latent(Moments.of(*to(xp, mean, var)))[
+        "mutual_information_per_latent"
+    ]
     total = of_totals(xp, mean, var + 1e-12 * rng.random(var.shape))["mutual_information"]
     assert total == pytest.approx(2 * float(each[0]), rel=1e-6)
 
@@ -120,7 +127,10 @@ def test_totals_are_not_in_quadrature(xp):
     var = np.hstack([half, 1 / half])
     mean = np.sqrt(9 * np.exp(4) - var)
     moments = Moments.of(*to(xp, mean, var))
-    assert np.min(to_numpy(standard_errors.per_latent(moments)["mutual_information"])) > 0.01
+    assert (
+        np.min(to_numpy(standard_errors.per_latent(moments)["mutual_information_per_latent"]))
+        > 0.01
+    )
     x, v = to(xp, mean, var)
     assert standard_errors.totals(lambda: [(x, v)], moments)["mutual_information"] <= 1e-8
 
@@ -145,7 +155,9 @@ def replications():
         q_star = estimate_q_star(moments=moments)
         error = standard_errors.totals(lambda data=(mean, var): [data], moments)
         each = standard_errors.per_latent(moments)
-        errors.append(error | {"mutual_information_per_latent": each["mutual_information"]})
+        errors.append(
+            error | {"mutual_information_per_latent": each["mutual_information_per_latent"]}
+        )
         values.append(
             {
                 "kl_posterior_prior": define.kl_posterior_prior(moments),
@@ -228,7 +240,7 @@ def test_the_order_of_many_rows_does_not_matter():
     var = np.full_like(mean, 0.1)
     moments = Moments.of(mean, var)
     total = standard_errors.totals(lambda: [(mean, var)], moments)
-    each = standard_errors.per_latent(moments)["kl_posterior_prior"]
+    each = standard_errors.per_latent(moments)["kl_posterior_prior_per_latent"]
     assert total["kl_posterior_prior"] == pytest.approx(float(each[0]), rel=0.05)
 
 
@@ -264,10 +276,9 @@ def test_errors_beyond_the_range_of_float32(xp):
 def test_whatever_moments_take_is_a_batch_here_too(kind):
     mean, var = [[1, -2], [0, 4], [3, 3]], [[1, 2], [2, 1], [1, 1]]
     wanted = of_totals(np, np.array(mean, dtype=float), np.array(var, dtype=float))
-    moments = Moments.of(mean, var, covariance=True)
     batch = (mean, var) if kind == "list" else (np.array(mean, kind), np.array(var, kind))
-    ours = standard_errors.totals(lambda: [batch], moments)
-    assert ours == pytest.approx(wanted, rel=1e-5)
+    ours = indicators(batches=[batch], covariance=True).standard_errors
+    assert {name: ours[name] for name in wanted} == pytest.approx(wanted, rel=1e-5)
 
 
 def test_one_sample_has_infinite_errors(xp):
@@ -277,7 +288,7 @@ def test_one_sample_has_infinite_errors(xp):
     assert all(np.all(np.isinf(to_numpy(error))) for error in each.values())
     total = standard_errors.totals(lambda: [(mean, var)], moments)
     assert set(total.values()) == {np.inf}
-    total, each = standard_errors.clustered(lambda: [(mean, var)], moments, [7])
+    total, each = standard_errors.clustered(lambda: [(mean, var)], moments, cluster_codes([7], 1))
     assert set(total.values()) == {np.inf}
     assert all(np.all(np.isinf(error)) for error in each.values())
 
@@ -301,7 +312,7 @@ def by_cluster(xp, mean, var, clusters, batches=1):
     edges = np.linspace(0, len(mean), batches + 1).astype(int).tolist()
     parts = [(x[a:b, :], v[a:b, :]) for a, b in pairwise(edges)]
     moments = Moments.of(x, v, covariance=True)
-    return standard_errors.clustered(lambda: parts, moments, clusters)
+    return standard_errors.clustered(lambda: parts, moments, cluster_codes(clusters, len(mean)))
 
 
 @given(data=encodings(min_n=2, max_n=60, max_d=4), k=st.integers(1, 4), rng=rngs)
@@ -335,7 +346,7 @@ def test_clusters_against_the_textbook(xp):
     influence -= influence.mean(axis=0)
     sums = np.stack([influence[clusters == c].sum(axis=0) for c in range(12)])
     wanted = np.sqrt(12 / 11 * np.sum(sums**2, axis=0)) / 200
-    assert each["mutual_information"] == pytest.approx(wanted, rel=1e-9)
+    assert each["mutual_information_per_latent"] == pytest.approx(wanted, rel=1e-9)
     wanted = np.sqrt(12 / 11 * np.sum(sums.sum(axis=1) ** 2)) / 200
     assert totals["mutual_information"] == pytest.approx(wanted, rel=1e-9)
     assert totals["kl_posterior_prior"] > 1.2 * of_totals(xp, mean, var)["kl_posterior_prior"]
@@ -351,7 +362,9 @@ def test_clusters_are_what_replication_shows():
         var = np.full_like(mean, 0.2)
         moments = Moments.of(mean, var)
         values.append(define.mutual_information(moments, estimate_q_star(moments=moments)))
-        total, _ = standard_errors.clustered(lambda d=(mean, var): [d], moments, clusters)
+        total, _ = standard_errors.clustered(
+            lambda d=(mean, var): [d], moments, cluster_codes(clusters, len(mean))
+        )
         errors.append(total["mutual_information"])
         naive.append(standard_errors.totals(lambda d=(mean, var): [d], moments))
     sd = np.std(values, ddof=1)
@@ -364,16 +377,21 @@ def test_clusters_are_what_replication_shows():
 def test_one_cluster_says_nothing(xp):
     mean, var = random_encodings(np.random.default_rng(0), 20, 3)
     totals, each = by_cluster(xp, mean, var, np.zeros(20))
-    assert set(totals) == TOTALS
+    assert set(totals) == TOTALS | SHARED
     assert set(totals.values()) == {np.inf}
-    assert set(each) == {"kl_posterior_prior", "mutual_information", "kl_aggregate_prior"}
+    assert set(each) == {
+        "kl_posterior_prior_per_latent",
+        "mutual_information_per_latent",
+        "mutual_information_per_latent_via_q_star",
+        "kl_aggregate_prior_per_latent",
+    }
     assert all(np.all(np.isinf(error)) for error in each.values())
 
 
-@pytest.mark.parametrize("clusters", [[0, 1], np.zeros((20, 1)), np.arange(21)])
+@pytest.mark.parametrize("clusters", [[0, 1], np.zeros((20, 2)), np.arange(21)])
 def test_clusters_that_do_not_fit_the_rows(clusters):
     mean, var = random_encodings(np.random.default_rng(0), 20, 3)
-    with pytest.raises(ValueError, match="cluster must have 20 entries, one per row; got"):
+    with pytest.raises(ValueError, match="clusters must have the shape \\(20,\\); the shape is"):
         by_cluster(np, mean, var, clusters)
 
 
@@ -397,15 +415,16 @@ def test_batches_that_run_dry_are_refused():
     with pytest.raises(ValueError, match="same rows at every call; first 20, now 12"):
         standard_errors.totals(lambda: [(mean[:12], var[:12])], moments)
     with pytest.raises(ValueError, match="same rows at every call; first 20, now 12"):
-        standard_errors.clustered(lambda: [(mean[:12], var[:12])], moments, np.arange(20))
+        standard_errors.clustered(
+            lambda: [(mean[:12], var[:12])], moments, cluster_codes(np.arange(20), 20)
+        )
 
 
 @pytest.mark.parametrize("clusters", [[0.0, np.nan] * 10, [None, "a"] * 10])
 def test_a_missing_cluster_is_named(clusters):
-    mean, var = random_encodings(np.random.default_rng(0), 20, 3)
     clusters = np.array(clusters, dtype=object if None in clusters else float)
-    with pytest.raises(ValueError, match=r"cluster\[[01]\] is missing"):
-        standard_errors.clustered(lambda: [(mean, var)], Moments.of(mean, var), clusters)
+    with pytest.raises(ValueError, match=r"clusters\[[01]\] is missing"):
+        cluster_codes(clusters, 20)
 
 
 def test_moments_alone_give_the_errors_of_latents():

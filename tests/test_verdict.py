@@ -12,6 +12,7 @@ from scipy.special import digamma
 
 from disentangle_indicators import indicators
 from disentangle_indicators.means import means_only
+from disentangle_indicators.posteriors import Encodings
 from disentangle_indicators.verdict import verdict
 
 
@@ -241,7 +242,7 @@ def test_trust_within_log_n():
 
 def test_means_only():
     mean = np.array([[0.2, 1.0, 0.0], [-0.2, 2.0, 0.01], [0.0, 3.0, 0.0]])
-    sentences = verdict(means_only(lambda: [(mean, None)]))
+    sentences = verdict(means_only(Encodings.of(mean)))
     assert sentences["USED"] == (
         "2 of 3 latents are active units (Var(mean) ≥ 0.01); whether they are used needs the "
         "posterior variances."

@@ -14,6 +14,7 @@ from dindic.encode import encode
 from dindic.higgins_law import higgins_law
 from dindic.metrics import metrics
 from dindic.models import models
+from dindic.output import Commands
 from dindic.score import score
 from dindic.study import study
 from dindic.train import train
@@ -22,10 +23,13 @@ from dindic.traverse import traverse
 __all__ = ["main"]
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.group(
+    cls=Commands,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+)
 @click.version_option(package_name="disentangle-indicators", prog_name="dindic")
 def main() -> None:
-    """Say what the latents of a VAE learned, and whether the number can be trusted.
+    """Measure what the latents of a VAE encode, and how far each number can be trusted.
 
     Start with: dindic score encodings.npz
     """
@@ -34,16 +38,8 @@ def main() -> None:
             stream.reconfigure(errors="replace")  # for terminals that lack a sign
 
 
-main.add_command(audit)
-main.add_command(axes)
-main.add_command(bundle)
-main.add_command(check)
-main.add_command(convert)
-main.add_command(encode)
-main.add_command(higgins_law)
-main.add_command(metrics)
-main.add_command(models)
-main.add_command(score)
-main.add_command(study)
-main.add_command(train)
-main.add_command(traverse)
+for command in (
+    *(audit, axes, bundle, check, convert, encode, higgins_law),
+    *(metrics, models, score, study, train, traverse),
+):
+    main.add_command(command)

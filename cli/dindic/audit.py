@@ -1,24 +1,27 @@
 """dindic audit: supervised scores of an encodings file under rotations of its latents."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from dindic.exits import bad_input
+from dindic.inputs import check_factors, check_given, encodings_from, inputs
 from dindic.options import (
-    SCALES,
-    BadInput,
-    GateFailed,
-    bad_input,
     encoding_options,
-    failed_gates,
-    failing_output,
-    reading,
-    say_notes,
+    latents_option,
+    metric_names,
+    names,
+    output_options,
+    rotations_option,
+    seed_option,
+    threshold_option,
 )
-from dindic.output import check_outputs, emit, output_options, progress
+from dindic.output import check_outputs, finish, say_notes
 
 if TYPE_CHECKING:
+    from disentangle_indicators import Encodings
     from disentangle_indicators.rotation import Audits
 
 
@@ -27,51 +30,36 @@ if TYPE_CHECKING:
 @encoding_options
 @click.option(
     "--metrics",
+    callback=names,
     default="higgins,mig,sap",
     show_default=True,
     metavar="all|A,B,...",
-    help="Metrics of the code and the factors; dindic metrics lists them.",
+    help="Supervised metrics of codes and factors; dindic metrics lists the names.",
 )
-@click.option(
-    "--rotations",
-    type=click.IntRange(min=2),
-    default=199,
-    show_default=True,
-    help="Random rotations.",
-)
-@click.option(
-    "--subspace",
-    type=click.Choice(["used", "all"]),
-    default="used",
-    show_default=True,
-    help="Latents that are rotated; the others are dropped.",
-)
-@click.option("--threshold", default=0.5, show_default=True, help="Nats of a used latent.")
+@rotations_option(199)
+@latents_option("to rotate; the others are dropped")
+@threshold_option
 @click.option(
     "--search/--no-search",
     default=True,
     show_default=True,
-    help="Look for the best and the worst orientation.",
+    help="Search for the best and the worst orientation.",
 )
-@click.option(
-    "--seed",
-    type=click.IntRange(min=0),
-    default=0,
-    show_default=True,
-    help="Of the rotations, the halves of the rows, and the metrics.",
-)
+@seed_option
 @click.option(
     "--workers",
     type=click.IntRange(min=1),
     default=1,
     show_default=True,
-    help="Processes; they change no number.",
+    metavar="N",
+    help="Number of processes; no number depends on it.",
 )
-@output_options("a row per metric", "violins")
-def audit(file: str | None, quiet: bool, **options: Any) -> None:
-    """Audit scores by rotating the latents: whether other axes would do as well, or better.
+@output_options("metric", "violins of the scores")
+def audit(file: str | None, **options: Any) -> None:
+    """Compare a score with the scores of random rotations.
 
-    FILE holds posterior means, variances (which say what latents are used) and factors.
+    FILE contains posterior means, variances and ground-truth factors. The audit prints the p-value
+    of each metric among random rotations of the latents, and the best rotation that it finds.
 
     \b
     Examples:
@@ -80,89 +68,69 @@ def audit(file: str | None, quiet: bool, **options: Any) -> None:
       dindic audit encodings.npz --metrics all --rotations 19 --no-search
       dindic audit encodings.npz --metrics sap --no-search --fail-if 'audits.sap.score < 1e-6'
     """
-    read = reading(options)
-    named = [read[name] for name in ("mean", *SCALES, "factors", "labels")]
-    check_outputs(options, [file, *named])
-    if (file is None) == (read["mean"] is None):
-        raise click.UsageError("give either FILE, or --mean A.npy with --factors B.npy")
-    metrics = _metrics(options["metrics"])
-    with bad_input():
-        result = _audits(file, metrics, read, options, quiet)
-    failed = failed_gates([result.to_dict()], options["fail_if"])
-    with failing_output():
-        emit(result, options, quiet, lambda path: _draw(result, path))
-    if failed:
-        raise GateFailed("\n".join(failed))
+    check_outputs(options, inputs([file], options))
+    check_given([file], options)
+    metrics = metric_names(options["metrics"])
+    encodings = encodings_from(options, file)
+    check_factors(encodings, labels=False)
+    if not options["quiet"]:
+        say_notes(_long(metrics))
+    with bad_input(encodings.name):
+        result = _audits(encodings, metrics, options)
+    finish(result, options, draw=lambda path: _draw(result, path))
 
 
 def _draw(result: "Audits", path: str) -> Path:
-    from disentangle_indicators.rotation._plots import save_violin
+    from disentangle_indicators.plots import save, violin
 
-    return save_violin(result.audits, path)
-
-
-def _metrics(words: str) -> list[str]:
-    """Return all metrics, or the names between the commas; refuse those that are no metric."""
-    from disentangle_indicators.supervised import METRICS, find
-
-    if words.strip() == "all":
-        return list(METRICS)
-    names = list(dict.fromkeys(word.strip() for word in words.split(",") if word.strip()))
-    if not names:
-        raise BadInput(f"--metrics names no metric; there is {', '.join(METRICS)}")
-    with bad_input():
-        for name in names:
-            find(name)
-    return names
+    return save(violin(result), path)
 
 
 def _long(metrics: list[str]) -> tuple[str, ...]:
-    """Say which metrics take long, as they are computed anew for each rotation."""
+    """Return a note for each metric that takes long, because every rotation needs it anew."""
     from disentangle_indicators.supervised import find
 
     notes = []
     for name in metrics:
         metric, protocol = find(name)
-        less = "for each rotation; --no-search and fewer --rotations take less"
+        less = "for each rotation; --no-search and fewer --rotations take less time"
         if protocol in metric.slow:
             notes.append(f"{name} takes minutes {less}")
         elif protocol in metric.refits:
-            notes.append(f"{name} fits anew {less}")
+            notes.append(f"{name} is fitted anew {less}")
     return tuple(notes)
 
 
-def _audits(
-    path: str | None,
-    metrics: list[str],
-    read: dict[str, Any],
-    options: dict[str, Any],
-    quiet: bool,
-) -> "Audits":
-    from disentangle_indicators import read_encodings
+def _audits(encodings: "Encodings", metrics: list[str], options: dict[str, Any]) -> "Audits":
+    """Audit one metric after the other; one that is undefined here costs a note only."""
+    from disentangle_indicators._errors import Undefined
     from disentangle_indicators.rotation import Audits, audit_rotations
 
-    encoded = read_encodings(path, **read)
-    if encoded.factors is None:
-        raise BadInput(
-            f"{encoded.path}: there are no ground-truth factors; give --factors KEY for an array "
-            "of the file, or --factors FILE.npy with one row per sample and one column per factor"
-        )
-    if not quiet:
-        say_notes((*encoded.notes, *_long(metrics)))
-    audits = {
-        name: audit_rotations(
-            name,
-            encoded.mean,
-            encoded.factors,
-            var=encoded.var,
-            latents=options["subspace"],
-            rotations=options["rotations"],
-            search=options["search"],
-            rng=options["seed"],
-            workers=options["workers"],
-            threshold=options["threshold"],
-            progress=None if quiet else progress,
-        )
-        for name in metrics
-    }
-    return Audits(str(encoded.path), encoded.describe(), audits, encoded.notes)
+    audits, undefined = {}, {}
+    for name in metrics:
+        try:
+            audits[name] = audit_rotations(
+                name,
+                encodings,
+                latents=options["latents"],
+                rotations=options["rotations"],
+                search=options["search"],
+                rng=options["seed"],
+                workers=options["workers"],
+                threshold=options["threshold"],
+            )
+        except Undefined as reason:
+            undefined[name] = reason
+    if not audits:
+        raise next(iter(undefined.values()))
+    provenance = next(iter(audits.values())).provenance
+    if provenance is not None:
+        parameters = {"metrics": metrics, **provenance.parameters}
+        provenance = replace(provenance, parameters=parameters)
+    return Audits(
+        encodings.name,
+        encodings.source,
+        {name: replace(audit, provenance=None) for name, audit in audits.items()},
+        (*encodings.notes, *(f"{name} has no value: {why}" for name, why in undefined.items())),
+        provenance=provenance,
+    )

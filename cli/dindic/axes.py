@@ -1,97 +1,72 @@
 """dindic axes: which axes a code prefers, without labels."""
 
-from typing import Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import click
 
+from dindic.exits import bad_input
+from dindic.inputs import check_given, encodings_from, inputs
 from dindic.options import (
-    SCALES,
-    GateFailed,
-    bad_input,
+    Option,
     encoding_options,
-    failed_gates,
-    failing_output,
-    reading,
-    say_notes,
-    vector,
+    latents_option,
+    output_options,
+    seed_option,
+    threshold_option,
 )
-from dindic.output import FORMS, check_outputs, emit, output_options, progress
+from dindic.output import check_outputs, finish
+
+if TYPE_CHECKING:
+    from disentangle_indicators.rotation import Axes
 
 
 @click.command()
 @click.argument("file", required=False, metavar="FILE", type=click.Path())
 @encoding_options
+@latents_option("to rotate")
+@threshold_option
 @click.option(
-    "--prior-mean", callback=vector, default="0", metavar="NUMBERS", help="Mean of the prior."
-)
-@click.option(
-    "--prior-var", callback=vector, default="1", metavar="NUMBERS", help="Variance of the prior."
-)
-@click.option(
-    "--subspace",
-    type=click.Choice(["used", "all"]),
-    default="used",
-    show_default=True,
-    help="Latents to rotate.",
-)
-@click.option("--threshold", default=0.5, show_default=True, help="Nats of a used latent.")
-@click.option(
-    "--nulls",
+    "--null-codes",
+    cls=Option,
+    old=["--nulls"],
     type=click.IntRange(min=1),
     default=19,
     show_default=True,
-    help="Gaussian codes that each pair is compared with.",
+    metavar="N",
+    help="Gaussian codes that each pair of latents is compared with.",
 )
-@click.option(
-    "--seed",
-    type=click.IntRange(min=0),
-    default=0,
-    show_default=True,
-    help="Seed of the halves and of the Gaussian codes.",
-)
-@output_options("a row per pair", "the pairs")
-def axes(file: str | None, quiet: bool, **options: Any) -> None:
-    """Say whether the axes of a code are arbitrary, preferred, or to be turned: without labels.
+@seed_option
+@output_options("pair of latents", "the gain and the cost of each pair")
+def axes(file: str | None, **options: Any) -> None:
+    """Test without labels whether the axes of a code matter.
 
-    A rotation of the latents changes their total correlation by exactly what it changes the sum of
-    their marginal entropies, which are computed, pair by pair.
+    A rotation of the latents changes their total correlation by the change of the sum of their
+    marginal entropies. These entropies are computed for each pair of latents.
 
     \b
     Examples:
       dindic axes encodings.npz
-      dindic axes encodings.npz --subspace all --nulls 39
+      dindic axes encodings.npz --latents all --null-codes 39
       dindic axes encodings.npz --json axes.json --plot axes.png
     """
-    read = reading(options)
-    if (file is None) == (read["mean"] is None):
-        raise click.UsageError("give FILE, or --mean A.npy with one of --var --std --logvar ...")
-    named = [read[name] for name in ("mean", *SCALES, "factors", "labels")]
-    check_outputs(options, [file, *named])
-    from disentangle_indicators import read_encodings
+    check_outputs(options, inputs([file], options))
+    check_given([file], options)
+    encodings = encodings_from(options, file)
     from disentangle_indicators.rotation import axes as find_axes
-    from disentangle_indicators.rotation._plots import save_pairs
-    from disentangle_indicators.scorecard import gather
 
-    with bad_input():
-        encoded = read_encodings(file, **read)
-        if not encoded.scale:
-            raise ValueError(f"{encoded.path}: axes need the posterior variances")
-        mean, var = gather(encoded.batches, options["prior_mean"], options["prior_var"])
+    with bad_input(encodings.name):
         result = find_axes(
-            mean,
-            var,
+            encodings,
             rng=options["seed"],
-            latents=options["subspace"],
+            latents=options["latents"],
             threshold=options["threshold"],
-            null_codes=options["nulls"],
-            progress=None if quiet else progress,
+            null_codes=options["null_codes"],
         )
-    if not quiet:
-        say_notes(encoded.notes)
-    failed = failed_gates([{"name": str(encoded.path), **result.to_dict()}], options["fail_if"])
-    with failing_output():
-        if not quiet and "-" not in (options[form] for form in FORMS):
-            click.echo(f"{encoded.path}\n{encoded.describe()}")
-        emit(result, options, quiet, lambda path: save_pairs(result, path))
-    if failed:
-        raise GateFailed("\n".join(failed))
+    finish(result, options, draw=lambda path: _draw(result, path))
+
+
+def _draw(result: "Axes", path: str) -> Path:
+    from disentangle_indicators.plots import pairs, save
+
+    return save(pairs(result), path)

@@ -4,14 +4,17 @@ from pathlib import Path
 
 import click
 
-from dindic.options import bad_input, failing_output
+from dindic.exits import bad_input, failing_output
+from dindic.options import images_option, quiet_option
 from dindic.output import say_written
 
 
 @click.command()
 @click.argument("run", type=click.Path())
 @click.argument("name")
-@click.option("--data", type=click.Path(), metavar="PATH", help="Images, if they have moved.")
+@click.option(
+    "--data", type=click.Path(), metavar="PATH", help="Images, if the training data have moved."
+)
 @click.option(
     "-o",
     "--output",
@@ -20,19 +23,13 @@ from dindic.output import say_written
     metavar="FOLDER",
     help="Output folder; the model goes into FOLDER/NAME.",
 )
-@click.option(
-    "--images",
-    type=click.IntRange(min=2),
-    default=10_000,
-    show_default=True,
-    help="Test images to measure on.",
-)
+@images_option(10_000, "Number of test images for the indicators.", least=2)
 @click.option(
     "--made-with",
     metavar="TEXT",
     help="Command that trained it, for the provenance.  [default: from its settings]",
 )
-@click.option("--quiet", is_flag=True, help="No messages.")
+@quiet_option
 def bundle(
     run: str,
     name: str,
@@ -42,8 +39,9 @@ def bundle(
     made_with: str | None,
     quiet: bool,
 ) -> None:
-    """Store the trained model of RUN as NAME: weights in half precision, and its provenance.
+    """Store a trained model in half precision.
 
+    The output is FOLDER/NAME, with the weights and the provenance of the model.
     RUN is a folder of dindic train, or models/NAME of dindic study. The command refuses a model
     that half precision would change: any indicator of the test images by more than 1%, or a count.
     provenance.json gets device, epochs, seed, data hash, indicators, and hashes of both files,
@@ -67,9 +65,7 @@ def bundle(
         config, shape, about = read_config(Path(run))
         path = data or about.get("path")
         if path is not None and not Path(path).exists():
-            raise ValueError(
-                f"{path}, which the run was trained on, is not there: add --data PATH"
-            )
+            raise ValueError(f"{path}, the training data of the run, is missing: add --data PATH")
         images_of = open_data(path, dataset=config.dataset)
         with failing_output():
             Path(output).mkdir(parents=True, exist_ok=True)

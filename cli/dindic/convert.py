@@ -4,16 +4,20 @@ from typing import Any
 
 import click
 
-from dindic.options import bad_input, encoding_options, failing_output, reading, say_notes
+from dindic.exits import bad_input, failing_output
+from dindic.inputs import encodings_from
+from dindic.options import file_options, quiet_option
+from dindic.output import say_written
 
 
 @click.command()
 @click.argument("paths", nargs=-1, metavar="[FILE] OUT", type=click.Path())
-@encoding_options
-@click.option("--cluster", metavar="KEY|FILE", help="Cluster of each row, to be stored.")
-@click.option("--quiet", is_flag=True, help="No messages.")
-def convert(paths: tuple[str, ...], cluster: str | None, quiet: bool, **options: Any) -> None:
-    """Convert encodings to .safetensors or .npz, with the scale stored as a log variance.
+@file_options
+@quiet_option
+def convert(paths: tuple[str, ...], quiet: bool, **options: Any) -> None:
+    """Convert encodings to .safetensors or .npz.
+
+    The scale is stored as a log variance. Factors, labels and clusters are stored with it.
 
     \b
     Examples:
@@ -21,25 +25,23 @@ def convert(paths: tuple[str, ...], cluster: str | None, quiet: bool, **options:
       dindic convert run.npz out.npz --scale-key sigma --scale std
       dindic convert --mean mu.npy --logvar lv.npy out.safetensors
     """
-    from disentangle_indicators import read_encodings, write_encodings
+    from disentangle_indicators import write_encodings
 
-    read = reading(options)
-    if len(paths) != (2 if read["mean"] is None else 1):
+    if len(paths) != (2 if options["mean"] is None else 1):
         raise click.UsageError("give FILE and OUT, or --mean A.npy --logvar B.npy and OUT")
+    encodings = encodings_from(options | {"quiet": quiet}, paths[0] if len(paths) == 2 else None)
     with bad_input():
-        encoded = read_encodings(paths[0] if len(paths) == 2 else None, cluster=cluster, **read)
-        mean, scale = encoded.mean, {encoded.scale: encoded.scales} if encoded.scale else {}
+        mean, values = encodings.as_stored()
         with failing_output():
             path = write_encodings(
                 paths[-1],
                 mean,
-                **scale,
-                factors=encoded.factors,
-                factor_names=encoded.factor_names or None,
-                labels=encoded.labels,
-                cluster=encoded.cluster,
-                metadata=encoded.metadata,
+                **({encodings.scale: values} if encodings.scale else {}),
+                factors=encodings.factors,
+                labels=encodings.labels,
+                clusters=encodings.clusters,
+                metadata=encodings.metadata,
             )
     if not quiet:
-        say_notes(encoded.notes)
-        click.echo(f"{encoded.describe()}\nwritten: {path}", err=True)
+        click.echo(encodings.source, err=True)
+        say_written(path, quiet)

@@ -5,9 +5,10 @@ from typing import Any
 
 import click
 
+from dindic.exits import BadInput, bad_input, failing_output
 from dindic.model_input import model_options, open_model
-from dindic.options import BadInput, bad_input, failing_output, say_notes
-from dindic.output import progress, say_written
+from dindic.options import images_option, quiet_option
+from dindic.output import progress, say_notes, say_written
 
 
 @click.command()
@@ -18,34 +19,36 @@ from dindic.output import progress, say_written
     required=True,
     type=click.Path(),
     metavar="FILE",
-    help="Where to; .safetensors or .npz.",
+    help="Output file, .safetensors or .npz.",
 )
-@click.option(
-    "--limit", type=click.IntRange(min=1), metavar="N", help="N images of the part, at random."
-)
+@images_option(None, "Number of random images of the part.  [default: all]", old=["--limit"])
 @click.option(
     "--batch",
     type=click.IntRange(min=1),
     default=1000,
     show_default=True,
-    help="Images at a time.",
+    metavar="N",
+    help="Number of images in a batch.",
 )
-@click.option("--quiet", is_flag=True, help="No messages.")
-def encode(output: str, limit: int | None, batch: int, quiet: bool, **options: Any) -> None:
-    """Encode images with MODEL: posterior means and log variances, for dindic score.
+@quiet_option
+def encode(output: str, images: int | None, batch: int, quiet: bool, **options: Any) -> None:
+    """Encode images with a trained model.
 
-    MODEL is a folder that dindic train made, the name of a bundled model (dindic models), or a file
-    of weights that others trained, with --network. Factors and labels of the images are stored beside their encodings.
+    MODEL is a folder of dindic train, the name of a bundled model (dindic models), or a third-party
+    weights file with --network. The output contains posterior means and log variances, and the
+    factors and labels of the images; dindic score reads it.
 
     \b
     Examples:
       dindic encode runs/b10 -o encodings.safetensors
-      dindic encode sprites_beta4 --limit 10000 -o sprites.npz
-      dindic encode runs/b10 --data mnist/ --split train --limit 10000 -o train.npz
+      dindic encode sprites_beta4 --images 10000 -o sprites.npz
+      dindic encode runs/b10 --data mnist/ --split train --images 10000 -o train.npz
       dindic encode model.pt --network burgess --data mnist/ --split test -o x.npz
     """
-    if Path(output).suffix.lower() not in (".npz", ".safetensors"):
-        raise BadInput(f"{output}: encodings end in .safetensors or .npz")
+    from disentangle_indicators.encodings.formats import WRITERS
+
+    if Path(output).suffix.lower() not in WRITERS:
+        raise BadInput(f"{output}: encodings end in {' or '.join(WRITERS)}")
     with bad_input():
         opened = open_model(options)
         if Path(output).exists() and _is_input(output, [options["model"], options["data"]]):
@@ -54,8 +57,8 @@ def encode(output: str, limit: int | None, batch: int, quiet: bool, **options: A
         from dindic_models.encode import encode as write
 
         rows, words = opened.rows, opened.notes[-1]
-        if limit is not None and limit < len(rows):
-            rows, words = some(rows, limit, seed=0), f"{limit} images, at random, of: {words}"
+        if images is not None and images < len(rows):
+            rows, words = some(rows, images, seed=0), f"{images} random images of: {words}"
         if not quiet:
             say_notes((*opened.notes[:-1], words))
         checkpoint = opened.checkpoint
@@ -80,7 +83,7 @@ def _is_input(output: str, inputs: list[str | None]) -> bool:
 
 
 def _about(checkpoint: Any, network: str | None, words: str) -> dict[str, str]:
-    """Say which model, by its hash, and which images; no path."""
+    """Return which model, by its hash, and which images; no path."""
     about = {"model": checkpoint.sha256, "images": words}
     if checkpoint.config is None:
         return about | {"network": str(network)}

@@ -1,81 +1,64 @@
-"""dindic higgins-law: what the Higgins metric says of ideal codes, without data."""
+"""dindic higgins-law: the Higgins metric of ideal codes, without data."""
 
 from typing import Any
 
 import click
 
-from dindic.options import bad_input, failing_output
-from dindic.output import progress, say_written, show
+from dindic.exits import bad_input
+from dindic.options import output_options, rotations_option, seed_option
+from dindic.output import check_outputs, finish, progress
 
 
 @click.command("higgins-law")
 @click.option(
-    "--latents",
+    "--dimensions",
     type=click.IntRange(2, 256),
     required=True,
-    help="Latents, as many as factors.",
+    metavar="D",
+    help="Number of latents, equal to the number of factors.",
 )
 @click.option(
     "--pairs",
     type=click.IntRange(min=1),
     default=64,
     show_default=True,
-    help="L, pairs of each point.",
+    metavar="L",
+    help="Number of pairs per point.",
 )
+@rotations_option(200)
 @click.option(
-    "--rotations",
-    type=click.IntRange(min=2),
-    default=200,
-    show_default=True,
-    help="Random rotations.",
-)
-@click.option(
-    "--noise",
+    "--encoder-variance",
     type=click.FloatRange(min=0),
     default=0.0,
     show_default=True,
-    help="Variance of the encoder, where factors have variance 1.",
+    metavar="VARIANCE",
+    help="Variance of the encoder's noise, in units of the factors' variance.",
 )
-@click.option(
-    "--seed",
-    type=click.IntRange(min=0),
-    default=0,
-    show_default=True,
-    help="Of the rotations.",
-)
-@click.option("--json", type=click.Path(), metavar="PATH", help="Write JSON; - for stdout.")
-@click.option("--quiet", is_flag=True, help="No messages and no table; files are still written.")
-def higgins_law(quiet: bool, json: str | None, **options: Any) -> None:
-    """Predict the Higgins metric of ideal codes that differ only by a rotation of the latents.
+@seed_option
+@output_options()
+def higgins_law(**options: Any) -> None:
+    """Predict the Higgins metric of ideal codes, without data.
 
-    Prints how its accuracy is distributed over rotations, and how many pairs a point needs for a
-    mean of 0.95. No file is read: this is the law of the metric for independent Gaussian factors.
+    The codes differ only by a rotation of the latents, and the factors are independent Gaussians.
+    The command prints the distribution of the accuracy over rotations, and the number of pairs per
+    point for a mean of 0.95.
 
     \b
     Examples:
-      dindic higgins-law --latents 8
-      dindic higgins-law --latents 16 --pairs 512 --noise 0.1
-      dindic higgins-law --latents 8 --json -
+      dindic higgins-law --dimensions 8
+      dindic higgins-law --dimensions 16 --pairs 512 --encoder-variance 0.1
+      dindic higgins-law --dimensions 8 --json -
     """
     from disentangle_indicators import rotation
-    from disentangle_indicators.report import WRITERS, write
 
-    if json == "":
-        raise click.UsageError("--json needs the name of a file")
+    check_outputs(options)
     with bad_input():
         result = rotation.higgins_law(
-            options["latents"],
+            options["dimensions"],
             options["pairs"],
             rotations=options["rotations"],
-            noise=options["noise"],
+            encoder_variance=options["encoder_variance"],
             rng=options["seed"],
-            progress=None if quiet else progress,
+            progress=None if options["quiet"] else progress,
         )
-    with failing_output():
-        if json == "-":
-            click.echo(WRITERS["json"](result), nl=False)
-            return
-        if json:
-            say_written(write(result, json, "json"), quiet)
-    if not quiet:
-        show(result)
+    finish(result, options)

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import click
 
-from dindic.options import F
+from dindic.options import F, added, device_option
 
 if TYPE_CHECKING:
     import torch
@@ -28,44 +28,37 @@ class Opened(NamedTuple):
 
 
 def model_options(command: F) -> F:
-    """Add MODEL and the options that say which images it is to see."""
+    """Add MODEL and the options that choose its images."""
     options = [
         click.argument("model", metavar="MODEL", type=click.Path()),
         click.option(
-            "--network", metavar="NAME", help="For a file of weights of others: their network."
+            "--network", metavar="NAME", help="Architecture of a third-party weights file."
         ),
         click.option(
             "--data",
             type=click.Path(),
             metavar="PATH",
-            help="Images; by default those that the model was trained on.",
+            help="Images, a folder or a file.  [default: the model's training data]",
         ),
-        click.option("--dataset", metavar="NAME", help="What they are, if it is not recognised."),
+        click.option("--dataset", metavar="NAME", help="Data set type, if not detected."),
         click.option(
             "--split",
             type=click.Choice(PARTS),
-            help="Part of the images; test by default. Models trained here keep their split, "
-            "those of others take the official one.",
+            help="Part of the images, by the model's own split or else the official one.  "
+            "[default: test]",
         ),
-        click.option(
-            "--device",
-            default="auto",
-            metavar="NAME",
-            help="cpu, cuda or cuda:1; a GPU by default, if there is one.",
-        ),
+        device_option,
     ]
-    for option in reversed(options):
-        command = option(command)
-    return command
+    return added(options)(command)
 
 
 def open_model(options: dict[str, Any]) -> Opened:
-    """Open what the options of :func:`model_options` name.
+    """Open the model and the images that the options of :func:`model_options` name.
 
     Raises
     ------
     ValueError, FileNotFoundError
-        If the model, its data or the part of them cannot be had.
+        If the model, its data or the part of the data is missing.
     """
     from dindic_models.bundled import sentence
     from dindic_models.checkpoint import BUNDLED, load
@@ -100,12 +93,12 @@ def _open_data(options: dict[str, Any], checkpoint: "Checkpoint") -> "Data":
 
     path, name, config = options["data"], options["dataset"], checkpoint.config
     if path is None and name is None and config is None:
-        raise ValueError("the model does not know its images: add --data PATH")
+        raise ValueError("the weights file names no data set: add --data PATH")
     if path is None and config is not None and name in (None, config.dataset):
         path, name = checkpoint.data.get("path"), config.dataset
         if path is not None and not Path(path).exists():
             raise ValueError(
-                f"{path}, which the model was trained on, is not there: add --data PATH"
+                f"{path}, the training data of the model, is missing: add --data PATH"
             )
     return open_data(path, dataset=name, size=checkpoint.model.shape[1:])
 

@@ -1,143 +1,100 @@
-"""Options and error handling that commands share."""
+"""The vocabulary of options: each name means one thing in all commands."""
 
-import math
-import re
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from difflib import get_close_matches
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
 import click
 
+from dindic import gates
+from dindic.exits import bad_input
+from disentangle_indicators._scales import SCALES
+from disentangle_indicators.thresholds import USED
+
 F = TypeVar("F", bound=Callable[..., Any])
 
-TIME_IS_UP = 75
-"""Exit code of a command that its time limit ended: the same command resumes."""
-
-SCALES = ("var", "std", "logvar", "logstd")
-
-
-class BadInput(click.ClickException):
-    """Input that is wrong or ambiguous: exit code 2."""
-
-    exit_code = 2
+WIDTHS = dict(
+    zip(
+        SCALES,
+        ("variances", "standard deviations", "log variances", "log standard deviations"),
+        strict=True,
+    )
+)
+"""What a scale is, in words."""
 
 
-class GateFailed(click.ClickException):
-    """A --fail-if condition held: exit code 3."""
+class Option(click.Option):
+    """An option whose old spellings still work, without being shown in the help."""
 
-    exit_code = 3
+    def __init__(self, *arguments: Any, old: Sequence[str] = (), **settings: Any) -> None:
+        """Take the old spellings beside what click takes."""
+        super().__init__(*arguments, **settings)
+        self.old = list(old)
 
-    def show(self, file: Any = None) -> None:
-        """Print the message without the word Error, because nothing went wrong."""
-        click.echo(self.message, err=True)
+    def add_to_parser(self, parser: Any, ctx: click.Context) -> None:
+        """Add the option, then the old spellings as the same option."""
+        super().add_to_parser(parser, ctx)
+        if self.old:
+            shown, self.opts = self.opts, self.old
+            super().add_to_parser(parser, ctx)
+            self.opts = shown
 
 
-@contextmanager
-def bad_input() -> Iterator[None]:
-    """Turn input that the library refuses, or that is not there, into exit code 2."""
+def added(options: Sequence[Callable[[F], F]]) -> Callable[[F], F]:
+    """Return a decorator that adds options in this order."""
+
+    def add(command: F) -> F:
+        for option in reversed(options):
+            command = option(command)
+        return command
+
+    return add
+
+
+def names(ctx: Any, param: Any, value: str | None) -> tuple[str, ...] | None:
+    """Read names between commas, each once."""
+    if value is None:
+        return None
+    found = tuple(dict.fromkeys(part.strip() for part in value.split(",") if part.strip()))
+    if not found:
+        raise click.BadParameter(f"{value!r} contains no name", ctx, param)
+    return found
+
+
+def integers(ctx: Any, param: Any, value: str | None) -> tuple[int, ...] | None:
+    """Read whole numbers between commas, each once."""
+    if value is None:
+        return None
     try:
-        yield
-    except FileNotFoundError as error:
-        raise BadInput(
-            f"no such file: {error.filename}" if error.filename else str(error)
-        ) from error
-    except IsADirectoryError as error:
-        raise BadInput(f"{error.filename} is a folder") from error
-    except PermissionError as error:
-        raise BadInput(
-            f"{error.filename}: permission denied" if error.filename else str(error)
-        ) from error
-    except ValueError as error:
-        raise BadInput(str(error)) from error
-    except OSError as error:
-        raise click.ClickException(str(error)) from error
+        numbers = tuple(int(part) for part in value.split(","))
+    except ValueError:
+        message = f"{value!r} is not whole numbers between commas"
+        raise click.BadParameter(message, ctx, param) from None
+    return tuple(dict.fromkeys(numbers))
 
 
-def max_minutes(command: F) -> F:
-    """Add the option that ends a slice of a long computation."""
-    return click.option(
-        "--max-minutes",
-        type=click.FloatRange(min=0, min_open=True),
-        metavar="M",
-        help="Stop at a checkpoint after M minutes, with exit code 75; a rerun resumes.",
-    )(command)
+READ = "dindic.read"
+"""Where a context keeps the files that options were read from."""
 
 
-@contextmanager
-def failing_output() -> Iterator[None]:
-    """Turn a file that cannot be written into exit code 1."""
+def numbers(ctx: Any, param: Any, value: str) -> Any:
+    """Read one number, numbers between commas, or a .npy file of numbers."""
+    import numpy as np
+
+    if value.endswith(".npy"):
+        ctx.meta.setdefault(READ, []).append(value)
+        if not Path(value).is_file():
+            raise click.BadParameter(f"no such file: {value}", ctx, param)
+        try:
+            return np.load(value, allow_pickle=False)
+        except (ValueError, EOFError, OSError) as error:
+            raise click.BadParameter(f"{value}: not an .npy file ({error})", ctx, param) from error
     try:
-        yield
-    except BrokenPipeError:
-        raise
-    except OSError as error:
-        raise click.ClickException(f"cannot write: {error}") from error
-
-
-def say_notes(notes: tuple[str, ...], path: str | None = None) -> None:
-    """Print remarks on stderr, after the name of the file they are about."""
-    for note in notes:
-        text = note if note.startswith("WARNING") else f"note: {note}"
-        text = f"{path}: {text}" if path else text
-        click.secho(text, fg="yellow", err=True)
-
-
-def encoding_options(command: F) -> F:
-    """Add the options that say how a file is to be read."""
-    path = click.Path(dir_okay=False)
-    options = [
-        click.option("--mean", type=path, help=".npy file of posterior means, in place of FILE."),
-        *(
-            click.option(
-                f"--{scale}", type=path, help=f".npy file that goes with --mean: {words}."
-            )
-            for scale, words in zip(
-                SCALES,
-                ("variances", "standard deviations", "log variances", "log standard deviations"),
-                strict=True,
-            )
-        ),
-        click.option("--mean-key", metavar="KEY", help="Name of the means in the file."),
-        click.option("--scale-key", metavar="KEY", help="Name of the scales in the file."),
-        click.option("--scale", type=click.Choice(SCALES), help="What the scales are."),
-        click.option(
-            "--layout",
-            type=click.Choice(["channels", "flatten"]),
-            help="For more than two axes: sites as samples, or sites as latents.",
-        ),
-        click.option("--factors", metavar="KEY|FILE", help="Ground-truth factors, n rows."),
-        click.option("--factor-names", metavar="A,B,...", help="Names of the factors."),
-        click.option("--labels", metavar="KEY|FILE", help="Class labels, n entries."),
-    ]
-    for option in reversed(options):
-        command = option(command)
-    return command
-
-
-def metric_options(command: F) -> F:
-    """Add the options of supervised metrics: their codes, latents and factors."""
-    options = [
-        click.option(
-            "--codes",
-            type=click.Choice(["mean", "sample"]),
-            default="mean",
-            show_default=True,
-            help="What metrics see: posterior means, or a sample of each posterior.",
-        ),
-        click.option(
-            "--latents",
-            type=click.Choice(["used", "all"]),
-            default="used",
-            show_default=True,
-            help="Latents that metrics see.",
-        ),
-        kinds_option,
-    ]
-    for option in reversed(options):
-        command = option(command)
-    return command
+        found = [float(part) for part in value.split(",")]
+    except ValueError:
+        message = f"{value!r} is not a number, numbers between commas, or a .npy file"
+        raise click.BadParameter(message, ctx, param) from None
+    return found[0] if len(found) == 1 else np.array(found)
 
 
 def kinds(ctx: Any, param: Any, value: str | None) -> dict[str, str] | None:
@@ -152,117 +109,208 @@ def kinds(ctx: Any, param: Any, value: str | None) -> dict[str, str] | None:
     return {name.strip(): kind.strip() for name, _, kind in pairs}
 
 
-kinds_option = click.option(
-    "--kinds",
-    callback=kinds,
-    metavar="NAME=KIND,...",
-    help="Factors that are categorical, ordinal, continuous or circular[:PERIOD].",
+def metric_names(given: tuple[str, ...]) -> list[str]:
+    """Return the names of metrics that --metrics gives, all of them for "all".
+
+    Raises
+    ------
+    BadInput
+        If one of them is not the name of a metric.
+    """
+    from disentangle_indicators.supervised import METRICS, find
+
+    if given == ("all",):
+        return list(METRICS)
+    with bad_input():
+        for name in given:
+            find(name)
+    return list(given)
+
+
+_PATH = click.Path(dir_okay=False)
+
+_FILES = [
+    click.option("--mean", type=_PATH, help="Posterior means, a .npy file, in place of FILE."),
+    *(
+        click.option(
+            f"--{scale}", type=_PATH, help=f"{words.capitalize()} for --mean, a .npy file."
+        )
+        for scale, words in WIDTHS.items()
+    ),
+    click.option("--mean-key", metavar="KEY", help="Key of the means in the file."),
+    click.option("--scale-key", metavar="KEY", help="Key of the scales in the file."),
+    click.option("--scale", type=click.Choice(SCALES), help="Kind of the scales in the file."),
+    click.option(
+        "--layout",
+        type=click.Choice(["channels", "flatten"]),
+        help="Arrays with more than two axes: channels makes each site a sample, flatten makes "
+        "each entry a latent.",
+    ),
+    click.option("--factors", metavar="KEY|FILE", help="Ground-truth factors, n rows."),
+    click.option(
+        "--factor-names", callback=names, metavar="A,B,...", help="Names of the factors."
+    ),
+    click.option("--labels", metavar="KEY|FILE", help="Class labels, n entries."),
+    click.option(
+        "--clusters",
+        cls=Option,
+        old=["--cluster"],
+        metavar="KEY|FILE",
+        help="Cluster of each row, n entries; rows of one cluster are dependent.",
+    ),
+]
+
+_MEANING = [
+    click.option(
+        "--kinds",
+        callback=kinds,
+        metavar="NAME=KIND,...",
+        help="Kinds of factors: categorical, ordinal, continuous or circular[:PERIOD].",
+    ),
+    click.option(
+        "--prior-mean",
+        callback=numbers,
+        default="0",
+        show_default=True,
+        metavar="NUMBERS",
+        help="Prior mean: a number, a comma list, or .npy.",
+    ),
+    click.option(
+        "--prior-var",
+        callback=numbers,
+        default="1",
+        show_default=True,
+        metavar="NUMBERS",
+        help="Prior variance: a number, a comma list, or .npy.",
+    ),
+]
+
+
+def encoding_options(command: F) -> F:
+    """Add the options that describe posteriors in files, their prior and kinds of factors."""
+    return added([*_FILES, *_MEANING])(command)
+
+
+def file_options(command: F) -> F:
+    """Add the options that describe posteriors in files, and only what a file can store."""
+    return added(_FILES)(command)
+
+
+def latents_option(purpose: str) -> Callable[[F], F]:
+    """Return the option that chooses used or all latents."""
+    return click.option(
+        "--latents",
+        cls=Option,
+        old=["--subspace"],
+        type=click.Choice(["used", "all"]),
+        default="used",
+        show_default=True,
+        help=f"Latents {purpose}.",
+    )
+
+
+threshold_option = click.option(
+    "--threshold",
+    type=float,
+    default=USED,
+    show_default=True,
+    metavar="NATS",
+    help="Least information of a used latent, in nats.",
+)
+
+seed_option = click.option(
+    "--seed",
+    type=click.IntRange(min=0),
+    default=0,
+    show_default=True,
+    metavar="N",
+    help="Random seed.",
+)
+
+device_option = click.option(
+    "--device",
+    default="auto",
+    show_default=True,
+    metavar="NAME",
+    help="cpu, cuda or cuda:1; auto takes a GPU if there is one.",
 )
 
 
-READ = (
-    "mean",
-    *SCALES,
-    "mean_key",
-    "scale_key",
-    "scale",
-    "layout",
-    "factors",
-    "factor_names",
-    "labels",
+max_minutes_option = click.option(
+    "--max-minutes",
+    type=click.FloatRange(min=0, min_open=True),
+    metavar="M",
+    help="Stop at a checkpoint after M minutes, with exit code 75; the same command resumes.",
 )
 
 
-def reading(options: dict[str, Any]) -> dict[str, Any]:
-    """Take the arguments of read_encodings out of the options of a command."""
-    arguments = {name: options.pop(name) for name in READ}
-    if arguments["factor_names"]:
-        arguments["factor_names"] = tuple(arguments["factor_names"].split(","))
-    return arguments
+def rotations_option(default: int) -> Callable[[F], F]:
+    """Return the option for the number of random rotations."""
+    return click.option(
+        "--rotations",
+        type=click.IntRange(min=2),
+        default=default,
+        show_default=True,
+        metavar="N",
+        help="Number of random rotations.",
+    )
 
 
-def vector(ctx: Any, param: Any, value: str) -> Any:
-    """Read one number, numbers between commas, or a .npy file of them."""
-    import numpy as np
-
-    if value.endswith(".npy"):
-        if not Path(value).is_file():
-            raise click.BadParameter(f"no such file: {value}", ctx, param)
-        try:
-            return np.load(value, allow_pickle=False)
-        except (ValueError, EOFError, OSError) as error:
-            raise click.BadParameter(f"{value}: not an .npy file ({error})", ctx, param) from error
-    try:
-        numbers = [float(part) for part in value.split(",")]
-    except ValueError:
-        message = f"{value!r} is not a number, numbers between commas, or a .npy file"
-        raise click.BadParameter(message, ctx, param) from None
-    return numbers[0] if len(numbers) == 1 else np.array(numbers)
+def images_option(
+    default: int | None, words: str, *, least: int = 1, old: Sequence[str] = ()
+) -> Callable[[F], F]:
+    """Return the option for the number of images."""
+    return click.option(
+        "--images",
+        cls=Option,
+        old=old,
+        type=click.IntRange(min=least),
+        default=default,
+        show_default=default is not None,
+        metavar="N",
+        help=words,
+    )
 
 
-GATE = re.compile(r"\s*([A-Za-z_][\w.@\-]*)\s*(<=|>=|==|!=|<|>)\s*(\S+)\s*")
+def output_options(
+    rows: str | None = None, picture: str | None = None, *, fail_if: bool = True
+) -> Callable[[F], F]:
+    """Return a decorator that adds the options for reports.
+
+    Parameters
+    ----------
+    rows : str, optional
+        What the rows of the CSV are; by default there is no CSV.
+    picture : str, optional
+        What --plot draws; by default there is no picture.
+    fail_if : bool
+        Whether the numbers of the report can be gated.
+    """
+    path = click.Path()
+    dash = "; - for standard output"
+    options = [
+        click.option("--json", type=path, metavar="PATH", help=f"Write JSON{dash}."),
+        click.option("--markdown", type=path, metavar="PATH", help=f"Write Markdown{dash}."),
+    ]
+    if rows:
+        help_csv = f"Write CSV, one row per {rows}{dash}."
+        options.insert(1, click.option("--csv", type=path, metavar="PATH", help=help_csv))
+    if picture:
+        help_plot = f"Draw {picture}, as .png, .svg or .pdf."
+        options.append(click.option("--plot", type=path, metavar="PATH", help=help_plot))
+    if fail_if:
+        options.append(
+            click.option(
+                "--fail-if",
+                callback=gates.parse,
+                multiple=True,
+                metavar="'NAME OP NUMBER'",
+                help="Exit with code 3 if this condition on a number of the JSON is true; repeatable.",
+            )
+        )
+    return added([*options, quiet_option])
 
 
-def gates(ctx: Any, param: Any, values: tuple[str, ...]) -> tuple[tuple[str, str, float], ...]:
-    """Read conditions NAME OP NUMBER over the scalars of the JSON."""
-    parsed = []
-    for value in values:
-        match = GATE.fullmatch(value)
-        try:
-            number = float(match[3]) if match else math.nan
-        except ValueError:
-            number = math.nan
-        if match is None or math.isnan(number):
-            message = f"{value!r} is not NAME OP NUMBER with OP one of < <= == != >= >"
-            raise click.BadParameter(message, ctx, param)
-        parsed.append((match[1], match[2], number))
-    return tuple(parsed)
-
-
-OPERATORS: dict[str, Callable[[float, float], bool]] = {
-    "<": float.__lt__,
-    "<=": float.__le__,
-    "==": float.__eq__,
-    "!=": float.__ne__,
-    ">=": float.__ge__,
-    ">": float.__gt__,
-}
-
-
-def failed_gates(
-    contents: list[dict[str, Any]], conditions: tuple[tuple[str, str, float], ...]
-) -> list[str]:
-    """Say which conditions hold, in which file; refuse those that have no number to look at."""
-    failed = []
-    for content in contents:
-        scalars = dict(_scalars(content))
-        where = f"{content['name']}: " if len(contents) > 1 else ""
-        for name, operator, number in conditions:
-            if name not in scalars:
-                if name in content:
-                    kind = "a list" if content[name] else "not known here"
-                    raise BadInput(f"{where}--fail-if: {name} is {kind}, so it has no number")
-                if "used" not in scalars and name in ("used", "weak", "unused"):
-                    raise BadInput(
-                        f"{where}--fail-if: without variances there is no {name!r}; there is "
-                        "active_units"
-                    )
-                part = name.split(".")[0]
-                if part in content and content[part] is None:
-                    raise BadInput(f"{where}--fail-if: {name} is not there without --{part}")
-                near = get_close_matches(name, scalars, n=4, cutoff=0.4) or sorted(scalars)
-                raise BadInput(
-                    f"{where}--fail-if: no scalar is called {name!r}; there is {', '.join(near)}"
-                )
-            if OPERATORS[operator](scalars[name], number):
-                condition = f"{name} {operator} {number:g}"
-                failed.append(f"{where}gate failed: {condition} ({name} = {scalars[name]:g})")
-    return failed
-
-
-def _scalars(content: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, float]]:
-    for name, value in content.items():
-        if isinstance(value, dict):
-            yield from _scalars(value, f"{prefix}{name}.")
-        elif isinstance(value, (int, float)):
-            yield f"{prefix}{name}", float(value)
+quiet_option = click.option(
+    "--quiet", is_flag=True, help="Print no messages and no table; files are still written."
+)

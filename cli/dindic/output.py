@@ -1,67 +1,136 @@
-"""What commands write and show: reports, pictures, tables, and progress on stderr."""
+"""The end of a command: reports, pictures, the table and the gates; and progress on stderr."""
 
-from collections.abc import Callable, Generator, Iterable
+import shlex
+from collections.abc import Callable, Generator, Iterable, Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from dindic.options import BadInput, F, gates
+from dindic import gates
+from dindic.exits import BadInput, failing_output
 
 if TYPE_CHECKING:
     from disentangle_indicators._result import Result
 
-FORMS = ("json", "csv", "markdown")
-PICTURES = (".png", ".svg", ".pdf")
+R = TypeVar("R", bound="Result")
+
+CALL = "dindic.call"
+"""Where the context keeps the command line."""
 
 
-def output_options(rows: str, picture: str | None) -> Callable[[F], F]:
-    """Add the options that say what to write; `rows` are those of the CSV, None draws nothing."""
-    options = [
-        click.option(
-            "--json", type=click.Path(), metavar="PATH", help="Write JSON; - for stdout."
-        ),
-        click.option("--csv", type=click.Path(), metavar="PATH", help=f"Write CSV: {rows}."),
-        click.option("--markdown", type=click.Path(), metavar="PATH", help="Write Markdown."),
-        *(
-            click.option(
-                "--plot", type=click.Path(), metavar="PATH", help=f"Draw {words} (.png, .svg)."
-            )
-            for words in [picture]
-            if words
-        ),
-        click.option(
-            "--fail-if",
-            callback=gates,
-            multiple=True,
-            metavar="NAME OP NUMBER",
-            help="Exit 3 when it holds, over the scalars of the JSON; repeatable.",
-        ),
-        click.option(
-            "--quiet", is_flag=True, help="No messages and no table; files are still written."
-        ),
-    ]
+class Commands(click.Group):
+    """A group that remembers the command line for the provenance of results."""
 
-    def add(command: F) -> F:
-        for option in reversed(options):
-            command = option(command)
-        return command
+    def make_context(
+        self, info_name: str | None, args: list[str], *rest: Any, **extra: Any
+    ) -> click.Context:
+        """Keep the words before they are parsed."""
+        line = shlex.join(["dindic", *args])
+        context = super().make_context(info_name, args, *rest, **extra)
+        context.meta[CALL] = line
+        return context
 
-    return add
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run a command; a command that needs the models extra names the missing package."""
+        try:
+            return super().invoke(ctx)
+        except ModuleNotFoundError as error:
+            if error.name not in ("PIL", "torch"):
+                raise
+            package = {"PIL": "pillow"}.get(error.name, error.name)
+            raise click.ClickException(
+                f"this command needs {package}: pip install 'disentangle-indicators[models]'"
+            ) from error
 
 
-def check_outputs(options: dict[str, Any], inputs: Iterable[str | None]) -> None:
+def stamped(result: R) -> R:
+    """Return the result with the command line in its provenance."""
+    from disentangle_indicators._provenance import Provenance
+
+    line = click.get_current_context().meta.get(CALL, "dindic")
+    return replace(result, provenance=replace(result.provenance or Provenance(""), call=line))
+
+
+def finish(
+    result: "Result",
+    options: dict[str, Any],
+    *,
+    gated: "Sequence[Result] | None" = None,
+    draw: Callable[[str], Path] | None = None,
+) -> None:
+    """Write the reports and the picture, print the table, and check the gates.
+
+    Parameters
+    ----------
+    result : Result
+        What is written and printed.
+    options : dict
+        Of the command.
+    gated : sequence of Result, optional
+        Whose numbers --fail-if looks at; by default those of `result`.
+    draw : callable, optional
+        Draws the picture to a path.
+
+    Raises
+    ------
+    BadInput
+        If a gate names a number that there is not; then nothing is written.
+    GateFailed
+        If a gate failed; everything is written all the same.
+    """
+    result, quiet = stamped(result), options["quiet"]
+    conditions = options.get("fail_if")
+    failures = []
+    if conditions:
+        contents = [replace(each, provenance=None).to_dict() for each in gated or [result]]
+        failures = gates.failed(contents, conditions)
+    with failing_output():
+        _emit(result, options, quiet, draw)
+    if failures:
+        raise gates.GateFailed("\n".join(failures))
+
+
+def _emit(
+    result: "Result", options: dict[str, Any], quiet: bool, draw: Callable[[str], Path] | None
+) -> None:
+    from disentangle_indicators.report import WRITERS, write
+
+    on_stdout = [form for form in WRITERS if options.get(form) == "-"]
+    for form in WRITERS:
+        if options.get(form) and form not in on_stdout:
+            say_written(write(result, options[form], form), quiet)
+    if draw is not None and options.get("plot"):
+        say_written(draw(options["plot"]), quiet)
+    for form in on_stdout:
+        click.echo(WRITERS[form](result), nl=False)
+    if not on_stdout and not quiet:
+        show(result)
+
+
+def check_outputs(options: dict[str, Any], inputs: Iterable[str] = ()) -> None:
     """Refuse what could not be written before anything is computed."""
-    if list(map(options.get, FORMS)).count("-") > 1:
-        raise click.UsageError(f"only one of {', '.join(FORMS)} can go to stdout")
-    given = [path for path in inputs if path]
-    for name in (*FORMS, "plot"):
+    from disentangle_indicators.report import WRITERS
+
+    if list(map(options.get, WRITERS)).count("-") > 1:
+        raise click.UsageError(f"only one of {', '.join(WRITERS)} can go to standard output")
+    given = list(inputs)
+    for name in (*WRITERS, "plot"):
         if options.get(name) == "":
             raise click.UsageError(f"--{name} needs the name of a file")
         if _same_file(options.get(name), given):
             raise BadInput(f"--{name} {options[name]} would overwrite an input")
-    if options.get("plot") and Path(options["plot"]).suffix.lower() not in PICTURES:
-        raise BadInput(f"{options['plot']}: a picture ends in .png, .svg or .pdf")
+    if options.get("plot"):
+        check_picture(options["plot"])
+
+
+def check_picture(path: str) -> None:
+    """Refuse a name that does not end like a picture."""
+    from disentangle_indicators.plots._save import PICTURES
+
+    if Path(path).suffix.lower() not in PICTURES:
+        raise BadInput(f"{path}: a picture ends in {', '.join(PICTURES[:-1])} or {PICTURES[-1]}")
 
 
 def _same_file(output: str | None, inputs: list[str]) -> bool:
@@ -70,29 +139,11 @@ def _same_file(output: str | None, inputs: list[str]) -> bool:
     return any(Path(path).exists() and Path(output).samefile(path) for path in inputs)
 
 
-def emit(
-    result: "Result", options: dict[str, Any], quiet: bool, draw: Callable[[str], Path]
-) -> None:
-    """Write the reports and the picture that were asked for, and show the table."""
-    from disentangle_indicators.report import WRITERS, write
-
-    for form in FORMS:
-        if options[form] and options[form] != "-":
-            say_written(write(result, options[form], form), quiet)
-    if options.get("plot"):
-        say_written(draw(options["plot"]), quiet)
-    on_stdout = [form for form in FORMS if options[form] == "-"]
-    if on_stdout:
-        click.echo(WRITERS[on_stdout[0]](result), nl=False)
-    elif not quiet:
-        show(result)
-
-
 def show(result: "Result") -> None:
     """Print the table of a result, in colour on a terminal."""
     from rich.console import Console
 
-    from disentangle_indicators._result import renderables
+    from disentangle_indicators._render import renderables
 
     console = Console(highlight=False)
     if not console.is_terminal:
@@ -102,8 +153,16 @@ def show(result: "Result") -> None:
         console.print(block)
 
 
+def say_notes(notes: tuple[str, ...], path: str | None = None) -> None:
+    """Print remarks on stderr, after the name of the file they are about."""
+    for note in notes:
+        text = note if note.startswith("WARNING") else f"note: {note}"
+        text = f"{path}: {text}" if path else text
+        click.secho(text, fg="yellow", err=True)
+
+
 def say_written(path: Path, quiet: bool) -> None:
-    """Say on stderr what was written."""
+    """Print on stderr which file was written."""
     if not quiet:
         click.echo(f"written: {path}", err=True)
 

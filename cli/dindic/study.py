@@ -5,38 +5,40 @@ from typing import Any
 
 import click
 
-from dindic.options import TIME_IS_UP, bad_input, failing_output, max_minutes
-from dindic.output import emit, progress, say_written
-from dindic.traverse import integers
-
-
-def names(ctx: Any, param: Any, value: str | None) -> tuple[str, ...]:
-    """Read names between commas."""
-    if value is None:
-        return ()
-    found = tuple(part.strip() for part in value.split(",") if part.strip())
-    if not found:
-        raise click.BadParameter("it names no run", ctx, param)
-    return found
+from dindic.exits import TIME_IS_UP, bad_input, failing_output
+from dindic.options import (
+    device_option,
+    images_option,
+    integers,
+    max_minutes_option,
+    names,
+    output_options,
+)
+from dindic.output import check_outputs, finish, progress, say_written
 
 
 @click.command()
 @click.argument("dataset", type=click.Choice(["mnist", "celeba", "yale"]))
-@click.option("--data", type=click.Path(), metavar="PATH", help="Images, in the official layout.")
+@click.option("--data", type=click.Path(), metavar="PATH", help="Images in the official layout.")
 @click.option(
     "-o",
     "--output",
     required=True,
     type=click.Path(),
     metavar="FOLDER",
-    help="Where it goes; a study that is there is gone on with.",
+    help="Output folder; an existing study is resumed.",
 )
-@click.option("--epochs", type=click.IntRange(min=1), help="In place of those of appendix D.5.")
+@click.option(
+    "--epochs",
+    type=click.IntRange(min=1),
+    metavar="N",
+    help="Number of epochs per run.  [default: appendix D.5]",
+)
 @click.option(
     "--only",
     callback=names,
     metavar="RUN,...",
-    help="These runs, by name or pattern: 'learned_beta_10,fixed*'.",
+    help="Runs to train, by name or pattern: 'learned_beta_10,fixed*'.  [default: all]",
 )
 @click.option(
     "--seeds",
@@ -44,44 +46,39 @@ def names(ctx: Any, param: Any, value: str | None) -> tuple[str, ...]:
     default="0",
     show_default=True,
     metavar="A,B,...",
-    help="Every run with each of these.",
+    help="Random seeds; every run is trained with each.",
 )
 @click.option(
     "--together",
     type=click.IntRange(min=1),
     metavar="N",
-    help="Models trained at once; all on a GPU, one a core on a CPU.",
+    help="Models trained at once.  [default: all on a GPU, one per core on a CPU]",
 )
+@images_option(10_000, "Number of test images for the indicators.", least=2)
 @click.option(
-    "--images",
-    type=click.IntRange(min=2),
-    default=10_000,
+    "--precision",
+    default="float32",
     show_default=True,
-    help="Test images to measure on.",
+    metavar="NAME",
+    help="Precision of training: float32, tf32, bf16 or float64.",
 )
-@click.option(
-    "--precision", default="float32", show_default=True, help="float32, tf32, bf16 or float64."
-)
-@click.option("--closed-form", is_flag=True, help="Learned noise in closed form (A.1).")
-@click.option(
-    "--device", default="auto", metavar="NAME", help="cpu, cuda or cuda:1; a GPU if there is one."
-)
-@max_minutes
+@click.option("--closed-form", is_flag=True, help="Fit learned noise in closed form (A.1).")
+@device_option
+@max_minutes_option
 @click.option(
     "--max-mb",
     type=click.FloatRange(min=0, min_open=True),
     metavar="N",
     help="Keep encodings for the figures' models only, each file at most N megabytes.",
 )
-@click.option("--no-figures", is_flag=True, help="Tables only.")
-@click.option("--json", type=click.Path(), metavar="PATH", help="Write JSON; - for stdout.")
-@click.option("--quiet", is_flag=True, help="No messages and no table; files are still written.")
+@click.option("--no-figures", is_flag=True, help="Write tables and no figures.")
+@output_options(fail_if=False)
 def study(
     dataset: str,
     data: str | None,
     output: str,
     epochs: int | None,
-    only: tuple[str, ...],
+    only: tuple[str, ...] | None,
     seeds: tuple[int, ...],
     together: int | None,
     images: int,
@@ -91,19 +88,21 @@ def study(
     max_minutes: float | None,
     max_mb: float | None,
     no_figures: bool,
-    json: str | None,
     quiet: bool,
+    **reports: Any,
 ) -> None:
-    """Train the models of the paper's experiment on DATASET, measure them, and draw its figures.
+    """Rerun an experiment of the paper.
+
+    The command trains the models of DATASET, computes their indicators and draws the figures.
 
     \b
     mnist   35 models: noise specified in 23 steps, and learned with 12 values of beta
     celeba  4 models: a mixture of two Gaussians, beta 1, 30 and 40; 128 latents, and 32
     yale    6 models: noise learned with beta 1 to 160, and given by the network
 
-    The folder gets models/, encodings/ of test images, results.csv with a row for every model,
-    latents.csv with one for every latent, and figures/. Ctrl-C and --max-minutes stop at
-    checkpoints; the same command resumes.
+    The output folder contains models/, encodings/ of test images, results.csv with one row per
+    model, latents.csv with one row per latent, and figures/. Ctrl-C and --max-minutes stop at a
+    checkpoint; the same command resumes.
 
     \b
     Examples:
@@ -112,6 +111,8 @@ def study(
       dindic study mnist --data mnist/ -o study/ --max-minutes 50 --max-mb 16
       dindic study celeba --data celeba/ -o faces/
     """
+    options = reports | {"quiet": quiet}
+    check_outputs(options)
     with bad_input():
         from dindic_models.data import open_data
         from dindic_models.devices import pick_device
@@ -123,7 +124,7 @@ def study(
         limit = TimeLimit(max_minutes) if max_minutes else None
         changes: dict[str, Any] = {"precision": precision}
         changes |= {"epochs": epochs} if epochs else {}
-        configs = runs(dataset, only=only, seeds=seeds, closed_form=closed_form, **changes)
+        configs = runs(dataset, only=only or (), seeds=seeds, closed_form=closed_form, **changes)
         where = pick_device(device)
         found = open_data(data, dataset=dataset)
         if not quiet:
@@ -152,7 +153,7 @@ def study(
             raise click.exceptions.Exit(TIME_IS_UP) from stop
         except TrainingStoppedError as stop:
             if not quiet:
-                click.echo(f"{stop}; the same command goes on", err=True)
+                click.echo(f"{stop}; the same command resumes", err=True)
             raise click.exceptions.Exit(128 + stop.signal) from stop
         except KeyboardInterrupt as stop:
             raise _interrupted(quiet) from stop
@@ -165,8 +166,7 @@ def study(
                 )
         except KeyboardInterrupt as stop:
             raise _interrupted(quiet) from stop
-    with failing_output():
-        emit(done, {"json": json, "csv": None, "markdown": None}, quiet, Path)
+    finish(done, options)
     if not quiet:
         for name, why in missing.items():
             click.echo(f"{name} is not drawn: it {why}", err=True)
@@ -178,7 +178,7 @@ def study(
 
 
 def _interrupted(quiet: bool) -> click.exceptions.Exit:
-    """Say that nothing is lost, and return how to exit after Ctrl-C while nothing is trained."""
+    """Print that nothing is lost, and return the exit after Ctrl-C while nothing is trained."""
     if not quiet:
-        click.echo("stopped; the same command goes on", err=True)
+        click.echo("stopped; the same command resumes", err=True)
     return click.exceptions.Exit(130)

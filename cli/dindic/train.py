@@ -5,7 +5,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from dindic.options import TIME_IS_UP, bad_input, failing_output, max_minutes
+from dindic.exits import TIME_IS_UP, bad_input, failing_output
+from dindic.options import Option, device_option, max_minutes_option, quiet_option
 from dindic.output import progress
 
 if TYPE_CHECKING:
@@ -13,54 +14,66 @@ if TYPE_CHECKING:
     from dindic_models.data import Data
 
 SETTINGS: dict[str, tuple[Any, str]] = {
-    "network": (str, "mnist, celeba, yale (appendix D.5), burgess, mlp or linear."),
-    "latents": (int, "Width of the code."),
-    "activation": (str, "Of the decoder's output: linear or sigmoid."),
-    "init": (str, "Of the weights: torch, xavier or kaiming."),
-    "noise": (str, "p(x|z): fixed, learned, mog or network."),
-    "sigma2": (float, "Variance of fixed noise; where learned ones start."),
-    "closed_form": (bool, "Learned noise in closed form instead of by gradient."),
-    "components": (int, "Components of the mixture of Gaussians."),
-    "floor": (float, "Least variance of a pixel; 0 for that of the noise model."),
+    "network": (str, "Architecture: mnist, celeba, yale (appendix D.5), burgess, mlp or linear."),
+    "latents": (int, "Number of latents."),
+    "activation": (str, "Activation of the decoder's output: linear or sigmoid."),
+    "init": (str, "Initialisation of the weights: torch, xavier or kaiming."),
+    "noise": (str, "Noise model p(x|z): fixed, learned, mog or network."),
+    "sigma2": (float, "Variance of fixed noise, or first variance of learned noise."),
+    "closed_form": (bool, "Fit learned noise in closed form instead of by gradient."),
+    "components": (int, "Number of components of the mixture of Gaussians."),
+    "floor": (float, "Least variance of a pixel; 0 takes the floor of the noise model."),
     "beta": (float, "Weight of the KL divergence."),
-    "samples": (int, "Codes drawn for each image, L."),
-    "batch": (int, "Images of a step."),
-    "epochs": (int, "Passes over the training images."),
-    "lr": (float, "Step size of Adam."),
-    "seed": (int, "Seed of weights, order and noise."),
-    "split": (str, "paper, a random split by appendix D, or official, the data set's own."),
-    "split_seed": (int, "Seed of the random split."),
-    "precision": (str, "float32, tf32, bf16 or float64."),
+    "samples": (int, "Number of codes drawn for each image, L."),
+    "batch": (int, "Number of images in a step."),
+    "epochs": (int, "Number of passes over the training images."),
+    "lr": (float, "Learning rate of Adam."),
+    "seed": (int, "Random seed.  [default: 0]"),
+    "split": (str, "Split of the images: paper, random by appendix D; or official."),
+    "split_seed": (int, "Random seed of the paper split.  [default: 0]"),
+    "precision": (str, "Precision of training: float32, tf32, bf16 or float64."),
 }
+
+FLAGS = {"latents": "dimensions"}
+"""Settings whose option has another name: --latents is used or all in other commands."""
+
+METAVARS = {str: "NAME", int: "N", float: "NUMBER"}
 
 
 def setting_options(command: Any) -> Any:
     """Add an option for every setting of a run."""
     for name, (kind, words) in reversed(SETTINGS.items()):
-        flag = f"--{name.replace('_', '-')}"
+        flag = f"--{FLAGS.get(name, name).replace('_', '-')}"
         if kind is bool:
             option = click.option(f"{flag}/--no-{flag[2:]}", default=None, help=words)
         else:
-            option = click.option(flag, type=kind, help=words)
+            old = [f"--{name}"] if name in FLAGS else []
+            option = click.option(
+                flag, name, cls=Option, old=old, type=kind, metavar=METAVARS[kind], help=words
+            )
         command = option(command)
     return command
 
 
 @click.command()
 @click.argument("dataset", required=False)
-@click.option("--data", type=click.Path(), metavar="PATH", help="Images: a folder or a file.")
-@click.option("-o", "--output", type=click.Path(), metavar="FOLDER", help="Where the run goes.")
-@click.option("--resume", type=click.Path(), metavar="FOLDER", help="Go on with a run.")
-@click.option("--config", type=click.Path(), metavar="TOML", help="Settings; flags win over it.")
+@click.option("--data", type=click.Path(), metavar="PATH", help="Images, a folder or a file.")
+@click.option(
+    "-o", "--output", type=click.Path(), metavar="FOLDER", help="Output folder of a new run."
+)
+@click.option("--resume", type=click.Path(), metavar="FOLDER", help="Run to resume.")
+@click.option(
+    "--config", type=click.Path(), metavar="TOML", help="File of settings; options override it."
+)
 @setting_options
+@device_option
 @click.option(
-    "--device", default="auto", metavar="NAME", help="cpu, cuda or cuda:1; a GPU if there is one."
+    "--deterministic",
+    is_flag=True,
+    help="Make the same seed give the same bits on a GPU too; slower.",
 )
-@click.option(
-    "--deterministic", is_flag=True, help="On a GPU too, the same bits from the same seed; slower."
-)
-@max_minutes
-@click.option("--quiet", is_flag=True, help="No messages.")
+@max_minutes_option
+@quiet_option
 def train(
     dataset: str | None,
     data: str | None,
@@ -73,17 +86,18 @@ def train(
     quiet: bool,
     **flags: Any,
 ) -> None:
-    """Train a reference VAE on DATASET: mnist, sprites, dsprites, celeba, yale, folder or array.
+    """Train a reference VAE.
 
-    Without DATASET the layout of --data is recognised. Network, latents, epochs and lr start from
-    appendix D for that data set. The folder gets config.json, model.safetensors and history.csv,
-    a row for every epoch; dindic encode, traverse and score go on from there. Ctrl-C and
-    --max-minutes stop at a checkpoint.
+    DATASET is mnist, sprites, dsprites, celeba, yale, folder or array; by default the layout of
+    --data decides. Network, latents, epochs and lr are by default the values of appendix D for the
+    data set. The output folder contains config.json, model.safetensors and history.csv with one row
+    per epoch; dindic encode and traverse read the folder. Ctrl-C and --max-minutes stop at
+    a checkpoint.
 
     \b
     Examples:
       dindic train sprites --epochs 1 -o runs/sprites
-      dindic train mnist --data mnist/ --noise learned --beta 10 --latents 128 -o runs/b10
+      dindic train mnist --data mnist/ --noise learned --beta 10 --dimensions 128 -o runs/b10
       dindic train --resume runs/b10 --epochs 300
       dindic train --config run.toml --beta 4 -o runs/b4
       torchrun --nproc-per-node 2 -m dindic train mnist --data mnist/ -o runs/two
@@ -99,7 +113,7 @@ def train(
         where = pick_device(device)
         if resume:
             if dataset or config:
-                raise click.UsageError("a run that is resumed knows its data set and settings")
+                raise click.UsageError("--resume takes the data set and the settings of the run")
             settings, images, source = _resumed(Path(resume), data, given)
         else:
             settings, images, source = _new(dataset, data, config, given)
@@ -149,7 +163,7 @@ def _resumed(
     old, _, about = read_config(folder)
     path = path or about.get("path")
     if path is not None and not Path(path).exists():
-        raise ValueError(f"{path}, which the run was trained on, is not there: add --data PATH")
+        raise ValueError(f"{path}, the training data of the run, is missing: add --data PATH")
     data = open_data(path, dataset=old.dataset)
     return settings(old.to_dict() | given, "dindic train"), data, path
 
@@ -191,14 +205,14 @@ def _train(
         raise click.exceptions.Exit(TIME_IS_UP) from stop
     except TrainingStoppedError as stop:
         if show:
-            click.echo(f"{stop}; go on with: dindic train --resume {folder}", err=True)
+            click.echo(f"{stop}; resume with: dindic train --resume {folder}", err=True)
         raise click.exceptions.Exit(128 + stop.signal) from stop
     if show:
         click.echo(f"written: {folder}\nnext: dindic encode {folder} -o encodings.npz", err=True)
 
 
 def _first() -> bool:
-    """Return whether this is the process that speaks, of those that torchrun started."""
+    """Return whether this process prints, among the processes of torchrun."""
     import os
 
     return os.environ.get("RANK", "0") == "0"

@@ -1,13 +1,14 @@
-"""dindic traverse: what the latents of a model do to images, as a picture."""
+"""dindic traverse: pictures of latent traversals and reconstructions."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from dindic.exits import BadInput, bad_input, failing_output
 from dindic.model_input import model_options, open_model
-from dindic.options import BadInput, bad_input, failing_output, say_notes
-from dindic.output import PICTURES, progress, say_written
+from dindic.options import images_option, integers, quiet_option, seed_option, threshold_option
+from dindic.output import check_picture, progress, say_notes, say_written
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -19,23 +20,10 @@ if TYPE_CHECKING:
     from dindic_models.traverse import Information
 
 KINDS = {"grid": 5, "one-shot": 1, "reconstruction": 8}
-"""The pictures, and how many images each shows by default."""
+"""The pictures, and the default number of images of each."""
 
 ENOUGH = 10_000
-"""Images by which the information of latents is estimated; the paper's number."""
-
-
-def integers(ctx: Any, param: Any, value: str | None) -> tuple[int, ...] | None:
-    """Read whole numbers between commas, each once."""
-    if value is None:
-        return None
-    try:
-        numbers = tuple(int(part) for part in value.split(","))
-    except ValueError:
-        raise click.BadParameter(
-            f"{value!r} is not whole numbers between commas", ctx, param
-        ) from None
-    return tuple(dict.fromkeys(numbers))
+"""Images that the information of latents is computed from; the paper's number."""
 
 
 @click.command()
@@ -46,25 +34,25 @@ def integers(ctx: Any, param: Any, value: str | None) -> tuple[int, ...] | None:
     required=True,
     type=click.Path(),
     metavar="FILE",
-    help="Where to; .png, .svg or .pdf.",
+    help="Output file, .png, .svg or .pdf.",
 )
 @click.option(
     "--kind",
     type=click.Choice(list(KINDS)),
     default="grid",
     show_default=True,
-    help="A block for each latent; sweeps about one image; or images, reconstructions and noise.",
+    help="Picture: grid, one block per latent; one-shot, sweeps about one image; reconstruction, "
+    "images with their residuals and noise.",
 )
-@click.option(
-    "--seed-images",
-    type=click.IntRange(min=1),
-    metavar="N",
-    help="Images of the part, at random; by default "
+@images_option(
+    None,
+    "Number of random images of the part.  [default: "
     + ", ".join(f"{number} for {kind}" for kind, number in KINDS.items())
-    + ".",
+    + "]",
+    old=["--seed-images"],
 )
 @click.option(
-    "--images", callback=integers, metavar="A,B,...", help="These, by position in the data set."
+    "--rows", callback=integers, metavar="A,B,...", help="Rows of the data set to draw, from 0."
 )
 @click.option(
     "--span",
@@ -73,52 +61,53 @@ def integers(ctx: Any, param: Any, value: str | None) -> tuple[int, ...] | None:
     default=(-3.0, 3.0),
     show_default=True,
     metavar="FROM TO",
-    help="Range of the latent; about its value for the image if one-shot.",
+    help="Range of the latent that is swept; for one-shot, relative to its value for the image.",
 )
 @click.option(
     "--steps",
     type=click.IntRange(min=2),
     default=9,
     show_default=True,
-    help="Values of that range.",
+    metavar="N",
+    help="Number of values in the range.",
 )
-@click.option("--latents", callback=integers, metavar="A,B,...", help="These latents.")
+@click.option("--only", callback=integers, metavar="A,B,...", help="Latents to draw.")
 @click.option(
-    "--top", type=click.IntRange(min=1), metavar="K", help="The K most informative latents."
+    "--top",
+    type=click.IntRange(min=1),
+    metavar="K",
+    help="Number of latents to draw, the most informative ones.  [default: all used latents]",
 )
-@click.option("--threshold", default=0.5, show_default=True, help="Nats of a used latent.")
+@threshold_option
 @click.option(
     "--encodings",
     type=click.Path(),
     metavar="FILE",
-    help="Take the information of latents from here; by default the part is encoded, at most "
-    f"{ENOUGH} images of it.",
+    help="Encodings that rank the latents by information.  [default: the images of the part, at "
+    f"most {ENOUGH}]",
 )
-@click.option(
-    "--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Of random images."
-)
-@click.option("--quiet", is_flag=True, help="No messages.")
+@seed_option
+@quiet_option
 def traverse(output: str, kind: str, quiet: bool, **options: Any) -> None:
-    """Draw what the latents of MODEL do to images, the most informative latents first.
+    """Draw latent traversals and reconstructions.
 
-    A block for each used latent, in which it sweeps a range while the others stay at the means of
-    q(z|x); a row for each image. One-shot: one image, a row for each latent. Reconstruction: what
-    is lost, and the noise of each pixel where the model has one.
+    The grid has one block per used latent, the most informative latent first. In a block the latent
+    sweeps a range while the other latents stay at the means of q(z|x); each row is one image.
+    MODEL is a folder of dindic train, the name of a bundled model (dindic models), or a third-party
+    weights file with --network.
 
     \b
     Examples:
       dindic traverse runs/b10 -o traversal.png
-      dindic traverse runs/b10 --kind one-shot --images 3 --top 8 -o one.png
+      dindic traverse runs/b10 --kind one-shot --rows 3 --top 8 -o one.png
       dindic traverse runs/b10 --kind reconstruction -o reconstruction.png
       dindic traverse model.pt --network burgess --data mnist/ -o traversal.png
     """
-    if options["latents"] is not None and options["top"] is not None:
-        raise click.UsageError("give --latents or --top, not both")
-    if options["images"] is not None and options["seed_images"] is not None:
-        raise click.UsageError("give --images or --seed-images, not both")
-    if Path(output).suffix.lower() not in PICTURES:
-        raise BadInput(f"{output}: a picture ends in .png, .svg or .pdf")
-    unused = [key for key in ("latents", "top", "encodings") if options[key] is not None]
+    for one, other in (("only", "top"), ("rows", "images")):
+        if options[one] is not None and options[other] is not None:
+            raise click.UsageError(f"give --{one} or --{other}, not both")
+    check_picture(output)
+    unused = [key for key in ("only", "top", "encodings") if options[key] is not None]
     if kind == "reconstruction" and unused:
         raise click.UsageError(f"--{unused[0]} does not go with --kind reconstruction")
     with bad_input():
@@ -127,7 +116,7 @@ def traverse(output: str, kind: str, quiet: bool, **options: Any) -> None:
         if not quiet:
             say_notes(opened.notes)
         drawn, words = _draw(kind, opened, options, None if quiet else progress)
-        from dindic_models.pictures import save
+        from disentangle_indicators.plots import save
 
         with failing_output():
             path = save(drawn, output)
@@ -165,7 +154,10 @@ def _draw(
         ), found.words
     information = _information(opened, options, progress)
     latents, words = traverse.choose(
-        information, **{key: options[key] for key in ("latents", "top", "threshold")}
+        information,
+        latents=options["only"],
+        top=options["top"],
+        threshold=options["threshold"],
     )
     words = f"{words}. {information.source}"
     titles = [information.title(latent) for latent in latents]
@@ -188,13 +180,13 @@ def _rows(kind: str, opened: "Opened", options: dict[str, Any]) -> "NDArray[Any]
     """Return the positions of the images to show, in order."""
     import numpy as np
 
-    given, n = options["images"], len(opened.data)
+    given, n = options["rows"], len(opened.data)
     for row in given or ():
         if row not in range(n):
-            raise ValueError(f"--images: positions are from 0 to {n - 1}; got {row}")
-    number = len(given) if given is not None else options["seed_images"] or KINDS[kind]
+            raise ValueError(f"--rows must be from 0 to {n - 1}; got {row}")
+    number = len(given) if given is not None else options["images"] or KINDS[kind]
     if kind == "one-shot" and number != 1:
-        raise ValueError(f"a one-shot traversal is that of one image; got {number}")
+        raise ValueError(f"a one-shot traversal takes one image; got {number}")
     if given is not None:
         return np.array(given)
     rng = np.random.default_rng(options["seed"])
@@ -204,21 +196,21 @@ def _rows(kind: str, opened: "Opened", options: dict[str, Any]) -> "NDArray[Any]
 def _information(
     opened: "Opened", options: dict[str, Any], progress: "Progress | None"
 ) -> "Information":
-    """Return what each latent knows, by a file of encodings or by the part of the images."""
+    """Return the information of each latent, from a file of encodings or from the images."""
     import numpy as np
 
     from dindic_models.encode import posterior_width
     from dindic_models.traverse import information, information_of
     from disentangle_indicators import read_encodings
-    from disentangle_indicators.scorecard import gather
 
     model, images, rows = opened.checkpoint.model, opened.data.images, opened.rows
     if options["encodings"] is None:
         rng = np.random.default_rng(options["seed"])
         return information_of(model, images, rows, rng=rng, most=ENOUGH, progress=progress)
-    encoded, d = read_encodings(options["encodings"]), posterior_width(model, images, rows[:1])
-    if not encoded.scale:
-        raise ValueError(f"{encoded.path}: information needs the posterior variances")
-    if encoded.d != d:
-        raise ValueError(f"{encoded.path} has {encoded.d} latents; the model has {d}")
-    return information(*gather(encoded.batches), progress=progress)
+    encodings = read_encodings(options["encodings"], progress=progress)
+    d = posterior_width(model, images, rows[:1])
+    if encodings.means_only:
+        raise ValueError(f"{encodings.name}: information needs the posterior variances")
+    if encodings.d != d:
+        raise ValueError(f"{encodings.name} has {encodings.d} latents; the model has {d}")
+    return information(*encodings.arrays("information"), progress=progress)

@@ -12,8 +12,7 @@ sums over pairs, without sampling, and hold for the rows that are given, not for
 """
 
 import math
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import Any
 
 import numpy as np
 
@@ -21,21 +20,17 @@ from disentangle_indicators._array import (
     LOG_2PI,
     Array,
     Float,
-    as_pair,
-    check_finite,
-    check_positive,
     generator,
+    namespace,
+    seed_of,
     to_numpy,
 )
 from disentangle_indicators._progress import Progress
-from disentangle_indicators._result import Block, Result, Table, one_row
+from disentangle_indicators._provenance import Provenance
 from disentangle_indicators._sums import keep_freed_memory
-from disentangle_indicators._tables import with_error
+from disentangle_indicators.aggregate._certificate_result import Certificate
 from disentangle_indicators.aggregate._log_sums import log_sums, precision_of
-from disentangle_indicators.moments import Moments
-
-if TYPE_CHECKING:
-    import pandas as pd
+from disentangle_indicators.posteriors import Encodings
 
 __all__ = ["Certificate", "certify"]
 
@@ -47,51 +42,9 @@ _LARGEST = 650.0
 """Log of a product that float64 holds."""
 
 
-@dataclass(frozen=True, eq=False, repr=False)
-class Certificate(Result):
-    """Bounds of I(x; z) of the empirical mixture of n posteriors, in nats.
-
-    `low` and `high` are certain when `certain`: then they are sums over all pairs of rows.
-    Otherwise they are means over `rows` rows against all, with `standard_errors`, and so estimates
-    of bounds.
-    """
-
-    schema: ClassVar[str] = "dindic.certificate/1"
-
-    n: int
-    d: int
-    rows: int
-    certain: bool
-    low: float
-    high: float
-    standard_errors: dict[str, float]
-
-    def to_frame(self) -> "pd.DataFrame":
-        """Return a data frame with one row."""
-        return one_row(self)
-
-    def blocks(self) -> list[Block]:
-        """Return the bounds as a table of one row."""
-        return [certificate_table(self)]
-
-
-def certificate_table(r: Certificate) -> Table:
-    """Return the bounds as a table of one row."""
-    errors = r.standard_errors
-    low, high = (with_error(getattr(r, name), errors.get(name)) for name in ("low", "high"))
-    if r.certain:
-        title, note = "Certificate", f"nats; sums over all pairs of the {r.n} rows, no sampling"
-    else:
-        title = "Estimate of the certificate"
-        note = f"nats; {r.rows} of {r.n} rows against all, ± one standard error: not certain"
-    reading = "I(x; z) of these rows is in between; says nothing of the population"
-    row = ("I(x; z)", f"{low} to {high}", reading)
-    return Table(("quantity", "value [nats]", "how to read it"), (row,), title, note)
-
-
 def certify(
-    mean: Array,
-    var: Array,
+    mean: "Array | Encodings",
+    var: Array = None,
     *,
     rows: int | None = None,
     rng: np.random.Generator | int = 0,
@@ -103,7 +56,7 @@ def certify(
     Parameters
     ----------
     mean, var : array, shape (n, d)
-        Means and variances of the posteriors.
+        Means and variances of the posteriors; or :class:`~disentangle_indicators.Encodings` alone.
     rows : int, optional
         Take the outer mean over that many rows, drawn without replacement: an estimate. All rows
         by default, at a cost of n^2 d.
@@ -131,14 +84,11 @@ def certify(
     >>> bool(np.isclose(result.low, np.log(2))), bool(np.isclose(result.high, np.log(2)))
     (True, True)
     """
-    xp, mean, var = as_pair(mean, var)
-    if mean.ndim != 2:
-        raise ValueError(f"mean must have the shape (n, d); its shape is {tuple(mean.shape)}")
-    check_finite(mean, "mean")
-    check_positive(var, "var")
-    Moments.of(mean, var, errors=False)  # which refuses what overflows
-    like = mean
-    mean, var = to_numpy(mean), to_numpy(var)
+    encodings = Encodings.of(mean, var, progress=progress)
+    encodings.summary()  # refuses what overflows
+    like = encodings.arrays("the certificate needs")[0]
+    progress = encodings.progress
+    mean, var = (to_numpy(x) for x in encodings.arrays("the certificate needs"))
     n, d = mean.shape
     if rows is not None and rows < 1:
         raise ValueError(f"rows must be at least 1; got {rows}")
@@ -154,7 +104,7 @@ def certify(
         var,
         like,
         spread=var[picked],
-        precision=precision_of(xp, like),
+        precision=precision_of(namespace(like), like),
         memory=memory,
     )
     entropy = 0.5 * np.sum(1 + LOG_2PI + np.log(var[picked]), axis=1)
@@ -174,6 +124,12 @@ def certify(
         low=min(max(float(low.mean()), 0.0), top) if certain else max(float(low.mean()), 0.0),
         high=top,
         standard_errors=errors,
+        provenance=Provenance(
+            "disentangle_indicators.aggregate.certify",
+            encodings.inputs,
+            {"rows": rows},
+            None if certain else seed_of(rng),
+        ),
     )
 
 

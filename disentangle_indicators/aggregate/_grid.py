@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from disentangle_indicators._array import Float
+from disentangle_indicators._errors import Undefined
 
 Int = NDArray[np.int64]
 Bool = NDArray[np.bool_]
@@ -89,9 +90,9 @@ class Grid:
     """The density of a mixture of n Gaussians with equal weights on a tree of panels.
 
     `rules` are the numbers of nodes of the rules that it holds, side by side: the first one gives
-    values, a second one checks them. `levels` go from the coarsest to the finest; their cells count from `centre`. `unit` is the
-    median standard deviation, up to a factor, and `rounding` how far a component may be from its
-    place, in units of the narrowest standard deviation.
+    values, a second one checks them. `levels` go from the coarsest to the finest; their cells
+    count from `centre`. `unit` is the median standard deviation, up to a factor, and `rounding`
+    how far a component may be from its place, in units of the narrowest standard deviation.
     """
 
     n: int
@@ -149,6 +150,8 @@ class Grid:
             values = np.zeros((level.cells.size, main))
             values[level.leaf] = level.width * weights * f(level.density[level.leaf, :main])
             pull.append(values)
+        # The adjoint of the way down in `grid`: what fine panels hold goes to the nodes of their
+        # parents, so that a wide component visits the few panels of its own level only.
         for i in range(len(self.levels) - 1, 0, -1):
             parent = self.levels[i].parent[::2]
             pull[i - 1][parent] += pull[i][::2] @ left + pull[i][1::2] @ right
@@ -205,7 +208,7 @@ def grid(
     rounding = float(np.finfo(float).eps * np.max(np.abs(x)) / sd.min())
     if rounding > _ROUNDING:
         row = int(np.argmin(var))
-        raise ValueError(
+        raise Undefined(
             f"var is too small for float64 beside means up to {np.max(np.abs(mean)):g}; "
             f"var[{row}] = {var[row]:g}"
         )
@@ -236,6 +239,8 @@ def grid(
                 _deposit(group, nodes, density)
         density /= n * width * _SQRT_2PI
         parent = np.searchsorted(cells[i - 1], here >> 1) if i else np.empty(0, np.int64)
+        # Interpolated, not evaluated: a wide component would meet as many panels as the narrowest
+        # one beside it asks for.
         if i:
             above = levels[-1].density[parent[::2]]
             density[::2] += above @ left.T
@@ -254,6 +259,8 @@ def _cells(touched: dict[int, list[tuple[Int, int]]], finest: int, coarsest: int
     for e in range(finest, coarsest + 1):
         here = [_around(own, reach) for own, reach in touched.get(e, [])]
         cells = np.unique(np.concatenate([parents, *here]))
+        # A panel with one child has both, also where no component reaches: its children replace it
+        # as leaves, and leaves must cover all of it.
         if e < coarsest:
             parents = np.unique(cells >> 1)
             cells = np.stack([2 * parents, 2 * parents + 1], axis=1).reshape(-1)
@@ -302,6 +309,8 @@ def _panels(t: Float, u: Float, reach: int, x: Float) -> Iterator[tuple[int, Flo
     ratio = np.exp(-0.5 * square)
     decay = ratio * ratio
     yield 0, f
+    # Outwards from the component's own panel: there values fall, and with them the rounding errors
+    # that the products pile up. Inwards the errors would be those of the peak.
     for sign in (1, -1):
         step = np.exp(-sign * slope)
         step *= ratio

@@ -18,26 +18,40 @@ prior), with everything that is fitted taken from other rows.
 """
 
 import math
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import numpy as np
 
-from disentangle_indicators._array import Array, Float, as_pair, generator, to_numpy
-from disentangle_indicators._source import cluster_codes
+from disentangle_indicators._array import Array, Float, generator, namespace, to_numpy
+from disentangle_indicators._progress import Progress
+from disentangle_indicators._provenance import Provenance
 from disentangle_indicators._sums import keep_freed_memory
-from disentangle_indicators.aggregate._critic import folds_of, gaussian, leave_one_out, mix, shrunk
 from disentangle_indicators.aggregate._joint_result import Joint
 from disentangle_indicators.aggregate._log_sums import TOLERANCE, log_sums, precision_of
-from disentangle_indicators.aggregate._marginals import (
-    Marginals,
-    Progress,
-    evaluate,
-    is_saturated,
+from disentangle_indicators.aggregate._marginals import evaluate
+from disentangle_indicators.aggregate._marginals_result import Marginals
+from disentangle_indicators.aggregate._monte_carlo import (
+    FEWEST_POINTS,
+    Controls,
+    Draw,
+    Estimate,
+    draw,
+    log_marginals,
 )
-from disentangle_indicators.aggregate._monte_carlo import Controls, draw
+from disentangle_indicators.aggregate._upper_bound import (
+    folds_of,
+    gaussian,
+    leave_one_out,
+    mix,
+    shrunk,
+)
 from disentangle_indicators.definitions import gaussian_total_correlation, kl_posterior_prior
 from disentangle_indicators.moments import Moments
+from disentangle_indicators.posteriors import Encodings
+from disentangle_indicators.states import is_saturated
 
 __all__ = ["Joint", "joint"]
 
@@ -45,19 +59,19 @@ SHRINKAGE = (0.0, 0.03, 0.1, 0.3)
 """Shares of the variance of the means that the kernels of the upper bound take over."""
 
 FOLDS = 5
-FEWEST_POINTS = 100
+"""Parts of the rows; what is fitted for one is fitted on the others."""
 
 
 def joint(
-    mean: Array,
-    var: Array,
+    mean: "Array | Encodings",
+    var: Array = None,
     *,
     rng: np.random.Generator | int,
     points: int = 4096,
     clusters: Any = None,
     memory: int = 1 << 28,
     precision: str | None = None,
-    threads: int = 1,
+    threads: int | None = None,
     progress: Progress | None = None,
 ) -> Joint:
     r"""Estimate I(x; z), the total correlation and KL(q(z) || p) of the aggregated posterior.
@@ -65,7 +79,8 @@ def joint(
     Parameters
     ----------
     mean, var : array, shape (n, d)
-        Means and variances of the posteriors, in units of the prior N(0, 1).
+        Means and variances of the posteriors, in units of the prior N(0, 1); or
+        :class:`~disentangle_indicators.Encodings` alone, whose marginals are kept.
     rng : numpy.random.Generator or int
         The same seed gives the same numbers.
     points : int
@@ -92,6 +107,8 @@ def joint(
     ValueError
         On arrays that do not belong together, on entries that are not finite, on variances that
         are not positive, and on fewer than 100 points.
+    Undefined
+        As :func:`marginals`.
 
     Notes
     -----
@@ -109,64 +126,50 @@ def joint(
     >>> result.saturated, round(result.mutual_information, 2), round(float(np.log(500)), 2)
     (True, 6.21, 6.21)
     """
-    xp, mean, var = as_pair(mean, var)
-    if mean.ndim != 2:
-        raise ValueError(f"mean must have the shape (n, d); its shape is {tuple(mean.shape)}")
     if not isinstance(points, (int, np.integer)) or points < FEWEST_POINTS:
         raise ValueError(f"points must be at least {FEWEST_POINTS}; got {points}")
-    like, precision = mean, precision or precision_of(xp, mean)
+    encodings = Encodings.of(mean, var, clusters=clusters, threads=threads, progress=progress)
+    like = encodings.arrays("the joint needs")[0]
+    precision = precision or precision_of(namespace(like), like)
     if precision not in TOLERANCE:
         raise ValueError(f"precision must be one of {', '.join(TOLERANCE)}; got {precision!r}")
     if memory < 1:
         raise ValueError(f"memory must be at least 1; got {memory}")
     rng, seed = generator(rng)
     keep_freed_memory()
-    moments = Moments.of(mean, var, covariance=True)
-    mean, var = to_numpy(mean), to_numpy(var)
+    moments = encodings.summary(covariance=True)
+    mean, var = (to_numpy(x) for x in encodings.arrays("the joint needs"))
     n = len(mean)
+    # I(x; z) comes from one run of points, TC from another. From one run, the two would add up to
+    # Definition 1 less the sum of KL for any density, however wrong, and `residual` check nothing.
     one, two = draw(mean, var, points, rng), draw(mean, var, points, rng)
+    # r_m must not know row m. What is fitted could leave out row m alone, in n fits; folds are
+    # few fits, and the bound holds as well.
     folds = rng.permutation(n) % FOLDS
-    codes = None if clusters is None else cluster_codes(clusters, n)[1]
-    exact = evaluate(
-        mean,
-        var,
-        np.concatenate([one.z, two.z]),
-        clusters=clusters,
-        threads=threads,
-        progress=progress,
-    )
+    clusters, progress = encodings.cluster_codes, encodings.progress
+    codes = None if clusters is None else clusters[1]
+    exact = evaluate(encodings, np.concatenate([one.z, two.z]))
     shares = SHRINKAGE if clusters is None else SHRINKAGE[:1]
     runs = [(two, 0.0), *((one, share) for share in shares)]
-
-    def others(run: int) -> Float:
-        at, share = runs[run]
-        out = np.empty(points)
-        for here, rest in folds_of(at, folds) if share else [(slice(None), slice(None))]:
-            components = shrunk(mean, var, share, rest)
-            z, rows = at.z[here], at.rows[here]
-            out[here] = log_sums(z, rows, *components, like, precision=precision, memory=memory)
-        return out
-
-    sums_two, *sums_one = (others(run) for run in _bar(progress, len(runs)))
+    sum_up = partial(log_sums, like=like, precision=precision, memory=memory)
+    sums_two, *sums_one = (
+        _others(*runs[run], mean, var, folds, sum_up) for run in _bar(progress, len(runs))
+    )
     log_q_one = np.logaddexp(one.log_own.sum(axis=1), sums_one[0]) - math.log(n)
     log_q_two = np.logaddexp(two.log_own.sum(axis=1), sums_two) - math.log(n)
     marginals_one, marginals_two = (
-        # a point's own posterior counts, also where the quadrature has cut off its tail
-        np.maximum(np.log(np.maximum(q, np.finfo(float).tiny)), at.log_own - math.log(n))
-        for q, at in zip(np.split(exact.density, 2), (one, two), strict=True)
+        log_marginals(at, density, n)
+        for at, density in zip((one, two), np.split(exact.density, 2), strict=True)
     )
     left_out = leave_one_out(one, marginals_one, mean, var, folds)
-    bound, critic = None, {}
+    bound, bound_weights = None, {}
     if clusters is None:
-        densities = {
-            f"kernels {share:g}": sums - math.log(max(n - 1, 1))
-            for share, sums in zip(SHRINKAGE, sums_one, strict=True)
-        }
-        densities |= {"prior": -0.5 * np.sum(one.z**2 + math.log(2 * math.pi), axis=1)}
-        densities |= {"marginals": left_out, "gaussian": gaussian(one, mean, var, folds)}
+        densities = _densities(one, sums_one, left_out, mean, var, folds)
         bound, weights = mix(np.stack(list(densities.values()), axis=1), folds[one.rows])
-        critic = dict(zip(densities, weights.tolist(), strict=True))
-    return _assemble(
+        bound_weights = dict(zip(densities, weights.tolist(), strict=True))
+    # Plain means over the points would do, but most of their variance is that of log densities
+    # whose means are known: `Controls` takes it out by regression.
+    found = _assemble(
         moments,
         points,
         seed,
@@ -177,12 +180,82 @@ def joint(
         log_q_two,
         left_out,
         bound,
-        critic,
+        bound_weights,
     )
+    call, parameters = "disentangle_indicators.aggregate.joint", {"points": points}
+    provenance = Provenance(call, encodings.inputs, parameters, seed)
+    return replace(found, provenance=provenance)
 
 
 def _bar(progress: Progress | None, steps: int) -> Iterable[int]:
     return range(steps) if progress is None else progress(range(steps), "joint", steps)
+
+
+def _others(
+    at: Draw, share: float, mean: Float, var: Float, folds: Any, sum_up: Callable[..., Float]
+) -> Float:
+    """Return log sums (s,) over the posteriors of all rows but each point's own.
+
+    They are shrunk by a share, which takes moments of the rows, from other folds.
+    """
+    out = np.empty(len(at.z))
+    for here, rest in folds_of(at, folds) if share else [(slice(None), slice(None))]:
+        out[here] = sum_up(at.z[here], at.rows[here], *shrunk(mean, var, share, rest))
+    return out
+
+
+def _densities(
+    at: Draw, sums: Sequence[Float], left_out: Float, mean: Float, var: Float, folds: Any
+) -> dict[str, Float]:
+    """Return the log densities (s,), at the points, that the upper bound mixes.
+
+    None of them knows the row that a point comes from.
+    """
+    kernels = {
+        f"kernels {share:g}": each - math.log(max(len(mean) - 1, 1))
+        for share, each in zip(SHRINKAGE, sums, strict=True)
+    }
+    return {
+        **kernels,
+        "prior": -0.5 * np.sum(at.z**2 + math.log(2 * math.pi), axis=1),
+        "marginals": left_out,
+        "gaussian": gaussian(at, mean, var, folds),
+    }
+
+
+def _ends(
+    one: Controls, information: Estimate, log_q: Float, left_out: Float, bound: Float | None
+) -> dict[str, Estimate]:
+    """Return the ends of the ranges, as they are estimated, by the names of their fields."""
+    ends = {
+        "mutual_information_low": information,
+        "kl_aggregate_prior_high": one.expectation(log_q - one.log_prior),
+    }
+    # without a bound that leaves clusters out, TC <= KL(q(z) || p) is what there is
+    ends["total_correlation_high"] = ends["kl_aggregate_prior_high"]
+    if bound is not None:
+        ends |= {
+            "total_correlation_high": one.expectation(log_q - left_out),
+            "mutual_information_high": one.expectation(one.log_own - bound),
+            "total_correlation_low": one.expectation(bound - one.log_marginals),
+            "kl_aggregate_prior_low": one.expectation(bound - one.log_prior),
+        }
+    return ends
+
+
+def _consistent(ends: dict[str, Estimate]) -> dict[str, float]:
+    """Return the values of the ends, cut off where noise contradicts what always holds."""
+    value = {name: max(end.value, 0.0) for name, end in ends.items()}
+    if "mutual_information_high" in value:
+        value["mutual_information_high"] = max(
+            value["mutual_information_high"], value["mutual_information_low"]
+        )
+    # no total correlation is above the distance to a factorised prior
+    for end in ("low", "high"):
+        name = f"total_correlation_{end}"
+        if name in value:
+            value[name] = min(value[name], value[f"kl_aggregate_prior_{end}"])
+    return value
 
 
 def _assemble(
@@ -196,37 +269,16 @@ def _assemble(
     log_q_two: Float,
     left_out: Float,
     bound: Float | None,
-    critic: dict[str, float],
+    bound_weights: dict[str, float],
 ) -> Joint:
     information = one.expectation(one.log_own - log_q_one)
     dependence = two.expectation(log_q_two - two.log_marginals)
     correlation = float(gaussian_total_correlation(moments))
     rate = float(kl_posterior_prior(moments))
-    ends = {
-        "mutual_information_low": information,
-        "kl_aggregate_prior_high": one.expectation(log_q_one - one.log_prior),
-    }
-    # without a bound that leaves clusters out, TC <= KL(q(z) || p) is what there is
-    ends["total_correlation_high"] = ends["kl_aggregate_prior_high"]
-    if bound is not None:
-        ends |= {
-            "total_correlation_high": one.expectation(log_q_one - left_out),
-            "mutual_information_high": one.expectation(one.log_own - bound),
-            "total_correlation_low": one.expectation(bound - one.log_marginals),
-            "kl_aggregate_prior_low": one.expectation(bound - one.log_prior),
-        }
+    ends = _ends(one, information, log_q_one, left_out, bound)
+    value = _consistent(ends)
     low = ends.get("total_correlation_low")
     residual = rate - information.value - dependence.value - exact.total_kl_prior
-    value = {name: max(end.value, 0.0) for name, end in ends.items()}
-    if bound is not None:
-        value["mutual_information_high"] = max(
-            value["mutual_information_high"], value["mutual_information_low"]
-        )
-    # no total correlation is above the distance to a factorised prior
-    for end in ("low", "high"):
-        name = f"total_correlation_{end}"
-        if name in value:
-            value[name] = min(value[name], value[f"kl_aggregate_prior_{end}"])
     saturation = math.exp(information.value) / moments.n
     return Joint(
         n=moments.n,
@@ -250,7 +302,7 @@ def _assemble(
         correlation=correlation,
         rest_low=None if low is None else value["total_correlation_low"] - correlation,
         rest_high=value["total_correlation_high"] - correlation,
-        critic=critic,
+        bound_weights=bound_weights,
         standard_errors={
             "mutual_information": information.error,
             "total_correlation": dependence.error,

@@ -5,9 +5,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from disentangle_indicators._result import Block, Result, Table, one_row
-from disentangle_indicators._tables import with_error
-from disentangle_indicators.aggregate._marginals import Marginals
+from disentangle_indicators._blocks import Block, Table, with_error
+from disentangle_indicators._result import Result, one_row
+from disentangle_indicators.aggregate._marginals_result import Marginals
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -53,7 +53,7 @@ class Joint(Result):
         a Gaussian of the same covariance would have.
     rest_low, rest_high : float
         The remainder, TC less `correlation`: other dependence. It may be negative.
-    critic : dict of str to float
+    bound_weights : dict of str to float
         Weights of the densities that the upper bound mixes.
     standard_errors : dict of str to float
         Under the names of the fields: Monte Carlo errors for the empirical mixture, and errors of
@@ -94,7 +94,7 @@ class Joint(Result):
     correlation: float
     rest_low: float | None
     rest_high: float
-    critic: dict[str, float]
+    bound_weights: dict[str, float]
     standard_errors: dict[str, float]
     marginals: Marginals
 
@@ -157,7 +157,7 @@ def joint_table(r: Joint) -> Table:
     if r.saturated:
         note += f": {overlap(r)}, so that only ranges are given"
     if r.mutual_information_high is None:
-        note += "; where rows are clustered, I(x; z) has no upper end"
+        note += "; where rows are clustered, I(x; z) has no upper end, and saturation counts rows"
     return Table(("quantity", "value [nats]", "how to read it"), tuple(rows), "Joint", note)
 
 

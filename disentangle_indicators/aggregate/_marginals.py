@@ -15,32 +15,21 @@ exceeds I(x; z_h).
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any, ClassVar
+from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 
-from disentangle_indicators._array import (
-    LOG_2PI,
-    Array,
-    Float,
-    as_pair,
-    check_finite,
-    check_positive,
-    to_numpy,
-)
+from disentangle_indicators._array import LOG_2PI, Array, Float, to_numpy
+from disentangle_indicators._errors import Undefined
 from disentangle_indicators._progress import Progress
-from disentangle_indicators._result import Block, Result, Table
-from disentangle_indicators._source import cluster_codes
+from disentangle_indicators._provenance import Provenance
 from disentangle_indicators._sums import keep_freed_memory
-from disentangle_indicators._tables import power_of_ten, with_error
 from disentangle_indicators.aggregate._grid import REACH, Grid, grid
-from disentangle_indicators.moments import Moments
+from disentangle_indicators.aggregate._marginals_result import Marginals
+from disentangle_indicators.posteriors import Encodings
 
 __all__ = ["Marginals", "marginals"]
-
-SATURATED = 0.1
-"""exp(I) / n above which I of the rows is no estimate of the population's."""
 
 _ENOUGH = 1 << 12
 """Rows from which standard errors are taken where rows are independent."""
@@ -52,96 +41,12 @@ _ROUNDING = 1e-12
 """Standard errors below it are those of constants."""
 
 
-@dataclass(frozen=True, eq=False, repr=False)
-class Marginals(Result):
-    """Exact marginals of the aggregated posterior of n samples, in nats; arrays (d,).
-
-    Parameters
-    ----------
-    n, d : int
-    total_information : float
-        Sum of I(x; z_h) over latents: an upper bound of I(x; z), which lies below it by the total
-        correlation.
-    total_kl_prior : float
-        Sum of KL(q(z_h) || p): a lower bound of KL(q(z) || p), again by the total correlation.
-    total_looseness : float
-        Sum of J_h: the part of Definition 2 that is neither information nor dependence.
-    total_shortfall : float
-        Sum of `shortfall`.
-    error : float
-        Greatest error of the quadrature, of any latent.
-    entropy : array
-        Differential entropy of q(z_h).
-    information : array
-        I(x; z_h) of the empirical mixture, from 0 to log n.
-    kl_prior : array
-        KL(q(z_h) || p), at least 0.
-    looseness : array
-        J_h, Definition 3 less I(x; z_h), at least 0; 0 if and only if q(z_h) is a Gaussian with
-        mean 0.
-    shortfall : array
-        exp(I(x; z_h)) / n: by about as much, I(x; z_h) of the population is higher than that of
-        the rows, and its KL(q(z_h) || p) and J_h are lower.
-    errors : array
-        Error of the quadrature: two rules against each other, and the mass that is not covered.
-    standard_errors : dict of str to float or array
-        Of row sampling, under the names of the fields.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> result = marginals(np.array([[3.0], [-3.0]]), np.full((2, 1), 0.01))
-    >>> result.information.round(4), result.looseness.round(2)
-    (array([0.6931]), array([2.71]))
-    """
-
-    schema: ClassVar[str] = "dindic.marginals/1"
-
-    n: int
-    d: int
-    total_information: float
-    total_kl_prior: float
-    total_looseness: float
-    total_shortfall: float
-    error: float
-    entropy: Float
-    information: Float
-    kl_prior: Float
-    looseness: Float
-    shortfall: Float
-    errors: Float
-    standard_errors: dict[str, Any]
-
-    def blocks(self) -> list[Block]:
-        """Return the table of latents, the most informative first."""
-        order = np.argsort(-self.information, kind="stable")
-        names = ("information", "looseness", "kl_prior", "entropy")
-        rows = tuple(
-            (
-                str(h),
-                *(
-                    with_error(float(getattr(self, name)[h]), float(self.standard_errors[name][h]))
-                    for name in names
-                ),
-            )
-            for h in order
-        )
-        columns = ("latent", "I(x; z_h) [nats]", "J_h", "KL(q(z_h) || p)", "entropy of q(z_h)")
-        note = (
-            f"exact for the mixture of these {self.n} posteriors, by quadrature to "
-            f"{power_of_ten(self.error)} nats; ± one standard error over rows; Definition 3 = "
-            f"I + J; of the population I is higher, J and KL are lower, by about "
-            f"{self.shortfall.max():.1g} nats at most"
-        )
-        return [Table(columns, rows, "Marginals of the aggregated posterior", note)]
-
-
 def marginals(
-    mean: Array,
-    var: Array,
+    mean: "Array | Encodings",
+    var: Array = None,
     *,
     clusters: Any = None,
-    threads: int = 1,
+    threads: int | None = None,
     progress: Progress | None = None,
 ) -> Marginals:
     r"""Compute the entropy of each latent's aggregated posterior, and what follows from it.
@@ -150,7 +55,8 @@ def marginals(
     ----------
     mean, var : array, shape (n, d)
         Means and variances of the posteriors, in units of the prior N(0, 1). They are copied to
-        the host once, if they are not there.
+        the host once, if they are not there. Or :class:`~disentangle_indicators.Encodings` alone,
+        which keep the result.
     clusters : array, shape (n,), optional
         Rows of one cluster count as one draw in the standard errors.
     threads : int
@@ -167,8 +73,10 @@ def marginals(
     ------
     ValueError
         On arrays that do not belong together, on entries that are not finite, and on variances
-        that are not positive or too small for float64 beside the range of the means (1e-26 for
-        means of a few units).
+        that are not positive.
+    Undefined
+        Where variances are too small for float64 beside the range of the means (1e-26 for means
+        of a few units), and without variances.
 
     Notes
     -----
@@ -185,7 +93,8 @@ def marginals(
     >>> result.information.round(3), result.looseness.round(3)
     (array([0.69]), array([0.919]))
     """
-    return evaluate(mean, var, clusters=clusters, threads=threads, progress=progress).marginals
+    encodings = Encodings.of(mean, var, clusters=clusters, threads=threads, progress=progress)
+    return of_encodings(encodings)
 
 
 @dataclass(frozen=True)
@@ -202,33 +111,55 @@ class Evaluation:
     surprise: Float
 
 
-def is_saturated(information: Any, n: int) -> Any:
-    """Whether fewer than ten of n posteriors overlap, at this information above 0."""
-    return (np.expm1(np.maximum(information, 0.0)) > SATURATED * n) | (n == 1)
+def of_encodings(encodings: Encodings) -> Marginals:
+    """Return the marginals of encodings, which keep them; a refusal is kept as well."""
+    if "_marginals" not in vars(encodings):
+        try:
+            evaluate(encodings)
+        except Undefined as refusal:
+            vars(encodings)["_marginals"] = str(refusal)
+    kept: Marginals | str = vars(encodings)["_marginals"]
+    if isinstance(kept, str):
+        raise Undefined(kept)
+    return kept
 
 
-def evaluate(
-    mean: Array,
-    var: Array,
+def evaluate(encodings: Encodings, points: Float | None = None) -> Evaluation:
+    """Compute the marginals, and their densities at points (s, d); the encodings keep the former.
+
+    Raises
+    ------
+    Undefined
+        As :func:`marginals`.
+    """
+    mean, var = encodings.arrays("marginals need")
+    encodings.summary()  # refuses what overflows
+    found = evaluate_arrays(
+        to_numpy(mean),
+        to_numpy(var),
+        points,
+        codes=encodings.cluster_codes,
+        threads=encodings.threads,
+        progress=encodings.progress,
+    )
+    call = "disentangle_indicators.aggregate.marginals"
+    made = replace(found.marginals, provenance=Provenance(call, encodings.inputs))
+    vars(encodings)["_marginals"] = made
+    return replace(found, marginals=made)
+
+
+def evaluate_arrays(
+    mean: Float,
+    var: Float,
     points: Float | None = None,
     *,
-    clusters: Any = None,
+    codes: tuple[int, Any] | None = None,
     threads: int = 1,
     progress: Progress | None = None,
 ) -> Evaluation:
-    """Compute the marginals, and their densities at points (s, d)."""
-    _, mean, var = as_pair(mean, var)
-    if mean.ndim != 2:
-        raise ValueError(f"mean must have the shape (n, d); its shape is {tuple(mean.shape)}")
-    check_finite(mean, "mean")
-    check_positive(var, "var")
-    if threads < 1:
-        raise ValueError(f"threads must be at least 1; got {threads}")
-    Moments.of(mean, var, errors=False)  # which refuses what overflows
-    mean, var = to_numpy(mean), to_numpy(var)
+    """Compute the marginals of numpy arrays that were checked, and their densities at points."""
     n, d = mean.shape
     second, log_var = np.mean(mean * mean + var, axis=0), np.mean(np.log(var), axis=0)
-    codes = None if clusters is None else cluster_codes(clusters, n)
     picked = _picked(n) if codes is None else np.ones(n, dtype=bool)
     points = np.empty((0, d)) if points is None else points
     density = np.empty(points.shape)
@@ -237,8 +168,8 @@ def evaluate(
     def latent(h: int) -> tuple[float, float, Float]:
         try:
             tree = grid(np.ascontiguousarray(mean[:, h]), np.ascontiguousarray(var[:, h]))
-        except ValueError as error:
-            raise ValueError(f"latent {h}: {error}") from error
+        except Undefined as error:
+            raise Undefined(f"latent {h}: {error}") from error
         density[:, h] = tree.density(points[:, h])
         return *_entropy(tree), tree.expectations(_surprise, picked)[picked]
 
@@ -257,13 +188,13 @@ def evaluate(
         total_kl_prior=float(kl_prior.sum()),
         total_looseness=float(looseness.sum()),
         total_shortfall=float(shortfall.sum()),
-        error=float(errors.max()),
+        quadrature_error=float(errors.max()),
         entropy=entropy,
         information=information,
         kl_prior=kl_prior,
         looseness=looseness,
         shortfall=shortfall,
-        errors=errors,
+        quadrature_errors=errors,
         standard_errors=_standard_errors(influence, n, codes),
     )
     return Evaluation(result, density, picked, surprise)

@@ -10,6 +10,9 @@ from disentangle_indicators._array import LOG_2PI, Float, to_numpy
 from disentangle_indicators.aggregate._marginals import Evaluation
 from disentangle_indicators.moments import Moments
 
+FEWEST_POINTS = 100
+"""Least number of points of a Monte Carlo run."""
+
 
 @dataclass(frozen=True)
 class Draw:
@@ -31,6 +34,13 @@ def draw(mean: Float, var: Float, points: int, rng: np.random.Generator) -> Draw
     noise = rng.standard_normal((points, d))
     z = mean[rows] + np.sqrt(var[rows]) * noise
     return Draw(rows, z, -0.5 * (noise * noise + np.log(var[rows]) + LOG_2PI))
+
+
+def log_marginals(points: Draw, density: Float, n: int) -> Float:
+    """Return the log of each marginal at the points (s, d), from its density there."""
+    log_density = np.log(np.maximum(density, np.finfo(float).tiny))
+    # a point's own posterior counts, also where the quadrature has cut off its tail
+    return np.asarray(np.maximum(log_density, points.log_own - math.log(n)))
 
 
 @dataclass(frozen=True)

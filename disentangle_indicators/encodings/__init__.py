@@ -1,10 +1,10 @@
 """Files in, batches of posterior means and variances out."""
 
-from disentangle_indicators.encodings._encodings import Encodings
-from disentangle_indicators.encodings._formats import FORMATS
 from disentangle_indicators.encodings._read import read_encodings
 from disentangle_indicators.encodings._stored import AmbiguousEncodings
 from disentangle_indicators.encodings._write import stream_encodings, write_encodings
+from disentangle_indicators.encodings.formats import FORMATS
+from disentangle_indicators.posteriors import Encodings
 
 __all__ = [
     "FORMATS",

@@ -3,6 +3,7 @@
 import json
 import os
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,47 +11,13 @@ import array_api_compat
 import numpy as np
 from numpy.typing import NDArray
 
-from disentangle_indicators.encodings import tabular
-from disentangle_indicators.encodings._formats import FORMATS, open_file
+from disentangle_indicators._factor_columns import side_by_side
 from disentangle_indicators.encodings._stored import Contents, native
+from disentangle_indicators.encodings.formats import format_of, open_file
+from disentangle_indicators.factors import Factors, as_table
 
 Source = str | os.PathLike[str]
 """A key of the file, or the path of another file."""
-
-
-def as_table(values: Any, n: int) -> NDArray[Any]:
-    """Check factors, shape (n, k) or (n,), and return them as an array of numbers (n, k)."""
-    table = plain(values)
-    if table.dtype.kind not in "fiub":
-        raise ValueError(f"factors must be numbers; the dtype is {table.dtype}")
-    if table.ndim == 1:
-        table = table[:, None]
-    if table.ndim != 2 or len(table) != n or table.shape[1] == 0:
-        raise ValueError(f"factors must have the shape ({n}, k); the shape is {table.shape}")
-    return table
-
-
-def as_column(values: Any, n: int, name: str) -> NDArray[Any]:
-    """Check labels or clusters, shape (n,) or (n, 1), and return them as an array (n,)."""
-    column = plain(values)
-    if column.dtype.kind == "O" and all(isinstance(value, str) for value in column.flat):
-        column = column.astype(str)
-    if column.dtype.kind not in "fiubU":
-        raise ValueError(f"{name} must be numbers or text; the dtype is {column.dtype}")
-    if column.ndim == 2 and column.shape[1] == 1:
-        column = column[:, 0]
-    if column.shape != (n,):
-        raise ValueError(f"{name} must have the shape ({n},); the shape is {column.shape}")
-    return column
-
-
-def as_names(names: Sequence[str] | None, k: int) -> tuple[str, ...]:
-    """Return the names of k factors, "factor_0" and so on when there are none."""
-    if not names:
-        return tuple(f"factor_{i}" for i in range(k))
-    if isinstance(names, str) or len(names) != k:
-        raise ValueError(f"factor_names must be {k} names; got {names!r}")
-    return tuple(str(name) for name in names)
 
 
 def plain(values: Any) -> NDArray[Any]:
@@ -60,16 +27,85 @@ def plain(values: Any) -> NDArray[Any]:
     return native(np.asarray(values))
 
 
+def table_and_array(
+    factors: Any, n: int, names: Sequence[str] | None = None
+) -> tuple[Factors, NDArray[Any]]:
+    """Check factors, and return them as well as an array (n, K); numbers keep their dtype."""
+    table = as_table(factors, n, names=names)
+    if isinstance(factors, (Factors, list, tuple)) or hasattr(factors, "iloc"):
+        return table, table.to_array()
+    array = plain(factors)
+    array = array[:, None] if array.ndim == 1 else array
+    return table, array if array.dtype.kind in "fiubU" else table.to_array()
+
+
+def stored_factors(
+    factors: Any, n: int, names: Sequence[str] | None, *, text: bool
+) -> dict[str, NDArray[Any]]:
+    """Return the arrays that a file keeps of factors; none of them holds objects.
+
+    Numbers and truth values are kept as they are, and so is text, where the format holds it and
+    the sorted values are the classes. Other tables are kept as numbers, beside `factor_classes`:
+    for each factor the list of its classes in JSON, or null.
+    """
+    table, array = table_and_array(factors, n, names)
+    arrays = {"factors": array, "factor_names": np.array(table.names)}
+    kept = array.dtype.kind in ("fiubU" if text else "fiub")
+    if not kept or as_table(array, n).classes != table.classes:
+        arrays["factors"] = table.values
+        arrays["factor_classes"] = np.array([json.dumps(c) for c in table.classes])
+    guessed = as_table(arrays["factors"], n)
+    if (guessed.kinds, guessed.classes) != (
+        table.kinds,
+        table.classes,
+    ) or "circular" in table.kinds:
+        kinds = zip(table.kinds, table.periods, strict=True)
+        arrays["factor_kinds"] = np.array([k if np.isnan(p) else f"{k}:{p!r}" for k, p in kinds])
+    return arrays
+
+
+def with_kinds(values: NDArray[Any], kinds: Sequence[str], classes: Sequence[str]) -> Factors:
+    """Return the factors of which :func:`stored_factors` kept the kinds, and numbers for classes."""
+    plainly = as_table(values, len(values))
+    if not classes:
+        return as_table(values, len(values), kinds=kinds or None)
+    if kinds and len(kinds) != plainly.number:
+        raise ValueError(f"factor_kinds must be {plainly.number}; got {len(kinds)}")
+    found = with_classes(plainly, classes)
+    told = [kind.partition(":") for kind in kinds or found.kinds]
+    return replace(
+        found,
+        kinds=tuple(kind for kind, _, _ in told),
+        periods=tuple(float(period or "nan") for _, _, period in told),
+    )
+
+
+def with_classes(numbers: Factors, classes: Sequence[str]) -> Factors:
+    """Return factors whose numbers are the indices of classes."""
+    named = tuple(None if c is None else tuple(c) for c in map(json.loads, classes))
+    if len(named) != numbers.number:
+        raise ValueError(f"factor_classes must be {numbers.number} lists; got {len(named)}")
+    for name, column, some in zip(numbers.names, numbers.values.T, named, strict=True):
+        index = column[~np.isnan(column)]
+        if some is not None and not np.isin(index, np.arange(len(some))).all():
+            raise ValueError(f"factor_classes has {len(some)} classes of {name}, and others occur")
+    kinds = tuple(
+        kind if some is None else "categorical"
+        for kind, some in zip(numbers.kinds, named, strict=True)
+    )
+    return replace(numbers, kinds=kinds, classes=named)
+
+
 def factors_of(
     contents: Contents, source: Source | None
-) -> tuple[NDArray[Any] | None, tuple[str, ...]]:
+) -> tuple[Factors | NDArray[Any] | None, tuple[str, ...]]:
     """Return the factors of a key, of several keys joined by commas, or of another file.
 
     Without a source the key "factors" is taken, when it is there and is a table.
 
     Returns
     -------
-    factors : array, shape (n, k) or (n,), or None
+    factors : Factors, or array, shape (n, k) or (n,), or None
     factor_names : tuple of str
         Empty when the file does not say.
     """
@@ -83,37 +119,49 @@ def factors_of(
         k = values.shape[1] if values.ndim > 1 else 1
         if source != "factors" and len(names) != k:
             names = (source,) if k == 1 else ()
-        return values, names
+        if source != "factors":
+            return values, names
+        kinds, classes = (_list(contents, f"factor_{what}") for what in ("kinds", "classes"))
+        return (with_kinds(values, kinds, classes) if kinds or classes else values), names
     keys = source.split(",") if isinstance(source, str) else []
     if keys and all(key in arrays for key in keys):
-        return np.column_stack([arrays[key].read() for key in keys]), tuple(keys)
+        return side_by_side([arrays[key].read() for key in keys]), tuple(keys)
     path = _other(contents, source, "factors")
-    if FORMATS.get(path.suffix.lower()) is not tabular:
-        return column_of(contents, path, "factors"), _names(open_file(path))
-    columns = tabular.columns(path)
-    for name, values in columns.items():
-        if values.dtype.kind == "U":
-            raise ValueError(f"{path}: factors must be numbers; the column {name!r} holds text")
-    return np.column_stack(list(columns.values())), tuple(columns)
+    module = format_of(path)
+    if not hasattr(module, "columns"):
+        other = open_file(path)
+        values = column_of(contents, path, "factors")
+        kinds, classes = (_list(other, f"factor_{what}") for what in ("kinds", "classes"))
+        return (with_kinds(values, kinds, classes) if kinds or classes else values), _names(other)
+    columns = module.columns(path)
+    return side_by_side(list(columns.values())), tuple(columns)
 
 
 def column_of(contents: Contents, source: Source, name: str) -> NDArray[Any]:
-    """Return the array of a key, or of another file that holds it under `name` or alone."""
+    """Return the array of a key, or of another file: the one named `name`, or the only one."""
     if isinstance(source, str) and source in contents.arrays:
         return contents.arrays[source].read()
     path = _other(contents, source, name)
     other = open_file(path).arrays
-    if FORMATS[path.suffix.lower()] is tabular:
+    if hasattr(format_of(path), "columns"):
         other = {key: array for key, array in other.items() if key and len(array.shape) == 1}
-    if name not in other and len(other) != 1:
+    found = next((key for key in (name, name.removesuffix("s")) if key in other), None)
+    if found is None and len(other) != 1:
         raise ValueError(f"{path}: {name} must be alone or named so; there are {', '.join(other)}")
-    return (other[name] if name in other else next(iter(other.values()))).read()
+    return (other[found] if found else next(iter(other.values()))).read()
 
 
 def _names(contents: Contents) -> tuple[str, ...]:
     if "factor_names" in contents.arrays:
         return tuple(str(name) for name in contents.arrays["factor_names"].read())
     return tuple(str(name) for name in json.loads(contents.metadata.get("factor_names", "[]")))
+
+
+def _list(contents: Contents, name: str) -> tuple[str, ...]:
+    """Return a list of text that :func:`stored_factors` made, an array or in the metadata."""
+    if name in contents.arrays:
+        return tuple(str(words) for words in contents.arrays[name].read())
+    return tuple(str(words) for words in json.loads(contents.metadata.get(name, "[]")))
 
 
 def _other(contents: Contents, source: Source, name: str) -> Path:

@@ -1,32 +1,37 @@
 """From a file, or a pair of .npy files, to Encodings."""
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from disentangle_indicators._array import as_array, one_scale
+from disentangle_indicators._prior import as_prior
+from disentangle_indicators._progress import Progress
+from disentangle_indicators._provenance import Input
 from disentangle_indicators.encodings._columns import (
     Source,
-    as_column,
-    as_names,
-    as_table,
     column_of,
     factors_of,
 )
-from disentangle_indicators.encodings._encodings import Encodings, laid_out
-from disentangle_indicators.encodings._formats import open_file
+from disentangle_indicators.encodings._layout import blocks, laid_out
 from disentangle_indicators.encodings._stored import (
     AmbiguousEncodings,
     Contents,
     Stored,
     reading,
 )
+from disentangle_indicators.encodings.formats import open_file
 from disentangle_indicators.encodings.keys import NATIVE, Choice, choose
+from disentangle_indicators.factors import Factors, as_column, as_table
+from disentangle_indicators.posteriors import Encodings
+
+CLUSTERS = ("clusters", "cluster")
+"""Keys that our own files have, or had, for the cluster of each row."""
 
 _PathLike = str | os.PathLike[str]
 
@@ -45,8 +50,13 @@ def read_encodings(
     layout: str | None = None,
     factors: Source | None = None,
     factor_names: Sequence[str] | None = None,
+    kinds: Mapping[str, str] | Sequence[str] | None = None,
     labels: Source | None = None,
-    cluster: Source | None = None,
+    clusters: Source | None = None,
+    prior_mean: Any = 0.0,
+    prior_var: Any = 1.0,
+    threads: int = 1,
+    progress: Progress | None = None,
 ) -> Encodings:
     """Open a file of posterior means and variances.
 
@@ -67,11 +77,19 @@ def read_encodings(
     layout : {"channels", "flatten"}, optional
         Compulsory when the means have the shape (n, C, ...) with more than two axes: "channels"
         makes every site a sample of C latents, "flatten" makes every entry a latent.
-    factors, labels, cluster : key or path, optional
+    factors, labels, clusters : key or path, optional
         Ground-truth factors (n, k), class labels (n,), and groups of dependent rows (n,): a key of
         the file, or another file. The keys "factors", "factor_names" and "labels" are taken by
-        themselves, and so is the key "cluster" of a file that write_encodings wrote.
+        themselves, and so is the key "clusters" of a file that write_encodings wrote.
     factor_names : sequence of str, length k, optional
+    kinds : sequence, or dict by name, of str, optional
+        Of the factors, where they are not what they look like.
+    prior_mean, prior_var : float or array, shape (d,)
+        The Gaussian prior; everything that is computed is in its units.
+    threads : int
+        Threads over blocks of rows, and over latents; no number depends on it.
+    progress : callable, optional
+        Wraps long loops, given an iterable, a description and its length.
 
     Returns
     -------
@@ -97,7 +115,7 @@ def read_encodings(
     ...     np.savez(path, mu=np.zeros((3, 2)), logvar=np.array([[0.0, -1.0]] * 3))
     ...     encodings = read_encodings(path)
     ...     (batch,) = encodings.batches()
-    >>> print(encodings.describe())
+    >>> print(encodings.source)
     mean from 'mu', variance = exp('logvar') (schema: names), 3 samples x 2 latents
     >>> batch[1].shape
     (3, 2)
@@ -107,16 +125,40 @@ def read_encodings(
         if path is not None or mean_key or scale_key or scale:
             raise ValueError("mean= names an .npy file; it excludes a path, keys and scale=")
         path, contents, choice = _pair(Path(mean), given, other)
+        files = [Path(name) for name in contents.arrays]
     else:
         if path is None or given:
             raise ValueError("give a path, or the .npy files mean= and one of the scales")
         path = Path(path)
-        contents = open_file(path)
+        contents, files = open_file(path), [path]
         with reading(path):
             choice = choose(contents, mean_key, scale_key, scale)
     with reading(path):
         encodings = _checked(path, contents, choice, layout)
-        return _with_columns(encodings, contents, factors, factor_names, labels, cluster)
+    prior = as_prior(prior_mean, prior_var, encodings.d)
+    sources = (factors, labels, clusters)
+    beside = [Path(s) for s in sources if s is not None and _is_file(s, contents)]
+    encodings = replace(
+        encodings,
+        inputs=(
+            *(Input.of_file(file, streamed=True) for file in files),
+            *map(Input.of_file, dict.fromkeys(beside)),
+        ),
+        prior_mean=prior[0],
+        prior_var=prior[1],
+        threads=threads,
+        progress=progress,
+    )
+    try:
+        return _with_columns(encodings, contents, factors, factor_names, kinds, labels, clusters)
+    except ValueError as error:  # what belongs to the rows is named with the file it belongs to
+        if str(error).startswith(str(path)):
+            raise
+        raise type(error)(f"{path}: {error}") from error
+
+
+def _is_file(source: Source, contents: Contents) -> bool:
+    return source not in contents.arrays and Path(source).is_file()
 
 
 def _pair(mean: Path, scale: str, other: _PathLike | None) -> tuple[Path, Contents, Choice]:
@@ -155,6 +197,9 @@ def _checked(path: Path, contents: Contents, choice: Choice, layout: str | None)
     as_array(next(mean.blocks(1)), repr(mean.name))
     notes = (*contents.notes, *choice.notes)
     return Encodings(
+        stored=partial(blocks, path, mean, scale, layout),
+        source=_described(choice, n, d),
+        name=str(path),
         path=path,
         format=path.suffix.lower()[1:],
         n=n,
@@ -164,12 +209,22 @@ def _checked(path: Path, contents: Contents, choice: Choice, layout: str | None)
         scale=choice.scale,
         schema=choice.schema,
         layout=layout,
-        stored_mean=mean,
-        stored_scale=scale,
-        cluster=np.repeat(np.arange(mean.shape[0]), sites) if layout == "channels" else None,
+        clusters=np.repeat(np.arange(mean.shape[0]), sites) if layout == "channels" else None,
         metadata=dict(contents.metadata),
         notes=notes if scale is None else (*notes, *_suspicions(mean, scale)),
     )
+
+
+_FORMULAS = {"var": "{!r}", "std": "{!r}^2", "logvar": "exp({!r})", "logstd": "exp(2 {!r})"}
+
+
+def _described(choice: Choice, n: int, d: int) -> str:
+    """Return one sentence about what was read, and by which rule."""
+    scale = "no variances"
+    if choice.scale:
+        rule = "names" if choice.schema == "name" else choice.schema
+        scale = f"variance = {_FORMULAS[choice.scale].format(choice.scale_key)} (schema: {rule})"
+    return f"mean from {choice.mean_key!r}, {scale}, {n} samples x {d} latents"
 
 
 def _suspicions(mean: Stored, scale: Stored) -> tuple[str, ...]:
@@ -205,28 +260,32 @@ def _with_columns(
     contents: Contents,
     factors: Source | None,
     factor_names: Sequence[str] | None,
+    kinds: Mapping[str, str] | Sequence[str] | None,
     labels: Source | None,
-    cluster: Source | None,
+    clusters: Source | None,
 ) -> Encodings:
     """Add the factors, labels and clusters; with channels, those of an image go to its sites."""
-    n, images = encodings.n, encodings.stored_mean.shape[0]
+    n, images = encodings.n, contents.arrays[encodings.mean_key].shape[0]
 
-    def rows(values: NDArray[Any]) -> NDArray[Any]:
-        return np.repeat(values, n // images, axis=0) if values.shape[:1] == (images,) else values
+    def rows(values: Any) -> Any:
+        each = np.repeat(np.arange(images), n // images)
+        if isinstance(values, Factors):
+            return values.take(each) if len(values) == images else values
+        return values[each] if values.shape[:1] == (images,) else values
 
     changes: dict[str, Any] = {}
     values, names = factors_of(contents, factors)
     if values is not None:
-        values = as_table(rows(values), n)
-        names = as_names(factor_names or names, values.shape[1])
-        changes |= {"factors": values, "factor_names": names}
+        changes["factors"] = as_table(
+            rows(values), n, kinds=kinds, names=factor_names or names or None
+        )
     elif factor_names is not None:
         raise ValueError("factor_names are given without factors")
     if labels is None and len(getattr(contents.arrays.get("labels"), "shape", ())) == 1:
         labels = "labels"
-    if contents.metadata.get("format") == NATIVE and "cluster" in contents.arrays:
-        cluster = cluster or "cluster"
-    for name, source in (("labels", labels), ("cluster", cluster)):
+    if clusters is None and contents.metadata.get("format") == NATIVE:
+        clusters = next((key for key in CLUSTERS if key in contents.arrays), None)
+    for name, source in (("labels", labels), ("clusters", clusters)):
         if source is not None:
             changes[name] = as_column(rows(column_of(contents, source, name)), n, name)
     skipped = [

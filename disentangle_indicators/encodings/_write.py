@@ -13,12 +13,13 @@ from numpy.typing import NDArray
 
 from disentangle_indicators._array import as_array, check_finite, one_scale, variance
 from disentangle_indicators._files import atomic
-from disentangle_indicators.encodings import npz, safetensors
-from disentangle_indicators.encodings._columns import as_column, as_names, as_table, plain
+from disentangle_indicators.encodings._columns import plain, stored_factors
+from disentangle_indicators.encodings.formats import WRITERS
 from disentangle_indicators.encodings.keys import NATIVE
+from disentangle_indicators.factors import as_column
 
-WRITERS = {".npz": npz, ".safetensors": safetensors}
 _ROWS = 1 << 14
+_OF_FACTORS = ("factor_names", "factor_classes", "factor_kinds")
 
 
 def write_encodings(
@@ -32,7 +33,7 @@ def write_encodings(
     factors: Any = None,
     factor_names: Sequence[str] | None = None,
     labels: Any = None,
-    cluster: Any = None,
+    clusters: Any = None,
     metadata: Mapping[str, str] | None = None,
 ) -> Path:
     """Write posterior means and variances to an .npz or a .safetensors file.
@@ -48,11 +49,12 @@ def write_encodings(
         float32 stays float32, half precision becomes float32, everything else float64.
     var, std, logvar, logstd : array, shape of `mean`, optional
         One of them, or none for means only.
-    factors : array of numbers, shape (n, k), optional
+    factors : Factors, array, shape (n, k), or data frame, optional
+        Numbers, text and truth values, column by column.
     factor_names : sequence of str, length k, optional
     labels : array, shape (n,), optional
         Numbers; text only in .npz.
-    cluster : array, shape (n,), optional
+    clusters : array, shape (n,), optional
         Groups of dependent rows; numbers, or text only in .npz. Read back by itself.
     metadata : dict of str, optional
 
@@ -87,7 +89,7 @@ def write_encodings(
     scale, values = one_scale(var, std, logvar, logstd)
     if scale:
         arrays["logvar"] = _logvar(_host(values, scale), scale, shape)
-    arrays |= _beside(shape[0], factors, factor_names, labels, cluster)
+    arrays |= _beside(path, shape[0], factors, factor_names, labels, clusters)
     with atomic(path) as temporary:
         _store(temporary, path, arrays, metadata)
     return path
@@ -102,7 +104,7 @@ def stream_encodings(
     factors: Any = None,
     factor_names: Sequence[str] | None = None,
     labels: Any = None,
-    cluster: Any = None,
+    clusters: Any = None,
     metadata: Mapping[str, str] | None = None,
 ) -> Iterator[tuple[NDArray[Any], NDArray[Any]]]:
     """Yield arrays on disk for means and log variances; the file appears when the block ends.
@@ -116,7 +118,7 @@ def stream_encodings(
         Ends with .npz or .safetensors.
     shape : (n, d)
     dtype : float32 or float64
-    factors, factor_names, labels, cluster, metadata
+    factors, factor_names, labels, clusters, metadata
         As for :func:`write_encodings`.
 
     Yields
@@ -145,7 +147,7 @@ def stream_encodings(
     _check_suffix(path)
     if len(shape) != 2 or min(shape) < 1:
         raise ValueError(f"the shape must be (n, d), both positive; it is {shape}")
-    others = _beside(shape[0], factors, factor_names, labels, cluster)
+    others = _beside(path, shape[0], factors, factor_names, labels, clusters)
     with atomic(path) as temporary, TemporaryDirectory(prefix=".", dir=path.parent) as scratch:
         arrays = {
             name: np.lib.format.open_memmap(Path(scratch, name), "w+", np.dtype(dtype), shape)
@@ -166,19 +168,24 @@ def _check_suffix(path: Path) -> None:
 
 
 def _beside(
-    n: int, factors: Any, factor_names: Sequence[str] | None, labels: Any, cluster: Any
+    path: Path,
+    n: int,
+    factors: Any,
+    factor_names: Sequence[str] | None,
+    labels: Any,
+    clusters: Any,
 ) -> dict[str, NDArray[Any]]:
     """Check what belongs to the rows, and return the arrays to be stored."""
     arrays: dict[str, NDArray[Any]] = {}
     if factors is not None:
-        arrays["factors"] = as_table(factors, n)
-        arrays["factor_names"] = np.array(as_names(factor_names, arrays["factors"].shape[1]))
+        text = WRITERS[path.suffix.lower()].HOLDS_TEXT
+        arrays |= stored_factors(factors, n, factor_names or None, text=text)
     elif factor_names is not None:
         raise ValueError("factor_names are given without factors")
     if labels is not None:
         arrays["labels"] = as_column(labels, n, "labels")
-    if cluster is not None:
-        arrays["cluster"] = as_column(cluster, n, "cluster")
+    if clusters is not None:
+        arrays["clusters"] = as_column(clusters, n, "clusters")
     return arrays
 
 
@@ -188,11 +195,12 @@ def _store(
     arrays: dict[str, NDArray[Any]],
     metadata: Mapping[str, str] | None,
 ) -> None:
-    said = {str(k): str(v) for k, v in (metadata or {}).items() if k != "factor_names"}
+    said = {str(k): str(v) for k, v in (metadata or {}).items() if k not in _OF_FACTORS}
     said |= {"format": NATIVE, "scale": "logvar" if "logvar" in arrays else ""}
     suffix = path.suffix.lower()
-    if suffix == ".safetensors" and "factor_names" in arrays:
-        said["factor_names"] = json.dumps(arrays.pop("factor_names").tolist())
+    for name in () if WRITERS[suffix].HOLDS_TEXT else _OF_FACTORS:
+        if name in arrays:
+            said[name] = json.dumps(arrays.pop(name).tolist())
     WRITERS[suffix].write(temporary, arrays, said)
 
 

@@ -10,7 +10,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from disentangle_indicators._array import SCALES, as_array, variance
+from disentangle_indicators._array import as_array, variance
+from disentangle_indicators._scales import SCALES
 from disentangle_indicators.encodings._stored import AmbiguousEncodings, Contents, Stored
 
 NATIVE = "dindic.encodings/1"

@@ -5,7 +5,10 @@ covariance. These families see correlation between latents, so that their value 
 factorised one by the Gaussian total correlation, and they do not depend on the axes.
 """
 
+import numpy as np
+
 from disentangle_indicators._array import Array, eye_like, namespace
+from disentangle_indicators._errors import Undefined
 from disentangle_indicators.gaussian import log_det
 from disentangle_indicators.moments import Moments
 
@@ -37,7 +40,10 @@ def target_covariance(moments: Moments, mean: Array) -> Array:
 def mean_kl(moments: Moments, mean: Array, covariance: Array) -> Array:
     """Average KL of the posteriors to N(mean, covariance), in nats."""
     xp = moments.namespace
-    ratio = xp.linalg.solve(covariance, target_covariance(moments, mean))
+    try:
+        ratio = xp.linalg.solve(covariance, target_covariance(moments, mean))
+    except (np.linalg.LinAlgError, RuntimeError) as error:  # of numpy, and of torch
+        raise Undefined("the covariance of q* is singular to working precision") from error
     d = mean.shape[-1]
     return 0.5 * (
         log_det(covariance) + xp.linalg.trace(ratio) - d - xp.sum(moments.log_var, axis=-1)

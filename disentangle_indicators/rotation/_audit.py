@@ -20,18 +20,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from disentangle_indicators._array import (
-    Array,
-    Float,
-    as_mean,
-    as_pair,
-    check_finite,
-    check_positive,
-    on_host,
-    seed_of,
-    to_numpy,
-)
+from disentangle_indicators._array import Array, Float, seed_of, to_numpy
 from disentangle_indicators._progress import Progress
+from disentangle_indicators._provenance import Provenance
+from disentangle_indicators.factors import Factors, as_table
+from disentangle_indicators.posteriors import Encodings
 from disentangle_indicators.rotation._audit_result import (
     Audit,
     Audits,
@@ -43,7 +36,6 @@ from disentangle_indicators.rotation._orthogonal import haar
 from disentangle_indicators.rotation._search import climb, matrix
 from disentangle_indicators.rotation._workers import Job, Score, Task, evaluator, run_tasks
 from disentangle_indicators.states import USED
-from disentangle_indicators.supervised.latents import kept
 
 __all__ = ["Audit", "Audits", "Orientation", "audit_rotations"]
 
@@ -68,10 +60,11 @@ Run = Callable[[list[Task], str], list[float]]
 
 def audit_rotations(
     score: str | Score,
-    mean: Array,
+    mean: "Array | Encodings",
     factors: Any = None,
     *,
     var: Array = None,
+    clusters: Any = None,
     latents: str = "used",
     rotations: int = 199,
     search: bool = True,
@@ -99,12 +92,15 @@ def audit_rotations(
         called as ``score(codes, factors, rng=)`` that returns a number, of which more is better.
         A function with a parameter `var` is called as ``score(mean, var, factors, rng=)``, with
         posteriors of the rotated code: Q mean and diag(Q diag(var) Q^T).
-    mean : array, shape (n, d)
+    mean : array, shape (n, d), or Encodings
+        Encodings have their variances, factors and clusters with them.
     factors : array, shape (n, K) or (n,), optional
         Handed to the score. The metrics by name need them.
     var : array, shape (n, d), optional
         Posterior variances, from which Definition 3 decides whether a latent is used. Without
         variances, a latent is used if its mean has a variance of at least 0.01.
+    clusters : array, shape (n,), optional
+        Rows of one cluster stay in one half, and in one group of the standard error.
     latents : {"used", "all"}
         Which latents are rotated; the others are dropped.
     rotations : int
@@ -147,19 +143,21 @@ def audit_rotations(
     [(0, 1, True)]
     """
     metric = _Metric.of(score)
-    codes, widths = _code(mean, var)
-    table = _table_of_factors(factors, len(codes), score)
-    _check(metric, codes, widths, rotations, search, workers)
-    rotated = kept(codes, widths, latents, threshold)
+    encodings = Encodings.of(mean, var, clusters=clusters, progress=progress)
+    table = _table_of_factors(encodings, factors, score)
+    _check(metric, encodings, rotations, search, workers)
+    rotated = encodings.used(latents, threshold)
+    codes = to_numpy(encodings.mean)
+    widths = None if encodings.means_only else to_numpy(encodings.var)
     generator = np.random.default_rng(rng)
     score_seed = int(generator.integers(2**31))
-    parts = _parts(generator.permutation(len(codes)))
+    parts = _parts(generator, encodings)
     drawn = [haar(len(rotated), generator) for _ in range(rotations)]
     var = widths if metric.posteriors else None
     whole = Job(metric.name, metric.function, codes, var, table, score_seed, parts)
     job = replace(whole, codes=codes[:, rotated], var=None if var is None else var[:, rotated])
     with evaluator(job, workers) as (evaluate, notes):
-        run = partial(run_tasks, evaluate, progress)
+        run = partial(run_tasks, evaluate, encodings.progress)
         own = run([(None, "all")], "")[0]
         dropped = len(rotated) < codes.shape[1]
         with_all = whole((None, "all")) if dropped else own
@@ -196,7 +194,18 @@ def audit_rotations(
             ),
             "BETTER": better_sentence(best, null.least_gain),
         },
-        notes=(*notes, *_notes(metric.name, rotated, null, best)),
+        notes=(
+            *notes,
+            *_notes(metric.name, rotated, null, best),
+            *_cluster_notes(encodings, search),
+        ),
+        means_only=encodings.means_only,
+        provenance=Provenance(
+            "disentangle_indicators.rotation.audit_rotations",
+            encodings.inputs,
+            {"latents": latents, "rotations": rotations, "search": search, "threshold": threshold},
+            seed_of(rng),
+        ),
     )
 
 
@@ -244,56 +253,55 @@ class _Metric:
         return cls(name, partial(score_of, name), parameters, posteriors=False)
 
 
-def _code(mean: Any, var: Any) -> tuple[Float, Float | None]:
-    """Check means and variances and return them as numpy arrays (n, d)."""
-    if var is None:
-        _, mean = as_mean(mean)
-    else:
-        _, mean, var = as_pair(mean, var)
-    if mean.ndim != 2 or mean.shape[0] < 2:
-        raise ValueError(
-            f"mean must have the shape (n, d) with n of at least 2; its shape is "
-            f"{tuple(mean.shape)}"
-        )
-    check_finite(mean, "mean")
-    if var is None:
-        return to_numpy(mean), None
-    check_positive(var, "var")
-    return to_numpy(mean), to_numpy(var)
-
-
 def _check(
-    metric: _Metric, codes: Float, widths: Float | None, rotations: int, search: bool, workers: int
+    metric: _Metric, encodings: Encodings, rotations: int, search: bool, workers: int
 ) -> None:
-    if metric.posteriors and widths is None:
+    if encodings.n < 2:
+        raise ValueError(f"an audit needs at least 2 rows; got {encodings.n}")
+    if metric.posteriors and encodings.means_only:
         raise ValueError(f"{metric.name} takes posteriors, so var must be given")
     for what, number, fewest in (("rotations", rotations, 2), ("workers", workers, 1)):
         if number < fewest:
             raise ValueError(f"{what} must be at least {fewest}; got {number}")
-    if search and len(codes) < LEAST_ROWS:
+    draws, what = encodings.n, "rows of mean"
+    if encodings.cluster_codes is not None:
+        draws, what = encodings.cluster_codes[0], "clusters"
+    if search and draws < LEAST_ROWS:
         raise ValueError(
-            f"a search needs at least {LEAST_ROWS} rows of mean; got {len(codes)} "
-            "(search=False goes without)"
+            f"a search needs at least {LEAST_ROWS} {what}; got {draws} (search=False goes without)"
         )
 
 
-def _table_of_factors(factors: Any, n: int, score: str | Score) -> NDArray[Any] | None:
-    if factors is None:
-        if isinstance(score, str):
+def _table_of_factors(
+    encodings: Encodings, factors: Any, score: str | Score
+) -> Factors | NDArray[Any] | None:
+    """Return the factors as metrics take them, and for a function as the array it expects."""
+    if isinstance(score, str):
+        if factors is not None:
+            return as_table(factors, encodings.n)
+        if encodings.factors is None:
             raise ValueError(f"factors are missing: {score} compares the code with them")
-        return None
-    table = on_host(factors)
-    if table.ndim not in (1, 2) or len(table) != n:
-        raise ValueError(f"factors must have {n} rows, as mean has; their shape is {table.shape}")
-    return table
+        return encodings.factors
+    if factors is None:
+        return None if encodings.factors is None else encodings.factors.to_array()
+    return as_table(factors, encodings.n).to_array()
 
 
-def _parts(order: NDArray[np.int64]) -> dict[str, NDArray[np.int64] | None]:
-    """Split rows in two halves, and take one group at a time out of the second half."""
-    half = len(order) // 2
-    fit, other = np.sort(order[:half]), order[half:]
-    without = {f"without {g}": np.sort(np.delete(other, np.s_[g::GROUPS])) for g in range(GROUPS)}
-    return {"all": None, "fit": fit, "held out": np.sort(other), **without}
+def _parts(
+    generator: np.random.Generator, encodings: Encodings
+) -> dict[str, NDArray[np.int64] | None]:
+    """Split rows in two halves, and take one group at a time out of the second half.
+
+    Whole clusters, where there are some, go to one half and one group.
+    """
+    count, code = encodings.cluster_codes or (encodings.n, np.arange(encodings.n))
+    order = generator.permutation(count)
+    half = count // 2
+    other = order[half:]
+    parts = {"fit": order[:half], "held out": other}
+    parts |= {f"without {g}": np.delete(other, np.s_[g::GROUPS]) for g in range(GROUPS)}
+    rows = {name: np.flatnonzero(np.isin(code, chosen)) for name, chosen in parts.items()}
+    return {"all": None, **rows}
 
 
 @dataclass(frozen=True)
@@ -371,6 +379,14 @@ def _oriented(run: Run, name: str, rotated: list[int], null: _Null, sign: int) -
         gain=score_held_out - own_held_out,
         gain_se=gain_se,
     )
+
+
+def _cluster_notes(encodings: Encodings, search: bool) -> tuple[str, ...]:
+    if encodings.clusters is None:
+        return ()
+    if not search:
+        return ("clusters are not used: without a search no rows are split",)
+    return ("whole clusters are in one half of the search and in one group of its standard error",)
 
 
 def _notes(

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from disentangle_indicators._array import Float
-from disentangle_indicators._result import Block, Result, Table, plain
-from disentangle_indicators._tables import with_error
+from disentangle_indicators._blocks import Block, Table, with_error
+from disentangle_indicators._result import Result, plain
 from disentangle_indicators.rotation._orthogonal import Turn
 
 if TYPE_CHECKING:
@@ -101,6 +101,8 @@ class Audit(Result):
     sentences : dict of str to str
         RANDOM, whether the score beats random rotations; BETTER, whether a better one exists.
     notes : tuple of str
+    means_only : bool
+        Whether there were no variances, so that "used" means active.
     """
 
     schema: ClassVar[str] = "dindic.audit/1"
@@ -127,6 +129,7 @@ class Audit(Result):
     worst: Orientation | None
     sentences: dict[str, str]
     notes: tuple[str, ...]
+    means_only: bool = False
 
     def to_frame(self) -> "pd.DataFrame":
         """Return a data frame of one row."""
@@ -232,7 +235,8 @@ def _tables(audits: list[Audit]) -> list[Block]:
         return []
     first = audits[0]
     kept = f"{len(first.rotated)} of {first.d} latents ({', '.join(map(str, first.rotated))})"
-    which = "" if first.latents == "all" else ", the used ones,"
+    word = "active" if first.means_only else "used"
+    which = "" if first.latents == "all" else f", the {word} ones,"
     dropped = len(first.rotated) < first.d
     columns = ("metric", "own score", "p", "above", "5%", "median", "95%", "mean", "sd")
     null = Table(

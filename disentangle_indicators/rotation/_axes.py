@@ -19,22 +19,15 @@ from typing import Any
 
 import numpy as np
 
-from disentangle_indicators._array import (
-    Array,
-    Float,
-    as_pair,
-    check_finite,
-    check_positive,
-    generator,
-    to_numpy,
-)
+from disentangle_indicators._array import Array, Float, generator, seed_of, to_numpy
 from disentangle_indicators._errors import Undefined
 from disentangle_indicators._progress import Progress
+from disentangle_indicators._provenance import Provenance
 from disentangle_indicators.aggregate._marginals import entropy, row_surprise
+from disentangle_indicators.posteriors import Encodings
 from disentangle_indicators.rotation._axes_result import LEAST_TURN, Axes, AxisPair
 from disentangle_indicators.rotation._orthogonal import givens
 from disentangle_indicators.states import USED
-from disentangle_indicators.supervised.latents import kept
 
 __all__ = ["Axes", "AxisPair", "axes"]
 
@@ -52,16 +45,22 @@ FEWEST_ROWS = 8
 _ROWS = 1536
 """Rows, at most, of the search for angles, of p-values and of standard errors."""
 
+CLUSTERED = (
+    "clusters stay together when the rows are split; standard errors and p-values still take rows "
+    "as independent"
+)
+
 _SWEEPS = 8
 _LEAST_TURN = math.radians(LEAST_TURN)
 _LEAST_GAIN = 1e-4
 
 
 def axes(
-    mean: Array,
-    var: Array,
+    mean: "Array | Encodings",
+    var: Array = None,
     *,
     rng: np.random.Generator | int,
+    clusters: Any = None,
     latents: str = "used",
     threshold: float = USED,
     null_codes: int = 19,
@@ -72,9 +71,13 @@ def axes(
     Parameters
     ----------
     mean, var : array, shape (n, d)
-        Means and variances of the posteriors, in units of the prior N(0, 1).
+        Means and variances of the posteriors, in units of the prior N(0, 1); or
+        :class:`~disentangle_indicators.Encodings` alone.
     rng : numpy.random.Generator or int
         Splits the rows, and draws the Gaussian codes.
+    clusters : array, shape (n,), optional
+        Rows of one cluster stay in one half. Errors and p-values take rows as independent all the
+        same, with a note.
     latents : {"used", "all"}
         Which latents to rotate.
     threshold : float
@@ -109,21 +112,19 @@ def axes(
     >>> result.pairs[0].verdict
     'arbitrary'
     """
-    _, mean, var = as_pair(mean, var)
-    if mean.ndim != 2:
-        raise ValueError(f"mean must have the shape (n, d); its shape is {tuple(mean.shape)}")
-    n, d = mean.shape
-    if n < FEWEST_ROWS:
-        raise ValueError(f"axes need at least {FEWEST_ROWS} rows; got {n}")
+    encodings = Encodings.of(mean, var, clusters=clusters, progress=progress)
+    progress = encodings.progress
+    if encodings.n < FEWEST_ROWS:
+        raise ValueError(f"axes need at least {FEWEST_ROWS} rows; got {encodings.n}")
     if not isinstance(null_codes, (int, np.integer)) or null_codes < 1:
         raise ValueError(f"null_codes must be a whole number of at least 1; got {null_codes}")
-    check_finite(mean, "mean")
-    check_positive(var, "var")
+    given = rng
     rng, seed = generator(rng)
-    rotated = _rotated(mean, var, latents, threshold)
-    rows = to_numpy(mean)[:, rotated], to_numpy(var)[:, rotated]
+    means, variances = (to_numpy(x) for x in encodings.arrays("axes need"))
+    rotated = _rotated(encodings, latents, threshold)
+    rows = means[:, rotated], variances[:, rotated]
     _check_entropies(rows, rotated)
-    fit, held = _halves(rows, rng)
+    fit, held = _halves(rows, rng, encodings.cluster_codes)
     planes = list(combinations(range(len(rotated)), 2))
     steps = range(len(planes))
     bar = steps if progress is None else progress(steps, "pairs", len(planes))
@@ -132,8 +133,8 @@ def axes(
     gain, error = _gain(held, rotation)
     numbered = [replace(pair, i=rotated[pair.i], j=rotated[pair.j]) for pair in pairs]
     return Axes(
-        n=n,
-        d=d,
+        n=encodings.n,
+        d=encodings.d,
         latents=latents,
         rotated=tuple(rotated),
         pairs=tuple(sorted(numbered, key=lambda pair: -max(pair.gain, pair.cost))),
@@ -144,6 +145,15 @@ def axes(
         level=LEVEL,
         null_codes=null_codes,
         seed=seed,
+        notes=(CLUSTERED,) if encodings.clusters is not None else (),
+        name=encodings.name,
+        source=encodings.source,
+        provenance=Provenance(
+            "disentangle_indicators.rotation.axes",
+            encodings.inputs,
+            {"latents": latents, "threshold": threshold, "null_codes": null_codes},
+            seed_of(given),
+        ),
     )
 
 
@@ -151,10 +161,10 @@ Rows = tuple[Float, Float]
 """Means and variances (n, k) of some rows."""
 
 
-def _rotated(mean: Array, var: Array, latents: str, threshold: float) -> list[int]:
+def _rotated(encodings: Encodings, latents: str, threshold: float) -> list[int]:
     """Return the latents to rotate; none where no latent is used, which is a result."""
     try:
-        return kept(mean, var, latents, threshold)
+        return encodings.used(latents, threshold)
     except Undefined:
         return []
 
@@ -169,11 +179,19 @@ def _check_entropies(rows: Rows, rotated: Sequence[int]) -> None:
             raise Undefined(f"latent {latent}: {reason}") from reason
 
 
-def _halves(rows: Rows, rng: np.random.Generator) -> tuple[Rows, Rows]:
+def _halves(
+    rows: Rows, rng: np.random.Generator, clusters: tuple[int, Any] | None
+) -> tuple[Rows, Rows]:
     """Split rows at random: some for the search, and the other half for what it gains."""
     mean, var = rows
     order = rng.permutation(len(mean))
-    fit, held = order[: len(order) // 2][:_ROWS], order[len(order) // 2 :]
+    half = len(order) // 2
+    if clusters is not None:
+        count, code = clusters
+        first = rng.permutation(count) < count // 2
+        order = np.concatenate([order[first[code[order]]], order[~first[code[order]]]])
+        half = int(first[code].sum())
+    fit, held = order[:half][:_ROWS], order[half:]
     return (mean[fit], var[fit]), (mean[held], var[held])
 
 

@@ -4,8 +4,8 @@ from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, ClassVar
 
 from disentangle_indicators._array import Float
-from disentangle_indicators._result import Block, Result, Table
-from disentangle_indicators._tables import with_error
+from disentangle_indicators._blocks import Block, Table, with_error
+from disentangle_indicators._result import Result
 from disentangle_indicators.rotation._orthogonal import Turn
 
 if TYPE_CHECKING:
@@ -17,7 +17,7 @@ LEAST_TURN = 1.0
 """Degrees: a smaller best angle counts as no turn, and has no p-value."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class AxisPair(Result):
     """What turning one pair of latents does to the total correlation.
 
@@ -81,6 +81,9 @@ class Axes(Result):
         Gaussian codes that each pair is compared with.
     seed : int or None
         None for a generator.
+    notes : tuple of str
+    name, source : str
+        What the encodings are called, and how they were read.
 
     Examples
     --------
@@ -107,17 +110,27 @@ class Axes(Result):
     level: float
     null_codes: int
     seed: int | None
+    notes: tuple[str, ...] = ()
+    name: str = ""
+    source: str = ""
 
     def to_frame(self) -> "pd.DataFrame":
         """Return a data frame with one row per pair."""
         import pandas as pd
 
-        columns = [field.name for field in fields(AxisPair)]
+        columns = [f.name for f in fields(AxisPair) if f.name != "provenance"]
         return pd.DataFrame([pair.to_dict() for pair in self.pairs], columns=columns)
 
     def blocks(self) -> list[Block]:
         """Return the sentence and the table of pairs."""
-        return [{"AXES": sentence(self)}, *([axes_table(self)] if self.pairs else [])]
+        tables = [axes_table(self)] if self.pairs else []
+        head = "\n".join(line for line in (self.name, self.source) if line)
+        return [
+            *([head] if head else []),
+            {"AXES": sentence(self)},
+            *tables,
+            *(f"note: {note}" for note in self.notes),
+        ]
 
 
 VERDICTS = {

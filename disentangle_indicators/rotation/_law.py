@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from disentangle_indicators._array import Array, Float, as_array, check_finite, seed_of, to_numpy
 from disentangle_indicators._progress import Progress
+from disentangle_indicators._provenance import Provenance
 from disentangle_indicators.rotation._law_result import MOST_PAIRS, HigginsLaw
 from disentangle_indicators.rotation._orthogonal import haar
 
@@ -147,11 +148,11 @@ def predicted_accuracy(rotation: Array, pairs: int, noise: Any = 0.0, points: in
 
 
 def higgins_law(
-    latents: int,
+    dimensions: int,
     pairs: int = 64,
     *,
     rotations: int = 200,
-    noise: float = 0.0,
+    encoder_variance: float = 0.0,
     rng: np.random.Generator | int = 0,
     points: int = 1024,
     progress: Progress | None = None,
@@ -165,13 +166,13 @@ def higgins_law(
 
     Parameters
     ----------
-    latents : int
+    dimensions : int
         d, as many as factors; at least 2.
     pairs : int
         L, pairs per point.
     rotations : int
         At least 2.
-    noise : float
+    encoder_variance : float
         Variance of the encoder, where the factors are N(0, 1).
     rng : numpy.random.Generator or int
         The same seed gives the same numbers.
@@ -187,7 +188,7 @@ def higgins_law(
     Raises
     ------
     ValueError
-        On fewer than two latents or rotations, fewer than one pair or point, and noise below 0 or
+        On fewer than two latents or rotations, fewer than one pair or point, and a variance below 0 or
         above 1e6.
 
     Notes
@@ -202,31 +203,31 @@ def higgins_law(
     >>> 0.7 < law.mean < 0.9, law.instability > 0.1, law.pairs_needed > 64
     (True, True, True)
     """
-    for name, number in (("latents", latents), ("rotations", rotations)):
+    for name, number in (("dimensions", dimensions), ("rotations", rotations)):
         if number < 2:
             raise ValueError(f"{name} must be at least 2; got {number}")
     _at_least_one(pairs, "pairs")
     seed = seed_of(rng)
     rng = np.random.default_rng(rng)
-    variance = _noise(float(noise), latents)
-    normal = _normal(latents, _at_least_one(points, "points"))
+    variance = _noise(float(encoder_variance), dimensions, "encoder_variance")
+    normal = _normal(dimensions, _at_least_one(points, "points"))
     steps, fits = range(rotations), sorted({pairs, *_FIT_SIZES})
     found = [
-        _thresholds(haar(latents, rng), variance, normal, fits)
+        _thresholds(haar(dimensions, rng), variance, normal, fits)
         for _ in (steps if progress is None else progress(steps, "rotations", rotations))
     ]
-    aligned = _thresholds(np.eye(latents), variance, normal, fits)
+    aligned = _thresholds(np.eye(dimensions), variance, normal, fits)
     thresholds, share = (np.stack(part) for part in zip(*found, strict=True))
     sizes = np.array(SWEEP)
     swept = np.stack([_accuracy(thresholds, share, size) for size in SWEEP])
     here = _accuracy(thresholds, share, pairs)
-    best, chance = float(_accuracy(*aligned, pairs)), 1 / latents
+    best, chance = float(_accuracy(*aligned, pairs)), 1 / dimensions
     low, median, high = np.quantile(here, [0.05, 0.5, 0.95])
     mean = float(np.mean(here))
     return HigginsLaw(
-        latents=latents,
+        dimensions=dimensions,
         pairs=pairs,
-        noise=float(noise),
+        encoder_variance=float(encoder_variance),
         rotations=rotations,
         seed=seed,
         points=normal.shape[1],
@@ -245,6 +246,16 @@ def higgins_law(
         sweep_aligned=np.array([float(_accuracy(*aligned, size)) for size in SWEEP]),
         target=TARGET,
         pairs_needed=_pairs_needed(thresholds, share, TARGET),
+        provenance=Provenance(
+            "disentangle_indicators.rotation.higgins_law",
+            parameters={
+                "dimensions": dimensions,
+                "pairs": pairs,
+                "rotations": rotations,
+                "encoder_variance": float(encoder_variance),
+            },
+            seed=seed,
+        ),
     )
 
 
@@ -404,16 +415,16 @@ def _orthogonal(rotation: Any) -> Float:
     return q
 
 
-def _noise(noise: Any, d: int) -> Float:
-    variance = to_numpy(as_array(noise, "noise"))
+def _noise(noise: Any, d: int, name: str = "noise") -> Float:
+    variance = to_numpy(as_array(noise, name))
     if variance.shape not in ((), (d,)):
-        raise ValueError(f"noise must be a number or have the shape ({d},); got {variance.shape}")
-    check_finite(variance, "noise")
+        raise ValueError(f"{name} must be a number or have the shape ({d},); got {variance.shape}")
+    check_finite(variance, name)
     if np.any(variance < 0):
-        raise ValueError(f"noise must be at least 0; the least is {variance.min():g}")
+        raise ValueError(f"{name} must be at least 0; the least is {variance.min():g}")
     if np.any(variance > _MOST_NOISE):
         raise ValueError(
-            f"noise must be at most {_MOST_NOISE:g}, where factors have variance 1; the most is "
+            f"{name} must be at most {_MOST_NOISE:g}, where factors have variance 1; the most is "
             f"{variance.max():g}"
         )
     return np.broadcast_to(variance, (d,))

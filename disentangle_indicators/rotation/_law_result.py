@@ -8,8 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from disentangle_indicators._array import Float
-from disentangle_indicators._result import Block, Result, Table
-from disentangle_indicators._tables import with_error
+from disentangle_indicators._blocks import Block, Table, with_error
+from disentangle_indicators._result import Result
 
 __all__ = ["FEWEST_FOR_CLT", "MOST_PAIRS", "HigginsLaw", "distribution_table", "sweep_table"]
 
@@ -26,9 +26,9 @@ class HigginsLaw(Result):
 
     Parameters
     ----------
-    latents, pairs : int
+    dimensions, pairs : int
         d, as many as factors, and L.
-    noise : float
+    encoder_variance : float
         Variance of the encoder, where factors have variance 1.
     rotations : int
         Rotations drawn from the Haar measure.
@@ -65,9 +65,9 @@ class HigginsLaw(Result):
 
     schema: ClassVar[str] = "dindic.higgins-law/1"
 
-    latents: int
+    dimensions: int
     pairs: int
-    noise: float
+    encoder_variance: float
     rotations: int
     seed: int | None
     points: int
@@ -97,7 +97,7 @@ def distribution_table(law: HigginsLaw) -> Table:
     instability = "-" if law.instability is None else f"{law.instability:.3f}"
     needed = f"{law.pairs_needed}" if law.pairs_needed else f"> {MOST_PAIRS}"
     valid = law.pairs_needed is None or law.pairs_needed >= FEWEST_FOR_CLT
-    noise = f", encoder noise of variance {law.noise:g}" if law.noise else ""
+    noise = f", encoder noise of variance {law.encoder_variance:g}" if law.encoder_variance else ""
     rows = (
         (
             "mean",
@@ -119,7 +119,7 @@ def distribution_table(law: HigginsLaw) -> Table:
     return Table(
         ("accuracy", "value", "how to read it"),
         rows,
-        f"Higgins metric of an ideal code, d = {law.latents}, L = {law.pairs}{noise}",
+        f"Higgins metric of an ideal code, d = {law.dimensions}, L = {law.pairs}{noise}",
         f"law, not data: {law.rotations} Haar rotations, {law.points} quasi-Monte Carlo "
         f"points a class{seed}; all rotations leave the code as independent and as informative",
     )

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from disentangle_indicators._array import Float, scalar
 from disentangle_indicators._progress import Progress
+from disentangle_indicators.factors import Factors
 
 __all__ = ["Job", "Score", "Task", "evaluator", "run_tasks"]
 
@@ -32,9 +33,14 @@ class Job:
     function: Score
     codes: Float
     var: Float | None
-    factors: NDArray[Any] | None
+    factors: Factors | NDArray[Any] | None
     seed: int
     parts: dict[str, NDArray[np.int64] | None]
+
+    def _factors(self, rows: NDArray[np.int64] | None) -> Any:
+        if self.factors is None or rows is None:
+            return self.factors
+        return self.factors.take(rows) if isinstance(self.factors, Factors) else self.factors[rows]
 
     def __call__(self, task: tuple[Float | None, str]) -> float:
         """Score the rows of a part under a matrix, None for the identity."""
@@ -42,7 +48,7 @@ class Job:
         rows = self.parts[part]
         at = slice(None) if rows is None else rows
         codes = self.codes[at] if q is None else self.codes[at] @ q.T
-        factors = None if self.factors is None else self.factors[at]
+        factors = self._factors(rows)
         if self.var is None:
             value = self.function(codes, factors, rng=self.seed)
         else:

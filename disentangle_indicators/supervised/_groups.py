@@ -1,4 +1,4 @@
-"""Groups of rows that share a value: batches of them, their variances, and the votes that these cast."""
+"""Groups of rows that share a value: their batches, their variances, and the votes these cast."""
 
 from collections.abc import Iterable
 from typing import Any, NamedTuple
@@ -8,7 +8,11 @@ from numpy.typing import NDArray
 
 from disentangle_indicators._array import Float
 from disentangle_indicators._binning import Index
+from disentangle_indicators._errors import Undefined
 from disentangle_indicators.supervised._metric import Outcome
+
+VALUES = ("rows", "values")
+DRAWS = ("independent", "passes")
 
 
 class Groups(NamedTuple):
@@ -85,7 +89,7 @@ def usable(labels: list[Index], rows: Iterable[Index]) -> Index:
     found = [k for k, label in enumerate(labels) if all(_repeats(label[part]) for part in sets)]
     if not found:
         sizes = " and ".join(str(len(part)) for part in sets)
-        raise ValueError(
+        raise Undefined(
             "factors must have a column that varies and in which two rows share a value; none of "
             f"the {len(labels)} columns does over {sizes} rows"
         )
@@ -238,12 +242,9 @@ def outcome(found: Votes, active: Index, d: int, usable: Index, rescale: bool) -
 
 
 def check(p: dict[str, Any], **least: float) -> None:
-    """Refuse parameters below their least value, unknown words, and shares outside [0, 1)."""
+    """Refuse parameters below their least value, and shares outside [0, 1)."""
     for name, low in least.items():
         if p[name] is not None and not p[name] >= low:
             raise ValueError(f"{name} must be at least {low:g}; got {p[name]}")
-    for name, words in (("values", ("rows", "values")), ("draw", ("independent", "passes"))):
-        if name in p and p[name] not in words:
-            raise ValueError(f"{name} must be {' or '.join(words)}; got {p[name]!r}")
     if not 0 <= p.get("held_out", 0) < 1:
         raise ValueError(f"held_out must be in [0, 1); got {p['held_out']}")

@@ -73,6 +73,10 @@ class Known(NamedTuple):
     sure: Float
 
 
+CODE_BINS = ("width", "count")
+AVERAGES = ("latents", "information")
+
+
 def prepare(z: Float, factors: Factors, p: dict[str, Any]) -> tuple[Index, list[Index]]:
     """Put codes into bins (n, d), and factors into classes, -1 where they have no value.
 
@@ -106,8 +110,6 @@ def code_bins(labels: list[Index], p: dict[str, Any]) -> int:
     Those of equal counts are at least as many as the factors have values, and a multiple of
     ``bins``, so that they are within those of factors that are cut into as many themselves.
     """
-    if p["code_bins"] not in ("width", "count"):
-        raise ValueError(f"code_bins must be width or count; got {p['code_bins']!r}")
     if p["code_bins"] == "width":
         return int(p["bins"])
     most = max(int(label.max()) + 1 + int(label.min() < 0) for label in labels)
@@ -163,8 +165,6 @@ def known(cells: Index, of_factors: Labels) -> tuple[Information, Known]:
 
 def average(values: Float, weights: Float, rule: str) -> float:
     """Return the mean of values of latents: plain, or by how much they know, 0 if nothing."""
-    if rule not in ("latents", "information"):
-        raise ValueError(f"average must be latents or information; got {rule!r}")
     if rule == "latents":
         return float(np.mean(values))
     total = float(np.sum(weights))

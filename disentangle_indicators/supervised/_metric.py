@@ -1,6 +1,6 @@
 """What a metric is: a function of codes and factors with named sets of parameters, and its words."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from difflib import get_close_matches
 from typing import Any
@@ -8,14 +8,15 @@ from typing import Any
 import numpy as np
 
 from disentangle_indicators._array import Array, Float, as_codes
+from disentangle_indicators._errors import Undefined
 from disentangle_indicators.factors import Factors, as_table
 
-__all__ = ["Metric", "Outcome", "measure"]
+__all__ = ["Metric", "Outcome", "measure", "one_of"]
 
 
 @dataclass(frozen=True, eq=False)
 class Outcome:
-    """What a metric says of codes and factors.
+    """The score of codes and factors under a metric, and what it is made of.
 
     Parameters
     ----------
@@ -81,6 +82,8 @@ class Metric:
         ``prepare(codes, factors, parameters)``, once for all permutations.
     slow : tuple of str
         Protocols that take minutes.
+    choices : dict of str to tuple
+        The values of each parameter that is one of a few.
     """
 
     name: str
@@ -94,6 +97,7 @@ class Metric:
     refits: tuple[str, ...] = ()
     prepare: Prepare = as_they_are
     slow: tuple[str, ...] = ()
+    choices: dict[str, tuple[Any, ...]] = field(default_factory=dict)
 
     def range(self, protocol: str = "default") -> tuple[float, float]:
         """Return the least and the greatest score there can be under a protocol."""
@@ -105,21 +109,47 @@ class Metric:
         Raises
         ------
         ValueError
-            On a protocol or a parameter that does not exist.
+            On a protocol or a parameter that does not exist, and on a value that is none of its
+            choices.
         """
         if protocol not in self.protocols:
             raise ValueError(
                 f"protocol must be one of {', '.join(self.protocols)}; got {protocol!r}"
             )
         known = self.protocols[protocol]
-        for name in overrides:
+        for name, value in overrides.items():
             if name not in known:
                 near = get_close_matches(name, known, n=3, cutoff=0.4) or list(known)
                 words = ", ".join(near) if near else "none"
                 raise ValueError(
                     f"no parameter of {self.name} is called {name!r}; there is {words}"
                 )
+            if name in self.choices:
+                one_of(name, value, self.choices[name])
         return known | overrides
+
+    def outcome(
+        self, codes: Any, factors: Any, parameters: dict[str, Any], rng: np.random.Generator
+    ) -> Outcome:
+        """Compute the metric from what `prepare` made.
+
+        Raises
+        ------
+        Undefined
+            When there is no value, or it is not finite.
+        """
+        found = self.compute(codes, factors, parameters, rng)
+        if not np.isfinite(found.value):
+            raise Undefined(f"{self.name} has no value for these codes and factors")
+        return found
+
+
+def one_of(name: str, value: Any, allowed: Sequence[Any]) -> None:
+    """Refuse a value that is none of those allowed."""
+    if value not in allowed:
+        *first, last = map(str, allowed)
+        words = f"{', '.join(first)} or {last}" if first else last
+        raise ValueError(f"{name} must be {words}; got {value!r}")
 
 
 def measure(
@@ -152,19 +182,22 @@ def measure(
     Raises
     ------
     ValueError
-        On arrays that do not belong together, on codes that are not finite, when no factor
-        varies, and on parameters that do not exist or are out of range.
+        On arrays that do not belong together, on codes that are not finite, and on parameters
+        that do not exist or are out of range.
+    Undefined
+        When no factor varies, or the metric has no value for these codes and factors.
     """
     parameters = metric.parameters(protocol, **overrides)
     z = as_codes(codes)
     table = as_table(factors, len(z))
-    columns = table.varying
-    if not columns:
-        raise ValueError(
-            f"factors must vary; each of the {table.number} columns holds a single value"
+    prepared = metric.prepare(z, varying(table), parameters)
+    return metric.outcome(*prepared, parameters, np.random.default_rng(rng))
+
+
+def varying(factors: Factors) -> Factors:
+    """Return the factors that vary; Undefined when there is none."""
+    if not factors.varying:
+        raise Undefined(
+            f"factors must vary; each of the {factors.number} columns holds a single value"
         )
-    prepared = metric.prepare(z, table.select(columns), parameters)
-    outcome = metric.compute(*prepared, parameters, np.random.default_rng(rng))
-    if not np.isfinite(outcome.value):
-        raise ValueError(f"{metric.name} has no value for these codes and factors")
-    return outcome
+    return factors.select(factors.varying)

@@ -86,8 +86,6 @@ def scaled(z: Float, train: Index, scale: str, outliers: float = 0.0) -> Float:
     outliers : float
         Share of the training rows at either end that is moved to the quantile there.
     """
-    if scale not in SCALES:
-        raise ValueError(f"scale must be one of {', '.join(SCALES)}; got {scale!r}")
     if not 0 <= outliers < 0.5:
         raise ValueError(f"outliers must be at least 0 and less than 0.5; got {outliers}")
     largest = np.abs(z).max(axis=0)

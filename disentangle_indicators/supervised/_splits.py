@@ -1,4 +1,4 @@
-"""Which rows a metric fits on, and which rows it scores."""
+"""Rows that a metric fits on and scores, half samples for errors, shuffled rows for nulls."""
 
 from typing import Any
 
@@ -7,7 +7,9 @@ import numpy as np
 from disentangle_indicators._binning import Index
 from disentangle_indicators.factors import Factors
 
-__all__ = ["splits"]
+__all__ = ["ORDERS", "cluster_notes", "half_samples", "shuffles", "splits"]
+
+ORDERS = ("shuffled", "as given")
 
 
 def splits(
@@ -24,8 +26,6 @@ def splits(
         raise ValueError(f"train must be at least 1 row; got {train}")
     if test < 0:
         raise ValueError(f"test must be at least 0 rows; got {test}")
-    if p["order"] not in ("shuffled", "as given"):
-        raise ValueError(f"order must be shuffled or as given; got {p['order']!r}")
     n = len(factors)
     order = rng.permutation(n) if p["order"] == "shuffled" else np.arange(n)
     out = []
@@ -46,3 +46,52 @@ def _counts(n: int, train: int | None, test: int) -> tuple[int, int]:
         return train, test
     fitted = min(max(round(n * train / (train + test)), 1), n - 1)
     return fitted, n - fitted
+
+
+def half_samples(
+    n: int, number: int, clusters: Index | None, rng: np.random.Generator
+) -> list[Index]:
+    """Return the rows of random halves; whole clusters, where there are any. None of one row."""
+    codes = np.arange(n) if clusters is None else clusters
+    draws = int(codes.max(initial=-1)) + 1
+    if draws < 2:
+        return []
+    found = [rng.permutation(draws)[: draws // 2] for _ in range(number)]
+    return [np.flatnonzero(np.isin(codes, half)) for half in found]
+
+
+def shuffles(
+    n: int, number: int, clusters: Index | None, rng: np.random.Generator
+) -> tuple[list[Index], bool]:
+    """Return random orders of the rows, and whether they keep clusters together.
+
+    Clusters of one size change places, each with its rows in their order. Those of different
+    sizes cannot, and rows are shuffled one by one.
+    """
+    sizes = np.bincount(np.arange(n) if clusters is None else clusters)
+    if len(np.unique(sizes)) > 1:
+        return [rng.permutation(n) for _ in range(number)], False
+    rows = np.argsort(np.arange(n) if clusters is None else clusters, kind="stable")
+    blocks = rows.reshape(len(sizes), -1)
+    orders = []
+    for _ in range(number):
+        order = np.empty(n, dtype=np.int64)
+        order[rows] = blocks[rng.permutation(len(sizes))].ravel()
+        orders.append(order)
+    return orders, True
+
+
+def cluster_notes(
+    clusters: Index | None,
+    together: bool,
+    errors: str = "standard errors are of halves of the clusters",
+) -> tuple[str, ...]:
+    """Return what a reader of errors and nulls of clustered rows must know."""
+    if clusters is None:
+        return ()
+    null = (
+        "nulls shuffle whole clusters"
+        if together
+        else "clusters differ in size, so nulls shuffle single rows and p-values may be too small"
+    )
+    return (f"{errors}; {null}",)

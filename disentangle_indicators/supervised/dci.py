@@ -8,10 +8,11 @@ import numpy as np
 
 from disentangle_indicators._array import Array, Float
 from disentangle_indicators._binning import Index
+from disentangle_indicators._errors import Undefined
 from disentangle_indicators.factors import Factors
 from disentangle_indicators.supervised._metric import Metric, Outcome, measure
 from disentangle_indicators.supervised._softmax import scaled
-from disentangle_indicators.supervised._splits import splits
+from disentangle_indicators.supervised._splits import ORDERS, splits
 
 __all__ = ["METRIC", "dci", "disentanglement"]
 
@@ -167,8 +168,10 @@ def dci(
     Raises
     ------
     ValueError
-        On arrays that do not belong together, on codes that are not finite, when all factors are
-        constant, on parameters out of range, and when LightGBM is asked for and not installed.
+        On arrays that do not belong together, on codes that are not finite, and on parameters out
+        of range.
+    Undefined
+        When all factors are constant, and when LightGBM is asked for and not installed.
 
     Notes
     -----
@@ -243,10 +246,6 @@ class _Task(NamedTuple):
 
 
 def _prepare(z: Float, factors: Factors, p: dict[str, Any]) -> tuple[Float, Any]:
-    if p["model"] not in _MODELS:
-        raise ValueError(f"model must be one of {', '.join(_MODELS)}; got {p['model']!r}")
-    if p["scale"] not in ("ranks", "raw", "standard", "range"):
-        raise ValueError(f"scale must be ranks, raw, standard or range; got {p['scale']!r}")
     labels = [factors.labels(k) for k in range(factors.number)]
     if p["scale"] == "ranks":
         from scipy.stats import rankdata
@@ -348,7 +347,7 @@ def _lightgbm(t: _Task) -> tuple[Float, float]:
     try:
         lightgbm = import_module("lightgbm")
     except ImportError as error:
-        raise ValueError(
+        raise Undefined(
             "model lightgbm needs LightGBM (pip install 'disentangle-indicators[lightgbm]')"
         ) from error
     classifier = lightgbm.LGBMClassifier(
@@ -459,4 +458,5 @@ METRIC = Metric(
     refits=tuple(PROTOCOLS),
     slow=("locatello2019",),
     prepare=_prepare,
+    choices={"model": _MODELS, "scale": ("ranks", "raw", "standard", "range"), "order": ORDERS},
 )

@@ -61,8 +61,10 @@ def dcimig(
     Raises
     ------
     ValueError
-        On arrays that do not belong together, on codes that are not finite, when all factors are
-        constant, and on parameters out of range.
+        On arrays that do not belong together, on codes that are not finite, and on parameters out
+        of range.
+    Undefined
+        When all factors are constant.
 
     Notes
     -----
@@ -108,4 +110,5 @@ METRIC = Metric(
     "many values count more, and a second latent for a factor costs nothing",
     SOURCES,
     prepare=info.prepare,
+    choices={"code_bins": info.CODE_BINS},
 )

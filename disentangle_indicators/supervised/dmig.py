@@ -77,8 +77,10 @@ def dmig(
     Raises
     ------
     ValueError
-        On arrays that do not belong together, on codes that are not finite, when all factors are
-        constant, and on parameters out of range.
+        On arrays that do not belong together, on codes that are not finite, and on parameters out
+        of range.
+    Undefined
+        When all factors are constant.
 
     Notes
     -----
@@ -114,8 +116,6 @@ def _compute(
     rng: np.random.Generator,
 ) -> Outcome:
     labels, shared = of_factors
-    if p["excuse"] not in ("known", "shared"):
-        raise ValueError(f"excuse must be known or shared; got {p['excuse']!r}")
     found = info.information(cells, labels)
     first, second = info.top_two(found.mutual)
     excuse = np.max(np.where(_second(found.mutual, second), _other(found, shared), 0.0), axis=0)
@@ -155,4 +155,5 @@ METRIC = Metric(
     "depends on it",
     SOURCES,
     prepare=_prepare,
+    choices={"code_bins": info.CODE_BINS, "excuse": ("known", "shared")},
 )

@@ -9,8 +9,8 @@ from disentangle_indicators._array import Array, Float
 from disentangle_indicators._binning import Index
 from disentangle_indicators.factors import Factors
 from disentangle_indicators.supervised._metric import Metric, Outcome, measure
-from disentangle_indicators.supervised._softmax import probabilities, scaled, softmax
-from disentangle_indicators.supervised._splits import splits
+from disentangle_indicators.supervised._softmax import SCALES, probabilities, scaled, softmax
+from disentangle_indicators.supervised._splits import ORDERS, splits
 
 __all__ = ["METRIC", "explicitness"]
 
@@ -113,8 +113,10 @@ def explicitness(
     Raises
     ------
     ValueError
-        On arrays that do not belong together, on codes that are not finite, when all factors are
-        constant, and on parameters out of range.
+        On arrays that do not belong together, on codes that are not finite, and on parameters out
+        of range.
+    Undefined
+        When all factors are constant.
 
     Notes
     -----
@@ -141,8 +143,6 @@ def _compute(
     z: Float, prepared: tuple[Factors, list[Index]], p: dict[str, Any], rng: np.random.Generator
 ) -> Outcome:
     factors, labels = prepared
-    if p["classifier"] not in ("softmax", "one-vs-rest"):
-        raise ValueError(f"classifier must be softmax or one-vs-rest; got {p['classifier']!r}")
     if not p["C"] > 0 or p["max_iter"] < 1:
         raise ValueError(
             f"C must be positive and max_iter at least 1; got {p['C']} and {p['max_iter']}"
@@ -208,4 +208,5 @@ METRIC = Metric(
     ranges={"default": (-1.0, 1.0), "ubisoft": (-1.0, 1.0)},
     refits=tuple(PROTOCOLS),
     prepare=_prepare,
+    choices={"order": ORDERS, "scale": SCALES, "classifier": ("softmax", "one-vs-rest")},
 )

@@ -111,8 +111,10 @@ def factor_vae(
     Raises
     ------
     ValueError
-        On arrays that do not belong together, on codes that are not finite, when no factor can be
-        used (in both parts of the rows, if some are held out), and on parameters out of range.
+        On arrays that do not belong together, on codes that are not finite, and on parameters out
+        of range.
+    Undefined
+        When no factor can be used (in both parts of the rows, if some are held out).
 
     Notes
     -----
@@ -167,4 +169,5 @@ METRIC = Metric(
     SOURCES,
     ranges={"ubisoft": (-1.0, 1.0)},
     prepare=_prepare,
+    choices={"values": _groups.VALUES, "draw": _groups.DRAWS},
 )

@@ -8,10 +8,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from disentangle_indicators._array import Array, Float, as_codes
-from disentangle_indicators._binning import Index, as_factors, levels
-from disentangle_indicators.factors import Factors
+from disentangle_indicators._binning import Index
+from disentangle_indicators._errors import Undefined
+from disentangle_indicators.factors import Factors, as_table
 from disentangle_indicators.supervised import _groups
-from disentangle_indicators.supervised._metric import Metric, Outcome, measure
+from disentangle_indicators.supervised._metric import Metric, Outcome, measure, one_of
 
 __all__ = ["METRIC", "PROTOCOLS", "higgins", "z_diff"]
 
@@ -137,10 +138,11 @@ def higgins(
     Raises
     ------
     ValueError
-        On arrays that do not belong together, on codes that are not finite, when no factor can be
-        used (in both parts of the rows, if some are held out), on parameters that do not exist or
-        are out of their range, and on codes so large that the classifier cannot be fitted to them
-        as they are.
+        On arrays that do not belong together, on codes that are not finite, and on parameters out
+        of range.
+    Undefined
+        When no factor can be used (in both parts of the rows, if some are held out), and on codes
+        so large that the classifier cannot be fitted to them as they are.
 
     Notes
     -----
@@ -200,8 +202,9 @@ def z_diff(
     Raises
     ------
     ValueError
-        On arrays that do not belong together, on codes and factors that are not finite, when no
-        factor can be used, and on counts below 1.
+        On arrays that do not belong together, on codes that are not finite, and on counts below 1.
+    Undefined
+        When no factor can be used.
 
     Notes
     -----
@@ -218,10 +221,10 @@ def z_diff(
     for name, number in (("points", points), ("pairs", pairs)):
         if number < 1:
             raise ValueError(f"{name} must be at least 1; got {number}")
-    if values not in ("rows", "values"):
-        raise ValueError(f"values must be rows or values; got {values!r}")
+    one_of("values", values, _groups.VALUES)
     z = as_codes(codes)
-    numbers = list(levels(as_factors(factors, len(z)))[0].T)
+    table = as_table(factors, len(z))
+    numbers = [table.levels(k) for k in range(table.number)]
     rng = np.random.default_rng(rng)
     usable = _groups.usable(numbers, [np.arange(len(z))])
     labels = usable[rng.integers(len(usable), size=points)]
@@ -268,7 +271,7 @@ def _compute(
     if p["standardise"]:
         x = _standardised(x, x[:cut])
     if np.max(x) > _LARGEST:
-        raise ValueError(
+        raise Undefined(
             f"codes must differ by less than {_LARGEST:g} for a classifier that is not told to "
             f"standardise; they differ by {np.max(x):g}"
         )
@@ -384,4 +387,5 @@ METRIC = Metric(
     ranges={"ubisoft": (-1.0, 1.0)},
     refits=tuple(PROTOCOLS),
     prepare=_prepare,
+    choices={"values": _groups.VALUES},
 )

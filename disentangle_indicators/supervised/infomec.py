@@ -9,8 +9,8 @@ from disentangle_indicators._binning import Index
 from disentangle_indicators.factors import Factors
 from disentangle_indicators.supervised import _information as info
 from disentangle_indicators.supervised._metric import Metric, Outcome, measure
-from disentangle_indicators.supervised._softmax import probabilities, scaled, softmax
-from disentangle_indicators.supervised._splits import splits
+from disentangle_indicators.supervised._softmax import SCALES, probabilities, scaled, softmax
+from disentangle_indicators.supervised._splits import ORDERS, splits
 
 __all__ = ["METRIC", "infomec", "neighbour_information"]
 
@@ -115,8 +115,10 @@ def infomec(
     Raises
     ------
     ValueError
-        On arrays that do not belong together, on codes that are not finite, when all factors are
-        constant, and on parameters out of range.
+        On arrays that do not belong together, on codes that are not finite, and on parameters out
+        of range.
+    Undefined
+        When all factors are constant.
 
     Notes
     -----
@@ -234,8 +236,6 @@ def _count_nearer(ordered: Float, x: Float, distance: Float) -> Index:
 
 
 def _prepare(z: Float, factors: Factors, p: dict[str, Any]) -> tuple[Float, Any]:
-    if p["code_scale"] not in ("ranks", "raw"):
-        raise ValueError(f"code_scale must be ranks or raw; got {p['code_scale']!r}")
     return z, (factors, [factors.labels(k) for k in range(factors.number)])
 
 
@@ -346,4 +346,5 @@ METRIC = Metric(
     SOURCES,
     refits=tuple(PROTOCOLS),
     prepare=_prepare,
+    choices={"code_scale": ("ranks", "raw"), "order": ORDERS, "scale": SCALES},
 )

@@ -97,8 +97,10 @@ def irs(
     Raises
     ------
     ValueError
-        On arrays that do not belong together, on codes that are not finite, when all factors are
-        constant, and on parameters out of range.
+        On arrays that do not belong together, on codes that are not finite, and on parameters out
+        of range.
+    Undefined
+        When all factors are constant.
 
     Notes
     -----
@@ -122,12 +124,6 @@ def _prepare(z: Float, factors: Factors, p: dict[str, Any]) -> tuple[Float, list
     check(p, factor_bins=1, quantile=0)
     if p["quantile"] > 1:
         raise ValueError(f"quantile must be at most 1; got {p['quantile']}")
-    for name, words in (
-        ("against", ("random groups", "all rows")),
-        ("weights", ("equal", "deviation")),
-    ):
-        if p[name] not in words:
-            raise ValueError(f"{name} must be {' or '.join(words)}; got {p[name]!r}")
     return z, [factors.labels(k, p["factor_bins"]) for k in range(factors.number)]
 
 
@@ -194,4 +190,5 @@ METRIC = Metric(
     SOURCES,
     ranges=dict.fromkeys(("suter2019", "locatello2019", "ubisoft"), (-1.0, 1.0)),
     prepare=_prepare,
+    choices={"against": ("random groups", "all rows"), "weights": ("equal", "deviation")},
 )

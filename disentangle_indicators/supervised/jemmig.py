@@ -68,8 +68,10 @@ def jemmig(
     Raises
     ------
     ValueError
-        On arrays that do not belong together, on codes that are not finite, when all factors are
-        constant, and on parameters out of range.
+        On arrays that do not belong together, on codes that are not finite, and on parameters out
+        of range.
+    Undefined
+        When all factors are constant.
 
     Notes
     -----
@@ -124,4 +126,5 @@ METRIC = Metric(
     "that hold two factors lose here, and not in MIG",
     SOURCES,
     prepare=_prepare,
+    choices={"code_bins": info.CODE_BINS},
 )

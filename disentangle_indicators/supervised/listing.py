@@ -3,7 +3,8 @@
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-from disentangle_indicators._result import Block, Result, Table, plain
+from disentangle_indicators._blocks import Block, Table
+from disentangle_indicators._result import Result, plain
 from disentangle_indicators.supervised._metric import Metric
 
 __all__ = ["Listing"]
@@ -19,14 +20,15 @@ class Listing(Result):
     full: bool = False
 
     def to_dict(self) -> dict[str, Any]:
-        """Return names, directions, protocols, ranges (None for no end) and parameters."""
-        return {
+        """Return names, directions, choices, protocols, ranges (None for no end) and parameters."""
+        content = {
             "schema": self.schema,
             "metrics": {
                 name: {
                     "title": metric.title,
                     "reading": metric.reading,
                     "higher_is_better": metric.higher_is_better,
+                    "choices": plain(metric.choices),
                     "protocols": {
                         protocol: {
                             "parameters": plain(parameters),
@@ -40,6 +42,7 @@ class Listing(Result):
                 for name, metric in self.metrics.items()
             },
         }
+        return self.stamped(content)
 
     def blocks(self) -> list[Block]:
         """Return one table, or one for each metric."""
@@ -80,12 +83,14 @@ def _in_full(metric: Metric) -> list[Block]:
         (name, *(_word(parameters[name]) for parameters in metric.protocols.values()))
         for name in metric.parameters()
     ]
-    return [
+    allowed = {name: ", ".join(map(str, words)) for name, words in metric.choices.items()}
+    blocks: list[Block] = [
         f"{metric.name}: {metric.title}",
         metric.reading[:1].upper() + metric.reading[1:] + ".",
         Table(columns=("", *metric.protocols), rows=tuple(rows)),
         dict(metric.sources),
     ]
+    return [*blocks, "Choices of the parameters:", allowed] if allowed else blocks
 
 
 def _word(value: Any) -> str:

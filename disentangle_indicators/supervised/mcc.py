@@ -74,8 +74,10 @@ def mcc(
     Raises
     ------
     ValueError
-        On arrays that do not belong together, on codes that are not finite, when all factors are
-        constant, and on parameters out of range.
+        On arrays that do not belong together, on codes that are not finite, and on parameters out
+        of range.
+    Undefined
+        When all factors are constant.
 
     Notes
     -----
@@ -117,12 +119,6 @@ class _Target(NamedTuple):
 
 
 def _prepare(z: Float, factors: Factors, p: dict[str, Any]) -> tuple[Float, list[_Target]]:
-    for name, words in (
-        ("correlation", ("pearson", "spearman")),
-        ("divide_by", ("factors", "matched")),
-    ):
-        if p[name] not in words:
-            raise ValueError(f"{name} must be {' or '.join(words)}; got {p[name]!r}")
     ranked = p["correlation"] == "spearman"
     targets = [_target(factors, k, ranked) for k in range(factors.number)]
     return (_ranks(z) if ranked else scaled(z)[0]), targets
@@ -212,4 +208,5 @@ METRIC = Metric(
     "blind to latents without a match, and to relations that are not monotone",
     SOURCES,
     prepare=_prepare,
+    choices={"correlation": ("pearson", "spearman"), "divide_by": ("factors", "matched")},
 )

@@ -95,8 +95,10 @@ def med(
     Raises
     ------
     ValueError
-        On arrays that do not belong together, on codes that are not finite, when all factors are
-        constant, and on parameters out of range.
+        On arrays that do not belong together, on codes that are not finite, and on parameters out
+        of range.
+    Undefined
+        When all factors are constant.
 
     Notes
     -----
@@ -117,8 +119,6 @@ def med(
 def _compute(
     cells: Index, of_factors: info.Labels, p: dict[str, Any], rng: np.random.Generator
 ) -> Outcome:
-    if p["importance"] not in ("share", "column"):
-        raise ValueError(f"importance must be share or column; got {p['importance']!r}")
     if p["top"] is not None and p["top"] < 1:
         raise ValueError(f"top must be at least 1; got {p['top']}")
     found, known = info.known(cells, of_factors)
@@ -158,4 +158,5 @@ METRIC = Metric(
     "completeness is whether one latent knows a factor",
     SOURCES,
     prepare=info.prepare_chance,
+    choices={"code_bins": info.CODE_BINS, "importance": ("share", "column")},
 )

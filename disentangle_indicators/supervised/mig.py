@@ -76,8 +76,10 @@ def mig(
     Raises
     ------
     ValueError
-        On arrays that do not belong together, on codes that are not finite, when all factors are
-        constant, and on parameters out of range.
+        On arrays that do not belong together, on codes that are not finite, and on parameters out
+        of range.
+    Undefined
+        When all factors are constant.
 
     Notes
     -----
@@ -147,8 +149,6 @@ def _compute(
     cells: Index, labels: list[Index], p: dict[str, Any], rng: np.random.Generator
 ) -> Outcome:
     found = info.information(cells, labels)
-    if p["divide_by"] not in ("factor", "code"):
-        raise ValueError(f"divide_by must be factor or code; got {p['divide_by']!r}")
     scale = found.factors if p["divide_by"] == "factor" else found.codes
     share = found.mutual / np.where(scale > 0, scale, 1.0)
     first, second = info.top_two(share)
@@ -170,4 +170,5 @@ METRIC = Metric(
     "none that knows it",
     SOURCES,
     prepare=info.prepare,
+    choices={"code_bins": info.CODE_BINS, "divide_by": ("factor", "code")},
 )

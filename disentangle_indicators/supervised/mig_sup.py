@@ -86,8 +86,10 @@ def mig_sup(
     Raises
     ------
     ValueError
-        On arrays that do not belong together, on codes that are not finite, when all factors are
-        constant, and on parameters out of range.
+        On arrays that do not belong together, on codes that are not finite, and on parameters out
+        of range.
+    Undefined
+        When all factors are constant.
 
     Notes
     -----
@@ -112,8 +114,6 @@ def _compute(
     cells: Index, of_factors: info.Labels, p: dict[str, Any], rng: np.random.Generator
 ) -> Outcome:
     found, known = info.known(cells, of_factors)
-    if p["divide_by"] not in ("factor", "code"):
-        raise ValueError(f"divide_by must be factor or code; got {p['divide_by']!r}")
     share = known.share
     if p["divide_by"] == "code":
         share = known.mutual / np.where(found.codes > 0, found.codes, 1.0)
@@ -136,4 +136,9 @@ METRIC = Metric(
     "that no latent knows",
     SOURCES,
     prepare=info.prepare_chance,
+    choices={
+        "code_bins": info.CODE_BINS,
+        "divide_by": ("factor", "code"),
+        "average": info.AVERAGES,
+    },
 )

@@ -100,8 +100,10 @@ def modularity(
     Raises
     ------
     ValueError
-        On arrays that do not belong together, on codes that are not finite, when all factors are
-        constant, and on parameters out of range.
+        On arrays that do not belong together, on codes that are not finite, and on parameters out
+        of range.
+    Undefined
+        When all factors are constant.
 
     Notes
     -----
@@ -151,4 +153,5 @@ METRIC = Metric(
     "no latent knows, or that many share",
     SOURCES,
     prepare=info.prepare_chance,
+    choices={"code_bins": info.CODE_BINS, "average": info.AVERAGES},
 )

@@ -6,6 +6,7 @@ import numpy as np
 
 from disentangle_indicators._array import Array, Float
 from disentangle_indicators._binning import Index
+from disentangle_indicators._errors import Undefined
 from disentangle_indicators.factors import Factors
 from disentangle_indicators.supervised._groups import check, others, scaled
 from disentangle_indicators.supervised._metric import Metric, Outcome, measure
@@ -92,8 +93,10 @@ def omes(
     Raises
     ------
     ValueError
-        On arrays that do not belong together, on codes that are not finite, when no two rows differ
-        in one factor alone, which says how many rows there are, and on parameters out of range.
+        On arrays that do not belong together, on codes that are not finite, and on parameters out
+        of range.
+    Undefined
+        When all factors are constant, and when no two rows differ in one factor alone.
 
     Notes
     -----
@@ -139,14 +142,11 @@ def _prepare(z: Float, factors: Factors, p: dict[str, Any]) -> tuple[Float, list
     check(p, alpha=0, pairs=2, least_sd=0, factor_bins=1)
     if p["alpha"] > 1:
         raise ValueError(f"alpha must be at most 1; got {p['alpha']}")
-    for name, words in (("pooling", ("mean", "max")), ("correlation", ("signed", "absolute"))):
-        if p[name] not in words:
-            raise ValueError(f"{name} must be {' or '.join(words)}; got {p[name]!r}")
     labels = [factors.labels(k, p["factor_bins"]) for k in range(factors.number)]
     found = [_runs(*pair) for pair in zip(others(labels), labels, strict=True)]
     if all(len(runs.places) == 0 for runs in found):
         complete = int(np.sum(np.min(labels, axis=0) >= 0))
-        raise ValueError(
+        raise Undefined(
             "factors must have rows that differ in one factor alone; of the "
             f"{complete} rows with a value of every factor no two do (bins of factors may help)"
         )
@@ -236,4 +236,5 @@ METRIC = Metric(
     "latent of noise moves with all of them",
     SOURCES,
     prepare=_prepare,
+    choices={"pooling": ("mean", "max"), "correlation": ("signed", "absolute")},
 )

@@ -6,6 +6,7 @@ import numpy as np
 
 from disentangle_indicators._array import Array, Float
 from disentangle_indicators._binning import Index
+from disentangle_indicators._errors import Undefined
 from disentangle_indicators.factors import Factors
 from disentangle_indicators.supervised import _groups
 from disentangle_indicators.supervised._metric import Metric, Outcome, measure
@@ -111,9 +112,10 @@ def rf_vae(
     Raises
     ------
     ValueError
-        On arrays that do not belong together, on codes that are not finite, when there are too few
-        rows that share all factors but one, which says how many there are, and on parameters out
+        On arrays that do not belong together, on codes that are not finite, and on parameters out
         of range.
+    Undefined
+        When there are too few rows that share all factors but one.
 
     Notes
     -----
@@ -142,8 +144,6 @@ class _Tables(NamedTuple):
 
 def _prepare(z: Float, factors: Factors, p: dict[str, Any]) -> tuple[Float, _Tables]:
     _groups.check(p, pool=1, batch=2 * p["pool"], train=1, evaluate=1, least_sd=0, factor_bins=1)
-    if p["scale"] not in ("rows", "batches"):
-        raise ValueError(f"scale must be rows or batches; got {p['scale']!r}")
     labels = [factors.labels(k, p["factor_bins"]) for k in range(factors.number)]
     return z, _Tables(labels, _groups.others(labels))
 
@@ -192,7 +192,7 @@ def _usable(groups: list[list[_groups.Groups]], tables: _Tables) -> Index:
     usable = np.flatnonzero(shared.min(axis=0) > 0)
     if not len(usable):
         complete = int(np.sum(np.min(tables.labels, axis=0) >= 0))
-        raise ValueError(
+        raise Undefined(
             "factors must have rows that share the values of all factors but one; of the "
             f"{complete} rows with a value of every factor {shared.max()} do, for the best factor"
             + (" and part of the rows" if len(groups) > 1 else "")
@@ -218,4 +218,5 @@ METRIC = Metric(
     SOURCES,
     ranges={"ubisoft": (-1.0, 1.0)},
     prepare=_prepare,
+    choices={"scale": ("rows", "batches"), "values": _groups.VALUES, "draw": _groups.DRAWS},
 )

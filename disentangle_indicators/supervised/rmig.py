@@ -68,8 +68,10 @@ def rmig(
     Raises
     ------
     ValueError
-        On arrays that do not belong together, on codes that are not finite, when all factors are
-        constant, and on parameters out of range.
+        On arrays that do not belong together, on codes that are not finite, and on parameters out
+        of range.
+    Undefined
+        When all factors are constant.
 
     Notes
     -----
@@ -93,8 +95,6 @@ def _compute(
 ) -> Outcome:
     found = info.information(cells, labels)
     scales = {None: np.ones_like(found.factors), "factor": found.factors, "code": found.codes}
-    if p["divide_by"] not in scales:
-        raise ValueError(f"divide_by must be None, factor or code; got {p['divide_by']!r}")
     gaps = {}
     for name, scale in scales.items():
         first, second = info.top_two(found.mutual / np.where(scale > 0, scale, 1.0))
@@ -122,4 +122,5 @@ METRIC = Metric(
     SOURCES,
     ranges={"default": (0.0, np.inf)},
     prepare=info.prepare,
+    choices={"code_bins": info.CODE_BINS, "divide_by": (None, "factor", "code")},
 )

@@ -6,11 +6,12 @@ from typing import Any
 import numpy as np
 
 from disentangle_indicators._array import Array, Float, as_codes
-from disentangle_indicators._binning import as_numbers
-from disentangle_indicators.factors import Factors
+from disentangle_indicators._errors import Undefined
+from disentangle_indicators._factor_columns import TRUTH
+from disentangle_indicators.factors import Factors, as_table
 from disentangle_indicators.supervised import _information as info
 from disentangle_indicators.supervised._metric import Metric, Outcome, measure
-from disentangle_indicators.supervised._splits import splits
+from disentangle_indicators.supervised._splits import ORDERS, splits
 
 __all__ = ["METRIC", "r_squared_matrix", "sap"]
 
@@ -116,8 +117,10 @@ def sap(
     Raises
     ------
     ValueError
-        On arrays that do not belong together, on codes that are not finite, when all factors are
-        constant, on parameters out of range, and on codes too large for "svm".
+        On arrays that do not belong together, on codes that are not finite, and on parameters out
+        of range.
+    Undefined
+        When all factors are constant, and on codes too large for "svm".
 
     Notes
     -----
@@ -157,7 +160,8 @@ def r_squared_matrix(codes: Array, factors: Any) -> Float:
     Raises
     ------
     ValueError
-        On arrays that do not belong together and on numbers that are not finite.
+        On arrays that do not belong together, on numbers that are not finite, on text, and on
+        missing values.
 
     Notes
     -----
@@ -170,7 +174,16 @@ def r_squared_matrix(codes: Array, factors: Any) -> Float:
            [0.]])
     """
     z = as_codes(codes)
-    return _line(z, as_numbers(factors, len(z)))
+    table = as_table(factors, len(z))
+    for name, classes, values in zip(table.names, table.classes, table.values.T, strict=True):
+        if classes not in (None, TRUTH):
+            raise ValueError(f"factors must be numbers here; {name} holds text")
+        if np.isnan(values).any():
+            row = int(np.argmax(np.isnan(values)))
+            raise ValueError(
+                f"factors must have a value in every row here; {name}[{row}] has none"
+            )
+    return _line(z, table.values)
 
 
 def _prepare(z: Float, factors: Factors, p: dict[str, Any]) -> tuple[Float, Factors]:
@@ -186,8 +199,6 @@ def _prepare(z: Float, factors: Factors, p: dict[str, Any]) -> tuple[Float, Fact
 def _compute(
     codes: Float, factors: Factors, p: dict[str, Any], rng: np.random.Generator
 ) -> Outcome:
-    if p["predictor"] not in _NAMES:
-        raise ValueError(f"predictor must be left-out, line or svm; got {p['predictor']!r}")
     if p["predictor"] == "left-out":
         score = _left_out(codes, factors, p["neighbours"])
     elif p["predictor"] == "line":
@@ -270,7 +281,7 @@ def _machines(z: Float, factors: Factors, p: dict[str, Any], rng: np.random.Gene
     if not p["C"] > 0:
         raise ValueError(f"C must be positive; got {p['C']}")
     if np.abs(z).max() > _LARGEST:
-        raise ValueError(
+        raise Undefined(
             f"codes must be no larger than {_LARGEST:g} for a machine on raw codes; the largest "
             f"is {np.abs(z).max():g}"
         )
@@ -317,4 +328,5 @@ METRIC = Metric(
     SOURCES,
     refits=("locatello2019",),
     prepare=_prepare,
+    choices={"predictor": tuple(_NAMES), "order": ORDERS},
 )

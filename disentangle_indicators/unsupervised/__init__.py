@@ -8,6 +8,13 @@ the codes that several models give the same rows. What posterior variances make 
 from collections.abc import Callable
 from typing import Any
 
+from disentangle_indicators.unsupervised._informativeness_result import Informativeness
+from disentangle_indicators.unsupervised._udr_result import UDR
+from disentangle_indicators.unsupervised.code_scores import (
+    UNSUPERVISED,
+    CodeScores,
+    code_scores,
+)
 from disentangle_indicators.unsupervised.gaussian_total_correlation_of_codes import (
     gaussian_total_correlation_of_codes,
 )
@@ -17,7 +24,6 @@ from disentangle_indicators.unsupervised.gaussian_wasserstein_correlation import
 )
 from disentangle_indicators.unsupervised.informativeness import (
     ACTIVITIES,
-    Informativeness,
     activity,
     informativeness,
 )
@@ -25,15 +31,17 @@ from disentangle_indicators.unsupervised.mutual_info_score import (
     mutual_info_score,
     pairwise_information,
 )
-from disentangle_indicators.unsupervised.udr import UDR, udr
+from disentangle_indicators.unsupervised.udr import udr
 
 __all__ = [
     "ACTIVITIES",
     "MODEL_SELECTION",
     "UDR",
     "UNSUPERVISED",
+    "CodeScores",
     "Informativeness",
     "activity",
+    "code_scores",
     "gaussian_total_correlation_of_codes",
     "gaussian_wasserstein_correlation",
     "gaussian_wasserstein_correlation_norm",
@@ -42,14 +50,6 @@ __all__ = [
     "pairwise_information",
     "udr",
 ]
-
-UNSUPERVISED: dict[str, Callable[..., float]] = {
-    "gaussian_total_correlation_of_codes": gaussian_total_correlation_of_codes,
-    "gaussian_wasserstein_correlation": gaussian_wasserstein_correlation,
-    "gaussian_wasserstein_correlation_norm": gaussian_wasserstein_correlation_norm,
-    "mutual_info_score": mutual_info_score,
-}
-"""Called as ``metric(codes)``; lower is more independent."""
 
 MODEL_SELECTION: dict[str, Callable[..., Any]] = {"udr": udr}
 """Called as ``metric(models)``, of which each is a code of the same rows."""

@@ -6,6 +6,7 @@ Singular values of the root are accurate where eigenvalues of the matrix have lo
 import numpy as np
 
 from disentangle_indicators._array import Array, Float, as_codes, as_pair, check_positive, to_numpy
+from disentangle_indicators._errors import Undefined
 
 TWO = 2
 """Least number of rows of a sample covariance."""
@@ -20,7 +21,7 @@ def root(codes: Array, var: Array | None) -> tuple[Float, Float]:
     z = as_codes(codes)
     n = len(z)
     if var is None and n < TWO:
-        raise ValueError(f"a covariance needs at least {TWO} rows of codes; got {n}")
+        raise Undefined(f"a covariance needs at least {TWO} rows of codes; got {n}")
     scale = np.maximum(np.abs(z).max(axis=0), np.finfo(float).tiny)
     x = z / scale  # exactly -1 or 1 where constant
     x -= x.mean(axis=0)
@@ -38,5 +39,5 @@ def root(codes: Array, var: Array | None) -> tuple[Float, Float]:
         sigma = norm * scale
     if not np.all(np.isfinite(sigma)):
         h = int(np.argmax(sigma))
-        raise ValueError(f"the spread of codes overflows float64; that of latent {h} does")
+        raise Undefined(f"the spread of codes overflows float64; that of latent {h} does")
     return x / np.where(norm > 0, norm, 1.0), sigma

@@ -3,6 +3,7 @@
 import numpy as np
 
 from disentangle_indicators._array import Array
+from disentangle_indicators._errors import Undefined
 from disentangle_indicators.unsupervised._covariance_root import root
 
 __all__ = ["gaussian_total_correlation_of_codes"]
@@ -29,8 +30,10 @@ def gaussian_total_correlation_of_codes(codes: Array, *, var: Array | None = Non
     Raises
     ------
     ValueError
-        On codes that are not finite, on a single row, and on a singular covariance, of which the
-        total correlation is infinite: a copied latent, or no more rows than latents.
+        On codes that are not finite.
+    Undefined
+        On a single row, and on a singular covariance, of which the total correlation is infinite: a
+        copied latent, or no more rows than latents.
 
     Notes
     -----
@@ -61,7 +64,7 @@ def gaussian_total_correlation_of_codes(codes: Array, *, var: Array | None = Non
     values = np.linalg.svd(unit, compute_uv=False)
     rank = int(np.sum(values > max(len(unit), latents) * np.finfo(float).eps * values[0]))
     if rank < latents:
-        raise ValueError(
+        raise Undefined(
             f"the covariance of codes must not be singular, where total correlation is infinite; "
             f"its rank is {rank} for {latents} latents that vary, in {len(codes)} rows"
         )

@@ -3,6 +3,7 @@
 import numpy as np
 
 from disentangle_indicators._array import Array, Float
+from disentangle_indicators._errors import Undefined
 from disentangle_indicators.unsupervised._covariance_root import root
 
 __all__ = ["gaussian_wasserstein_correlation", "gaussian_wasserstein_correlation_norm"]
@@ -31,7 +32,9 @@ def gaussian_wasserstein_correlation(codes: Array, *, var: Array | None = None) 
     Raises
     ------
     ValueError
-        On codes that are not finite or whose variance overflows, and on a single row.
+        On codes that are not finite.
+    Undefined
+        On codes whose variance overflows, and on a single row.
 
     Notes
     -----
@@ -52,7 +55,7 @@ def gaussian_wasserstein_correlation(codes: Array, *, var: Array | None = None) 
         total = float(np.sum(sigma * sigma))
     if not np.isfinite(total):
         h = int(np.argmax(sigma))
-        raise ValueError(f"the variance of codes overflows float64; that of latent {h} does")
+        raise Undefined(f"the variance of codes overflows float64; that of latent {h} does")
     return share * total
 
 
@@ -74,7 +77,7 @@ def gaussian_wasserstein_correlation_norm(codes: Array, *, var: Array | None = N
 
     Raises
     ------
-    ValueError
+    ValueError, Undefined
         As for :func:`gaussian_wasserstein_correlation`.
 
     Notes

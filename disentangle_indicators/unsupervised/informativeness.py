@@ -11,8 +11,7 @@ are estimated in two ways.
 """
 
 import math
-from dataclasses import dataclass
-from typing import ClassVar
+from typing import NamedTuple
 
 import numpy as np
 
@@ -20,20 +19,24 @@ from disentangle_indicators._array import (
     Array,
     Float,
     as_array,
-    as_pair,
     check_positive,
     generator,
     to_numpy,
 )
 from disentangle_indicators._progress import Progress
-from disentangle_indicators._result import Block, Result, Table
-from disentangle_indicators._tables import with_error
-from disentangle_indicators.aggregate._joint import FEWEST_POINTS
+from disentangle_indicators._provenance import Provenance
 from disentangle_indicators.aggregate._log_sums import log_sums
-from disentangle_indicators.aggregate._marginals import evaluate, is_saturated
-from disentangle_indicators.aggregate._monte_carlo import Controls, draw
-from disentangle_indicators.moments import Moments
-from disentangle_indicators.states import WEAK
+from disentangle_indicators.aggregate._marginals import evaluate
+from disentangle_indicators.aggregate._monte_carlo import (
+    FEWEST_POINTS,
+    Controls,
+    Draw,
+    draw,
+    log_marginals,
+)
+from disentangle_indicators.posteriors import Encodings
+from disentangle_indicators.states import WEAK, is_saturated
+from disentangle_indicators.unsupervised._informativeness_result import Informativeness
 
 __all__ = ["ACTIVITIES", "Informativeness", "activity", "informativeness"]
 
@@ -41,122 +44,13 @@ ACTIVITIES = ("active", "mixed", "passive")
 """What posterior variances say of a latent: always small, now small now 1, always 1."""
 
 
-@dataclass(frozen=True, eq=False, repr=False)
-class Informativeness(Result):
-    """Information of each latent, and what of it no other latent has; nats, arrays (d,).
-
-    Parameters
-    ----------
-    n, d, points : int
-        Rows, latents, Monte Carlo points.
-    seed : int or None
-    sepin, wsepin : float
-        Average of `sepin_per_latent`, plain and weighted by information; higher is better.
-    indin, windin : float
-        The same of `indin_per_latent`.
-    sep, wsep : float
-        The same of `sep_per_latent`; lower is better.
-    mutual_information : float
-        I(x; z), by Monte Carlo.
-    information : array
-        I(x; z_h), exact for these rows, by quadrature.
-    sep_per_latent : array
-        I(z_h; z_others), by Monte Carlo.
-    sepin_per_latent : array
-        I(x; z) - I(x; z_others), by Monte Carlo.
-    indin_per_latent : array
-        `information` less `sep_per_latent`: the same number as the one before.
-    weights : array
-        Share of each latent in the sum of `information`; equal where none has any.
-    saturated : array of bool
-        Where the other latents nearly tell these n rows apart, so that one that has information
-        can add little: SEPIN of the population is higher.
-    activity : tuple of str
-        See :func:`activity`.
-    standard_errors : dict of str to float or array
-        Monte Carlo errors, of the points.
-    """
-
-    schema: ClassVar[str] = "dindic.informativeness/1"
-
-    n: int
-    d: int
-    points: int
-    seed: int | None
-    sepin: float
-    wsepin: float
-    indin: float
-    windin: float
-    sep: float
-    wsep: float
-    mutual_information: float
-    information: Float
-    sep_per_latent: Float
-    sepin_per_latent: Float
-    indin_per_latent: Float
-    weights: Float
-    saturated: Float
-    activity: tuple[str, ...]
-    standard_errors: dict[str, float | Float]
-
-    def sepin_at(self, k: int) -> float:
-        """Return SEPIN@k, the average of SEPIN over the k latents with most information.
-
-        Raises
-        ------
-        ValueError
-            When there are not so many latents.
-        """
-        if not 1 <= k <= self.d:
-            raise ValueError(f"k must be between 1 and {self.d}; got {k}")
-        order = np.argsort(-self.information, kind="stable")
-        return float(self.sepin_per_latent[order[:k]].mean())
-
-    def blocks(self) -> list[Block]:
-        """Return the table of scores, and that of latents, the most informative first."""
-        e = self.standard_errors
-        scores = (
-            ("WSEPIN", self.wsepin, "wsepin", "what a latent tells of x beyond all others"),
-            ("SEPIN", self.sepin, "sepin", "the same, each latent counting alike"),
-            ("WINDIN", self.windin, "windin", "= WSEPIN, by I(x; z_h) - I(z_h; others)"),
-            ("INDIN", self.indin, "indin", "= SEPIN, likewise"),
-            ("WSEP", self.wsep, "wsep", "I(z_h; others); lower is better"),
-            ("I(x; z)", self.mutual_information, "mutual_information", "at most log n"),
-        )
-        first = tuple((n, with_error(v, float(e[name])), words) for n, v, name, words in scores)
-        order = np.argsort(-self.information, kind="stable")
-        names = ("sepin_per_latent", "indin_per_latent", "sep_per_latent")
-        rows = tuple(
-            (
-                str(h),
-                f"{self.information[h] + 0.0:.3f}",
-                *(
-                    with_error(float(getattr(self, name)[h]), float(np.asarray(e[name])[h]))
-                    for name in names
-                ),
-                self.activity[h] + (", saturated" if self.saturated[h] else ""),
-            )
-            for h in order
-        )
-        note = (
-            f"nats; I(x; z_h) exact for these {self.n} rows, the rest ± one standard error of "
-            f"{self.points} Monte Carlo points; saturated: the other latents tell the rows apart, "
-            "so that SEPIN of the population is higher"
-        )
-        columns = ("latent", "I(x; z_h)", "SEPIN", "INDIN", "SEP", "")
-        return [
-            Table(("score", "value [nats]", "how to read it"), first, "Informativeness"),
-            Table(columns, rows, note=note),
-        ]
-
-
 def informativeness(
-    mean: Array,
-    var: Array,
+    mean: "Array | Encodings",
+    var: Array = None,
     *,
     rng: np.random.Generator | int = 0,
     points: int = 4096,
-    threads: int = 1,
+    threads: int | None = None,
     progress: Progress | None = None,
 ) -> Informativeness:
     r"""Compute SEP, SEPIN, WSEPIN, INDIN and WINDIN from means and variances.
@@ -167,7 +61,8 @@ def informativeness(
     Parameters
     ----------
     mean, var : array, shape (n, d)
-        Means and variances of the posteriors. With one latent SEP is 0, SEPIN is I(x; z).
+        Means and variances of the posteriors; or :class:`~disentangle_indicators.Encodings` alone.
+        With one latent SEP is 0, SEPIN is I(x; z).
     rng : numpy.random.Generator or int
         The same seed gives the same numbers.
     points : int
@@ -207,89 +102,112 @@ def informativeness(
     >>> result.information.round(1), result.sepin_per_latent.round(1) + 0.0
     (array([1.2, 1.2, 0. ]), array([0.3, 0.3, 0. ]))
     """
-    _, mean, var = as_pair(mean, var)
-    if mean.ndim != 2:
-        raise ValueError(f"mean must have the shape (n, d); its shape is {tuple(mean.shape)}")
     if points < FEWEST_POINTS:
         raise ValueError(f"points must be at least {FEWEST_POINTS}; got {points}")
-    moments = Moments.of(mean, var, covariance=True)
-    like, mean, var = mean, to_numpy(mean), to_numpy(var)
+    encodings = Encodings.of(mean, var, threads=threads, progress=progress)
+    moments = encodings.summary(covariance=True)
+    mean, var = (to_numpy(x) for x in encodings.arrays("informativeness needs"))
     n, d = mean.shape
     drawing, seed = generator(rng)
     at = draw(mean, var, points, drawing)
-    exact = evaluate(mean, var, at.z, threads=threads, progress=progress)
-    density = np.log(np.maximum(exact.density, np.finfo(float).tiny))
-    log_one = np.maximum(density, at.log_own - math.log(n))
-
-    def log_density(latents: list[int]) -> Float:
-        """Return the log density of the aggregated posterior of some latents."""
-        others = log_sums(at.z[:, latents], at.rows, mean[:, latents], var[:, latents], like)
-        own = at.log_own[:, latents].sum(axis=1)
-        return np.asarray(np.logaddexp(own, others) - math.log(n))
-
-    steps = range(d) if progress is None else progress(range(d), "other latents", d)
-    log_all = log_density(list(range(d)))
-    log_rest = np.stack(
-        [
-            log_density([g for g in range(d) if g != h]) if d > 1 else np.zeros(points)
-            for h in steps
-        ],
-        axis=1,
-    )
-    if d == 1:
-        log_all = log_one[:, 0]
-    sep_points = log_all[:, None] - log_one - log_rest
-    sepin_points = at.log_own + log_rest - log_all[:, None]
+    exact = evaluate(encodings, at.z)
+    log_one = log_marginals(at, exact.density, n)
+    log_all, log_rest = _log_densities(encodings, at, log_one)
     controls = Controls.of(at, log_one, moments, exact, mean, var, None)
     information = exact.marginals.information
-    total = float(information.sum())
-    weights = information / total if total > 0 else np.full(d, 1 / d)
-
-    def estimates(y: Float) -> tuple[Float, Float]:
-        found = [controls.expectation(column) for column in y.T]
-        return np.array([f.value for f in found]), np.array([f.error for f in found])
-
-    sep, sep_error = estimates(sep_points)
-    sepin, sepin_error = estimates(sepin_points)
-    means = np.stack([weights, np.full(d, 1 / d)], axis=1)
-    sep_errors = estimates(sep_points @ means)[1]
-    sepin_errors = estimates(sepin_points @ means)[1]
+    weights = _shares(information)
+    sep = _averaged(controls, log_all[:, None] - log_one - log_rest, weights)
+    sepin = _averaged(controls, at.log_own + log_rest - log_all[:, None], weights)
     whole = controls.expectation(at.log_own.sum(axis=1) - log_all)
-    indin = information - sep
+    indin = information - sep.each
     return Informativeness(
         n=n,
         d=d,
         points=points,
         seed=seed,
-        sepin=float(sepin.mean()),
-        wsepin=float(weights @ sepin),
+        sepin=float(sepin.each.mean()),
+        wsepin=float(weights @ sepin.each),
         indin=float(indin.mean()),
         windin=float(weights @ indin),
-        sep=float(sep.mean()),
-        wsep=float(weights @ sep),
+        sep=float(sep.each.mean()),
+        wsep=float(weights @ sep.each),
         mutual_information=whole.value,
         information=information,
-        sep_per_latent=sep,
-        sepin_per_latent=sepin,
+        sep_per_latent=sep.each,
+        sepin_per_latent=sepin.each,
         indin_per_latent=indin,
         weights=weights,
-        saturated=np.asarray(is_saturated(whole.value - sepin, n))
+        saturated=np.asarray(is_saturated(whole.value - sepin.each, n))
         & (information > WEAK)
         & (d > 1),
         activity=activity(var),
         standard_errors={
-            "sepin": float(sepin_errors[1]),
-            "wsepin": float(sepin_errors[0]),
-            "indin": float(sep_errors[1]),
-            "windin": float(sep_errors[0]),
-            "sep": float(sep_errors[1]),
-            "wsep": float(sep_errors[0]),
+            "sepin": sepin.error,
+            "wsepin": sepin.weighted_error,
+            # I(x; z_h) is exact: the error of INDIN is that of SEP
+            "indin": sep.error,
+            "windin": sep.weighted_error,
+            "sep": sep.error,
+            "wsep": sep.weighted_error,
             "mutual_information": whole.error,
-            "sep_per_latent": sep_error,
-            "sepin_per_latent": sepin_error,
-            "indin_per_latent": sep_error,
+            "sep_per_latent": sep.errors,
+            "sepin_per_latent": sepin.errors,
+            "indin_per_latent": sep.errors,
         },
+        provenance=Provenance(
+            "disentangle_indicators.unsupervised.informativeness",
+            encodings.inputs,
+            {"points": points},
+            seed,
+        ),
     )
+
+
+def _log_densities(encodings: Encodings, at: Draw, log_one: Float) -> tuple[Float, Float]:
+    """Return the log density of all latents (s,), and of all but each of them (s, d)."""
+    like = encodings.arrays("informativeness needs")[0]
+    mean, var = (to_numpy(x) for x in encodings.arrays("informativeness needs"))
+    n, d = mean.shape
+    if d == 1:
+        # not a sum over rows: the density of the marginal itself, so that SEP is exactly 0
+        return log_one[:, 0], np.zeros_like(log_one)
+
+    def log_density(latents: list[int]) -> Float:
+        others = log_sums(at.z[:, latents], at.rows, mean[:, latents], var[:, latents], like)
+        own = at.log_own[:, latents].sum(axis=1)
+        return np.asarray(np.logaddexp(own, others) - math.log(n))
+
+    every, progress = range(d), encodings.progress
+    steps = every if progress is None else progress(every, "other latents", d)
+    rest = [log_density([g for g in every if g != h]) for h in steps]
+    return log_density(list(every)), np.stack(rest, axis=1)
+
+
+def _shares(information: Float) -> Float:
+    """Return the share of each latent in the sum, equal ones where the sum is 0."""
+    total = float(information.sum())
+    return information / total if total > 0 else np.full(information.size, 1 / information.size)
+
+
+class _Averaged(NamedTuple):
+    """Means over points of each latent (d,), their errors, and the errors of averages of them."""
+
+    each: Float
+    errors: Float
+    error: float
+    weighted_error: float
+
+
+def _averaged(controls: Controls, y: Float, weights: Float) -> _Averaged:
+    """Return the means of y (s, d) over points, and what averages over latents have as error.
+
+    Latents share the points, so that the error of an average is that of the average at each point.
+    """
+    each = [controls.expectation(column) for column in y.T]
+    means = np.stack([weights, np.full(len(weights), 1 / len(weights))], axis=1)
+    weighted, plain = (controls.expectation(column).error for column in (y @ means).T)
+    values, errors = np.array([e.value for e in each]), np.array([e.error for e in each])
+    return _Averaged(values, errors, float(plain), float(weighted))
 
 
 def activity(var: Array, *, spread: float = 0.1, margin: float = 0.1) -> tuple[str, ...]:

@@ -2,41 +2,46 @@
 
 import warnings
 from collections.abc import Sequence
-from dataclasses import dataclass
 from difflib import get_close_matches
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import Any
 
 import numpy as np
 
 from disentangle_indicators._array import Array, Float, as_codes, to_numpy
-from disentangle_indicators._result import Block, Result, Table
+from disentangle_indicators._errors import Undefined
+from disentangle_indicators._provenance import Provenance
 from disentangle_indicators.definitions import kl_posterior_prior_per_latent
 from disentangle_indicators.moments import Moments
-
-if TYPE_CHECKING:
-    import pandas as pd
+from disentangle_indicators.unsupervised._udr_result import UDR
 
 __all__ = ["UDR", "udr"]
+
+INFORMATIVE = 0.01
+"""Nats of average KL divergence to the prior above which UDR compares a latent.
+
+A number of the protocol of Duan et al. (2020). It is neither the threshold of used latents nor that
+of weak ones (`states`), which are about Definition 3 and may change without it.
+"""
 
 PROTOCOLS: dict[str, dict[str, Any]] = {
     "default": {
         "similarity": "regression",
         "alpha": 0.0,
-        "threshold": 0.01,
+        "threshold": INFORMATIVE,
         "copies": False,
         "average": "latents",
     },
     "duan2020-lasso": {
         "similarity": "lasso",
         "alpha": 0.1,
-        "threshold": 0.01,
+        "threshold": INFORMATIVE,
         "copies": True,
         "average": "latents",
     },
     "duan2020-spearman": {
         "similarity": "spearman",
         "alpha": 0.0,
-        "threshold": 0.01,
+        "threshold": INFORMATIVE,
         "copies": True,
         "average": "latents",
     },
@@ -56,74 +61,6 @@ SOURCES = {
 
 SAME = 1e-9
 """Latents whose ranks correlate by 1 less this are copies of each other."""
-
-
-@dataclass(frozen=True, eq=False, repr=False)
-class UDR(Result):
-    """How much models agree on latents; the result of :func:`udr`.
-
-    Parameters
-    ----------
-    protocol : str
-    parameters : dict
-        All of the protocol.
-    n : int
-        Rows.
-    names : tuple of str, length m
-        Of the models.
-    scores : array, shape (m,)
-        Median agreement of each model with the others; higher is better.
-    pairs : array, shape (m, m)
-        Agreement of the latents of model i (row) with those of model j, which explain them. The
-        diagonal, a model with itself, is the most that the protocol gives it; no score uses it.
-    latents : tuple of tuple of int, length m
-        Those that were compared.
-    """
-
-    schema: ClassVar[str] = "dindic.udr/1"
-
-    protocol: str
-    parameters: dict[str, Any]
-    n: int
-    names: tuple[str, ...]
-    scores: Float
-    pairs: Float
-    latents: tuple[tuple[int, ...], ...]
-
-    @property
-    def best(self) -> int:
-        """Number of the model that scores most, the first of equals."""
-        return int(np.argmax(self.scores))
-
-    def to_frame(self) -> "pd.DataFrame":
-        """Return a data frame with one row per model."""
-        import pandas as pd
-
-        columns = {
-            "score": self.scores,
-            "with_itself": np.diag(self.pairs),
-            "latents": [len(kept) for kept in self.latents],
-        }
-        return pd.DataFrame(columns, index=pd.Index(self.names, name="model"))
-
-    def blocks(self) -> list[Block]:
-        """Return the table of models, the best first."""
-        own = np.diag(self.pairs)
-        rows = tuple(
-            (
-                self.names[i],
-                f"{self.scores[i]:.3f}",
-                f"{own[i]:.3f}",
-                ", ".join(map(str, self.latents[i])) or "none",
-            )
-            for i in np.argsort(-self.scores, kind="stable")
-        )
-        note = (
-            f"udr@{self.protocol}: median agreement with the other {len(self.names) - 1} models "
-            f"over {self.n} rows, from 0 to 1; latents: those compared"
-        )
-        columns = ("model", "score", "with itself", "latents")
-        return [Table(columns, rows, "Agreement of models on latents", note)]
 
 
 def udr(
@@ -175,8 +112,10 @@ def udr(
     Raises
     ------
     ValueError
-        With fewer than two models, on codes that do not belong together or are not finite, where
-        least squares has no more rows than latents, and on parameters that do not exist.
+        With fewer than two models, on codes that do not belong together or are not finite, and on
+        parameters that do not exist.
+    Undefined
+        Where least squares has no more rows than latents.
 
     Notes
     -----
@@ -210,7 +149,9 @@ def udr(
         if given is not None and len(given) != len(codes):
             raise ValueError(f"{what} must be {len(codes)}, one per model; got {len(given)}")
     widths = [None] * len(codes) if variances is None else list(variances)
-    latents = [_kept(z, v, p["threshold"]) for z, v in zip(codes, widths, strict=True)]
+    latents = [
+        _informative_for_udr(z, v, p["threshold"]) for z, v in zip(codes, widths, strict=True)
+    ]
     scaled = [_standard(z[:, kept], p) for z, kept in zip(codes, latents, strict=True)]
     if not p["copies"]:
         single = [_without_copies(x) for x in scaled]
@@ -218,7 +159,7 @@ def udr(
         scaled = [x[:, one] for x, one in zip(scaled, single, strict=True)]
     most = max(x.shape[1] for x in scaled)
     if p["similarity"] == "regression" and n <= most:
-        raise ValueError(
+        raise Undefined(
             f"least squares needs more rows than latents; got {n} rows, {most} latents"
         )
     pairs = np.array(
@@ -233,6 +174,9 @@ def udr(
         scores=np.median(others, axis=1),
         pairs=pairs,
         latents=tuple(map(tuple, latents)),
+        provenance=Provenance(
+            "disentangle_indicators.unsupervised.udr", parameters={"protocol": protocol, **p}
+        ),
     )
 
 
@@ -256,8 +200,11 @@ def _parameters(protocol: str, overrides: dict[str, Any]) -> dict[str, Any]:
     return p
 
 
-def _kept(z: Float, var: Array | None, threshold: float) -> list[int]:
-    """Return the latents that vary and that tell more than the threshold."""
+def _informative_for_udr(z: Float, var: Array | None, threshold: float) -> list[int]:
+    """Return the latents that UDR compares: those that vary, with Definition 1 above a threshold.
+
+    This is the rule of the metric as it was published, not that of "used" latents.
+    """
     kept = z.min(axis=0) < z.max(axis=0)
     if var is not None:
         moments = Moments.of(z, to_numpy(var), errors=False)

@@ -15,6 +15,7 @@ from typing import Any, ClassVar
 import numpy as np
 from torch import Tensor
 
+from dindic_models._study_result import in_epochs
 from dindic_models.checkpoint import (
     BUNDLED,
     CONFIG,
@@ -29,9 +30,10 @@ from dindic_models.checkpoint import (
 )
 from dindic_models.config import Config, starting_values
 from dindic_models.data import Data
+from dindic_models.measure import IMAGES, about_run, measure
 from dindic_models.networks import Shape
-from dindic_models.study import IMAGES, about_run, in_epochs, measure
-from disentangle_indicators._result import Block, Result, Table
+from disentangle_indicators._blocks import Block, Table
+from disentangle_indicators._result import Result
 
 __all__ = [
     "Bundled",
@@ -175,7 +177,7 @@ def training_command(config: Config, shape: Shape) -> str:
     words = [f"dindic train {config.dataset}"]
     for name in names:
         value = getattr(config, name)
-        flag = name.replace("_", "-")
+        flag = "dimensions" if name == "latents" else name.replace("_", "-")
         if name == "noise" or value != getattr(started, name):
             if isinstance(value, bool):
                 words.append(f"--{flag}" if value else f"--no-{flag}")
@@ -202,7 +204,7 @@ class Bundled(Result):
 
     def to_dict(self) -> dict[str, Any]:
         """Return the provenance of every model."""
-        return {"schema": self.schema, "models": dict(self.models)}
+        return self.stamped({"schema": self.schema, "models": dict(self.models)})
 
     def blocks(self) -> list[Block]:
         """Return a table of all, or one for each."""
@@ -260,7 +262,7 @@ def _in_full(name: str, content: Mapping[str, Any]) -> Table:
         else:
             lines.append((key, _short(value)))
     note = "indicators: of test images, in nats but for counts and squared pixel units of sigma2, "
-    note += "normalised_variance and squared_error; all settings: --json"
+    note += "normalised_variance and squared_error; all settings: --json -"
     return Table(("", ""), tuple(lines), name, note)
 
 

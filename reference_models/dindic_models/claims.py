@@ -11,7 +11,12 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from disentangle_indicators.states import NORMAL_VARIANCE, USED, used_exact
+
 __all__ = ["Claim", "claims"]
+
+LITTLE = 0.1
+"""Nats: between it and the threshold, few latents lie (section 8.1.2)."""
 
 Rows = Mapping[str, Mapping[str, Any]]
 Latents = Mapping[str, Mapping[str, NDArray[np.floating[Any]]]]
@@ -86,7 +91,7 @@ def _of_all(rows: Rows, latents: Latents, names: Sequence[str]) -> list[Claim]:
     }
     counted, used = sum(column["normal_variance"]), sum(column["normal_variance_used"])
     third = np.concatenate([latents[name]["mutual_information_per_latent"] for name in names])
-    between = int(((third > 0.1) & (third < 0.5)).sum())
+    between = int(((third > LITTLE) & (third <= USED)).sum())
     return [
         Claim(
             "D.1",
@@ -98,14 +103,14 @@ def _of_all(rows: Rows, latents: Latents, names: Sequence[str]) -> list[Claim]:
         Claim(
             "Fig. 5b",
             "the number of normal-variance factors says how disentangled a code is",
-            f"{counted - used:.0f} of the {counted:.0f} latents with |S - 1| ≤ 0.1 are unused",
+            f"{counted - used:.0f} of the {counted:.0f} latents with |S - 1| ≤ {NORMAL_VARIANCE:g} are unused",
             "an unused latent has S = 1 too",
         ),
         Claim(
             "8.1.2",
             "Definition 3 determines the used latents",
-            f"{between} of {len(third)} latents lie between 0.1 and 0.5 nats, "
-            f"{int((third >= 0.5).sum())} above",
+            f"{between} of {len(third)} latents lie between {LITTLE:g} and {USED:g} nats, "
+            f"{len(used_exact(third))} above",
             "few between: the count hardly depends on the threshold",
         ),
     ]
@@ -158,7 +163,7 @@ def _at_equal_variance(rows: Rows, fixed: Sequence[str], inside: Sequence[str]) 
 def _diversity(latents: Latents) -> Claim:
     def spread(name: str) -> str:
         third = latents[name]["mutual_information_per_latent"]
-        used = third[third > 0.5]
+        used = third[used_exact(third)]
         if len(used) < 2:
             return "no spread"
         return f"{used.std(ddof=1):.2f} (of {len(used)})"

@@ -5,7 +5,6 @@ Each is a function of a :class:`~dindic_models.study.Study` that returns a matpl
 """
 
 from collections.abc import Callable, Sequence
-from fnmatch import fnmatchcase
 from functools import partial
 from io import BytesIO
 from pathlib import Path
@@ -14,20 +13,25 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from dindic_models._study_result import GAUSSIAN, Study, in_epochs
 from dindic_models.batches import Progress
-from dindic_models.data import rows, some
-from dindic_models.pictures import (
-    DPI,
-    draw_grid,
-    draw_one_shot,
-    draw_reconstructions,
-    mosaic,
-    save,
+from dindic_models.curves import (
+    NOISES,
+    aggregate,
+    bounds,
+    lacking,
+    learned_variance,
+    series,
+    suppression,
 )
-from dindic_models.study import GAUSSIAN, Study, base_name, in_epochs
+from dindic_models.data import rows, some
+from dindic_models.mosaics import mosaic
+from dindic_models.pictures import draw_grid, draw_one_shot, draw_reconstructions
 from dindic_models.traverse import choose, information, reconstruct, traverse
 from disentangle_indicators import score
-from disentangle_indicators.plots import pulse
+from disentangle_indicators.plots import pulse, save
+from disentangle_indicators.plots._style import DPI, figure_of, new_figure
+from disentangle_indicators.states import USED, used_exact
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -51,11 +55,6 @@ __all__ = [
 
 SEEDS = 5
 """Test images that traversals start from."""
-
-SPECIFIED, LEARNED = "#1f77b4", "#2ca02c"
-"""Blue for models with specified noise and green for those that learn it, as in the paper."""
-
-X_LABEL = "normalised variance βσ² [squared pixel units]"
 
 
 class Figured(NamedTuple):
@@ -97,8 +96,8 @@ def draw_all(
         Why the other figures were not drawn.
     """
     wanted = FIGURES.get(study.dataset, {})
-    lacking = {name: _lacking(study, figured.needs) for name, figured in wanted.items()}
-    missing = {name: f"needs {', '.join(runs)}" for name, runs in lacking.items() if runs}
+    absent = {name: lacking(study, figured.needs) for name, figured in wanted.items()}
+    missing = {name: f"needs {', '.join(runs)}" for name, runs in absent.items() if runs}
     if not study.rows:
         return [], missing
     folder.mkdir(parents=True, exist_ok=True)
@@ -111,106 +110,21 @@ def draw_all(
     return paths, missing
 
 
-def _lacking(study: Study, needs: Sequence[str]) -> list[str]:
-    """Return the names and patterns that no run of the study has."""
-    have = [base_name(run) for run in study.rows]
-    return [need for need in needs if not any(fnmatchcase(run, need) for run in have)]
-
-
 def bound(study: Study) -> "Figure":
-    """Fig. 4: EVLB against the normalised variance, and reconstructions below.
-
-    The paper plots learned noise at its own sigma^2 and specified noise at beta sigma^2; here the
-    learned runs are drawn in both conventions, because the distance between their two lines is no
-    property of the models.
-    """
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(9, 8.2), layout="constrained", dpi=DPI)
+    """Fig. 4: EVLB against the normalised variance, and reconstructions below."""
+    figure = new_figure(9, 8.2)
     above, below = figure.subplots(2, 1, height_ratios=(1.25, 1))
-    fixed, learned = _series(study, "fixed"), _series(study, "learned")
-    _line(above, study, fixed, "evlb", SPECIFIED, "noise specified, at σ²")
-    _line(above, study, learned, "evlb", LEARNED, "noise learned, at σ² (the paper's line)")
-    _line(
-        above,
-        study,
-        learned,
-        "evlb_at_normalised_variance",
-        LEARNED,
-        "noise learned, at βσ², as the blue line is",
-        ls="--",
-    )
-    if not _lacking(study, ["learned_beta_1"]):
-        row = study.rows[study.first("learned_beta_1")]
-        star = {"marker": "*", "s": 200, "color": LEARNED, "edgecolors": "black", "zorder": 3}
-        above.scatter(row["normalised_variance"], row["evlb"], label="β = 1", **star)
-    above.set(ylabel="EVLB [nats an image]", xlabel=X_LABEL, xscale="log")
-    above.legend(frameon=False, fontsize=9)
-    above.set_title(f"Fig. 4: the bound. {_trained(study)}", loc="left", fontsize=10)
-    chosen = [*_spread(fixed, 4), *_spread(learned, 4)]
+    bounds(study, above)
+    chosen = [name for noise in NOISES for name in _spread(series(study, noise), 4)]
     _reconstructions(below, study, chosen)
     return figure
-
-
-def aggregate(study: Study) -> "Figure":
-    """Fig. 5: Definition 4 and the number of latents of normal variance."""
-    words = "Fig. 5: the aggregated posterior and the prior"
-    return _pair(
-        study,
-        words,
-        ("kl_aggregate_prior", "Definition 4 [nats]", "log"),
-        ("normal_variance", "latents with |S - 1| ≤ 0.1", "linear"),
-        ("total_kl_prior", "Σ KL(q(z_h) || p), exact"),
-        ("normal_variance_used", "those of them that are used"),
-    )
-
-
-def suppression(study: Study) -> "Figure":
-    """Fig. 6: Definition 2 and the number of used latents."""
-    words = "Fig. 6: information"
-    return _pair(
-        study,
-        words,
-        ("mutual_information", "Definition 2 [nats]", "log"),
-        ("used", "latents above 0.5 nats", "linear"),
-        ("total_information", "Σ I(x; z_h), exact"),
-        ("used_exact", "by exact I(x; z_h)"),
-    )
-
-
-def learned_variance(study: Study, column: str, title: str) -> "Figure":
-    """Fig. 8 and 9: sigma^2 or beta sigma^2 that is learned, against beta."""
-    from matplotlib.figure import Figure
-
-    from dindic_models.grids import PRINTED
-
-    ax = Figure(figsize=(6, 4), layout="constrained", dpi=DPI).add_subplot()
-    names = sorted(_series(study, "learned"), key=lambda name: study.rows[name]["beta"])
-    beta = [study.rows[name]["beta"] for name in names]
-    ax.plot(beta, [study.rows[name][column] for name in names], "o-", color=LEARNED, label="here")
-    printed = {
-        name: values["normalised_variance"]
-        for name, values in PRINTED.get(study.dataset, {}).items()
-        if not _lacking(study, [name])
-    }
-    at = [study.rows[study.first(name)]["beta"] for name in printed]
-    values = [
-        value / (study.rows[study.first(name)]["beta"] if column == "sigma2" else 1)
-        for name, value in printed.items()
-    ]
-    ax.plot(at, values, "x", color="black", label="printed in the paper")
-    sign = "σ²" if column == "sigma2" else "βσ²"
-    ax.set(xlabel="β", ylabel=f"{sign} [squared pixel units]", ylim=(0, None))
-    ax.set_title(f"{title} of different β. {_trained(study)}", loc="left", fontsize=10)
-    ax.legend(frameon=False)
-    return _figure(ax)
 
 
 def information_plot(study: Study, run: str, title: str) -> "Figure":
     """Fig. 10 and 11: the information of every latent above, its variance in q* below."""
     mean, var = study.encoded(run)
     ax = pulse(score(mean, var=var))
-    figure = _figure(ax)
+    figure = figure_of(ax)
     figure.suptitle(f"{title}: {_about(study, run)}", fontsize=10)
     return figure
 
@@ -248,7 +162,7 @@ def one_shot(study: Study, run: str, title: str, most: int = 12) -> "Figure":
         [found.title(latent) for latent in latents],
         heading=f"{title}: {_about(study, run)}; {words}",
     )
-    return _figure(ax)
+    return figure_of(ax)
 
 
 def residuals(study: Study, run: str, title: str) -> "Figure":
@@ -256,67 +170,13 @@ def residuals(study: Study, run: str, title: str) -> "Figure":
     model, images, names = _seeds(study, run, 8)
     found = reconstruct(model, images)
     heading = f"{title}: {_about(study, run)}; {found.words}"
-    return _figure(draw_reconstructions(found, names=names, heading=heading))
+    return figure_of(draw_reconstructions(found, names=names, heading=heading))
 
 
-def _fewer(values: NDArray[Any], most: int | None, threshold: float = 0.5) -> int:
+def _fewer(values: NDArray[Any], most: int | None, threshold: float = USED) -> int:
     """Return how many latents to draw: the used ones, at most so many, and at least one."""
-    used = max(1, int((values > threshold).sum()))
+    used = max(1, len(used_exact(values, threshold)))
     return used if most is None else min(most, used)
-
-
-def _pair(
-    study: Study,
-    title: str,
-    left: tuple[str, str, str],
-    right: tuple[str, str, str],
-    more_left: tuple[str, str],
-    more_right: tuple[str, str],
-) -> "Figure":
-    """Draw two columns of the results against the normalised variance, each with another."""
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(10, 4.4), layout="constrained", dpi=DPI)
-    both = figure.subplots(1, 2)
-    pairs = zip(both, "ab", (left, right), (more_left, more_right), strict=True)
-    for ax, letter, (column, label, scale), (other, words) in pairs:
-        for noise, colour, kind in (
-            ("fixed", SPECIFIED, "noise specified"),
-            ("learned", LEARNED, "noise learned"),
-        ):
-            names = _series(study, noise)
-            _line(ax, study, names, column, colour, kind)
-            _line(ax, study, names, other, colour, f"{kind}: {words}", ls=":", marker=".")
-        ax.set(xscale="log", yscale=scale, xlabel=X_LABEL, ylabel=label)
-        ax.set_title(f"({letter})", loc="left", fontsize=10)
-        ax.legend(frameon=False, fontsize=8)
-    figure.suptitle(f"{title}. {_trained(study)}", fontsize=10)
-    return figure
-
-
-def _series(study: Study, noise: str) -> list[str]:
-    """Return the runs of the first seed with this noise, by normalised variance."""
-    first = min(row["seed"] for row in study.rows.values())
-    alike = [name for name, row in study.rows.items() if row["noise"] == noise]
-    names = [name for name in alike if study.rows[name]["seed"] == first]
-    return sorted(names, key=lambda name: study.rows[name]["normalised_variance"])
-
-
-def _line(
-    ax: "Axes",
-    study: Study,
-    names: Sequence[str],
-    column: str,
-    colour: str,
-    label: str,
-    **style: Any,
-) -> None:
-    if not names:
-        return
-    x = [study.rows[name]["normalised_variance"] for name in names]
-    y = [study.rows[name][column] for name in names]
-    usual: dict[str, Any] = {"marker": "o", "ms": 4, "lw": 1.3, "color": colour, "label": label}
-    ax.plot(x, y, **(usual | style))
 
 
 def _spread(names: Sequence[str], number: int) -> list[str]:
@@ -364,21 +224,13 @@ def _about(study: Study, run: str) -> str:
     return f"{run}, {noise}, {in_epochs([row['epochs']])} on {row['device']}"
 
 
-def _trained(study: Study) -> str:
-    epochs = sorted({row["epochs"] for row in study.rows.values()})
-    devices = " and ".join(sorted({row["device"] for row in study.rows.values()}))
-    return f"{in_epochs(epochs)} on {devices}"
-
-
 def _stacked(above: "Figure", below: "Figure") -> "Figure":
     """Set two figures below each other, as pictures of whole pixels."""
-    from matplotlib.figure import Figure
-
     pictures = [_pixels(figure) for figure in (above, below)]
     width = max(picture.shape[1] for picture in pictures)
     padded = [_padded(picture, width) for picture in pictures]
     whole = np.concatenate(padded)
-    figure = Figure(figsize=(width / DPI, len(whole) / DPI), dpi=DPI)
+    figure = new_figure(width / DPI, len(whole) / DPI, layout=None)
     figure.figimage(whole)
     return figure
 
@@ -396,14 +248,6 @@ def _pixels(figure: "Figure") -> NDArray[np.uint8]:
 def _padded(picture: NDArray[np.uint8], width: int) -> NDArray[np.uint8]:
     left, rest = divmod(width - picture.shape[1], 2)
     return np.pad(picture, ((0, 0), (left, left + rest), (0, 0)), constant_values=255)
-
-
-def _figure(ax: "Axes") -> "Figure":
-    from matplotlib.figure import Figure
-
-    figure = ax.get_figure(root=True)
-    assert isinstance(figure, Figure)
-    return figure
 
 
 def _run(draw: Callable[..., "Figure"], run: str, title: str, **more: Any) -> Figured:

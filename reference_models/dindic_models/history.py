@@ -17,10 +17,17 @@ from dindic_models.objective import draw, evlb_at, kl_prior
 from dindic_models.vae import VAE
 from disentangle_indicators import Moments, indicators
 from disentangle_indicators._files import atomic
+from disentangle_indicators.registry import INDICATORS
 
-__all__ = ["Row", "evaluate", "noise_row", "write_csv"]
+__all__ = ["HISTORY", "Row", "epoch_line", "evaluate", "noise_row", "read_csv", "write_csv"]
 
 Row = dict[str, float]
+
+HISTORY = "history.csv"
+"""The file, in the folder of a run, that has a row for every epoch."""
+
+COMPARED = tuple(name for name, indicator in INDICATORS.items() if indicator.compared)
+"""Indicators of all latents together that a row has."""
 
 
 def evaluate(model: VAE, batches: Batches, config: Config, *, batch: int = 500) -> Row:
@@ -34,9 +41,8 @@ def evaluate(model: VAE, batches: Batches, config: Config, *, batch: int = 500) 
         In nats an image unless said otherwise: ``evlb`` with the model's own noise;
         ``evlb_at_normalised_variance`` with Gaussian noise of variance beta sigma^2 (the other
         convention of Figure 4; nan where the noise is not Gaussian with one variance);
-        ``log_likelihood``; ``squared_error`` per pixel; Definitions 1, 2, 4 and 5 and the
-        Gaussian total correlation by name; ``used``, the latents whose Definition 3 exceeds 0.5
-        nats. Nothing where there are no images.
+        ``log_likelihood``; ``squared_error`` per pixel; the indicators of :data:`COMPARED` by
+        name; ``used``, the count of used latents. Nothing where there are no images.
 
     Raises
     ------
@@ -79,11 +85,7 @@ def evaluate(model: VAE, batches: Batches, config: Config, *, batch: int = 500) 
         "evlb_at_normalised_variance": other if one_variance else nan,
         "log_likelihood": log_likelihood,
         "squared_error": squared / pixels,
-        "kl_posterior_prior": float(found.kl_posterior_prior),
-        "mutual_information": float(found.mutual_information),
-        "kl_aggregate_prior": float(found.kl_aggregate_prior),
-        "kl_q_star_prior": float(found.kl_q_star_prior),
-        "gaussian_total_correlation": float(found.gaussian_total_correlation or 0.0),
+        **{name: float(found.values[name] or 0.0) for name in COMPARED},
         "used": float(found.used),
     }
 
@@ -100,6 +102,29 @@ def noise_row(model: VAE, config: Config) -> Row:
     return row
 
 
+def epoch_line(rows: Sequence[Row], epochs: int) -> str:
+    """Say what an epoch came to: of a model, or the range of several."""
+    words = [f"epoch {rows[0]['epoch']:.0f}/{epochs}"]
+    words += [f"{len(rows)} models"] * (len(rows) > 1)
+    words += [
+        f"EVLB {_range(rows, 'train_evlb', '.1f')}",
+        f"KL {_range(rows, 'train_kl', '.2f')} nats",
+        f"sigma^2 {_range(rows, 'sigma2', '.3g')}",
+    ]
+    if "used" in rows[0]:
+        words += [
+            f"held out: EVLB {_range(rows, 'evlb', '.1f')}",
+            f"{_range(rows, 'used', '.0f')} latents used",
+        ]
+    return "  ".join([*words, f"{sum(row['seconds'] for row in rows):.1f} s"])
+
+
+def _range(rows: Sequence[Row], name: str, form: str) -> str:
+    values = [row[name] for row in rows]
+    ends = [format(end, form) for end in (min(values), max(values))]
+    return ends[0] if ends[0] == ends[1] else " to ".join(ends)
+
+
 def write_csv(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
     """Write the rows as CSV, atomically."""
     text = io.StringIO()
@@ -109,3 +134,9 @@ def write_csv(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
     writer.writerows(rows)
     with atomic(path) as temporary:
         temporary.write_text(text.getvalue())
+
+
+def read_csv(path: Path) -> list[dict[str, str]]:
+    """Return the rows of a CSV file, each a dict by the names of the columns."""
+    with open(path, newline="") as stream:
+        return list(csv.DictReader(stream))

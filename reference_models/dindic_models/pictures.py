@@ -5,16 +5,15 @@ own; images of many pixels are shrunk by averaging.
 """
 
 from collections.abc import Iterable, Sequence
-from math import ceil, log, prod
-from pathlib import Path
+from math import ceil, log
 from textwrap import wrap
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from dindic_models.data import to_unit
-from disentangle_indicators._files import save_figure
+from dindic_models.mosaics import Floats, Pixels, beside, enlargement, rgb, shrunk, tiled, unit
+from disentangle_indicators.plots._style import DPI, INK, legend, new_figure
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -22,16 +21,10 @@ if TYPE_CHECKING:
 
     from dindic_models.traverse import Memberships, Reconstructions
 
-Floats = NDArray[np.floating[Any]]
-Pixels = NDArray[np.uint8]
-
-DPI = 150
-INK = "#202020"
 _FONT = 8.0
 _EM = _FONT * DPI / 72
 _LINE = 1.35 * _EM
 _MARGIN = 24
-_BUDGET = 24_000_000
 _SHAPE = log(1.4)
 
 
@@ -80,9 +73,9 @@ def draw_grid(
     ['a', 'b', 'c']
     """
     seeds, blocks, steps = sweeps.shape[:3]
-    zoom, shrink = _zoom(sweeps.shape[-2:], seeds * blocks * (steps + 2), 64)
-    sides = _mosaic(np.stack([_rgb(images, shrink), _rgb(reconstructed, shrink)], 1))
-    mosaics = [_beside(sides, _mosaic(_rgb(sweeps[:, h], shrink))) for h in range(blocks)]
+    zoom, shrink = enlargement(sweeps.shape[-2:], seeds * blocks * (steps + 2), 64)
+    sides = tiled(np.stack([rgb(images, shrink), rgb(reconstructed, shrink)], 1))
+    mosaics = [beside(sides, tiled(rgb(sweeps[:, h], shrink))) for h in range(blocks)]
     height, width = (zoom * side for side in mosaics[0].shape[:2])
     left = _width(names) + _MARGIN
     cell = max(width, _width(titles)) + _MARGIN, height + round(3.4 * _LINE)
@@ -138,11 +131,11 @@ def draw_one_shot(
         If the image has neither one channel nor three.
     """
     blocks, steps = sweep.shape[:2]
-    zoom, shrink = _zoom(sweep.shape[-2:], blocks * (steps + 2), 80)
-    pixels = _rgb(sweep, shrink)
+    zoom, shrink = enlargement(sweep.shape[-2:], blocks * (steps + 2), 80)
+    pixels = rgb(sweep, shrink)
     sides = np.full((blocks, 2, *pixels.shape[2:]), 255, np.uint8)
-    sides[0] = _rgb(np.stack([_unit(image), _unit(reconstructed)]), shrink)
-    mosaic = _beside(_mosaic(sides), _mosaic(pixels))
+    sides[0] = rgb(np.stack([unit(image), unit(reconstructed)]), shrink)
+    mosaic = beside(tiled(sides), tiled(pixels))
     if ax is None:
         ax = _single(mosaic, zoom, heading, left=_width(titles), below=2.6 * _LINE)
     _show(ax, mosaic)
@@ -187,19 +180,19 @@ def draw_reconstructions(
     from matplotlib import colormaps
 
     members, seeds = found.members, len(found.images)
-    zoom, shrink = _zoom(found.images.shape[-2:], 4 * seeds, 112)
-    rows = {"image": _rgb(found.images, shrink), "reconstruction": _rgb(found.mean, shrink)}
+    zoom, shrink = enlargement(found.images.shape[-2:], 4 * seeds, 112)
+    rows = {"image": rgb(found.images, shrink), "reconstruction": rgb(found.mean, shrink)}
     scales = {"squared residual": (found.squared.mean(1), "magma")}
     if found.deviations is not None:
         scales["σ_d(z)"] = (np.sqrt(np.square(found.deviations).mean(1)), "viridis")
     for label, (values, cmap) in scales.items():
-        coloured = colormaps[cmap](_shrunk(values / _greatest(values), shrink))
+        coloured = colormaps[cmap](shrunk(values / _greatest(values), shrink))
         rows[label] = np.round(255 * coloured[..., :3]).astype(np.uint8)
     if members is not None:
         height, width = rows["image"].shape[1:3]
         component = members.responsibilities.sum(1).argmax(-1)[:, ::shrink, ::shrink]
         rows["component"] = _palette(members)[component[:, :height, :width]]
-    mosaic = _mosaic(np.stack(list(rows.values())))
+    mosaic = tiled(np.stack(list(rows.values())))
     if ax is None:
         entries = ceil(len(members.weights) / _columns(zoom * mosaic.shape[1])) if members else 0
         below = _LINE * (1.4 + entries)
@@ -212,80 +205,8 @@ def draw_reconstructions(
     for label, (values, cmap) in scales.items():
         _bar(ax, list(rows).index(label), len(rows), _greatest(values), cmap)
     if members is not None:
-        _legend(ax, members)
+        _components(ax, members)
     return ax
-
-
-def mosaic(images: NDArray[Any]) -> Pixels:
-    """Return images (rows, columns, C, H, W), clipped to [0, 1], as one picture (h, w, 3)."""
-    return _mosaic(_rgb(images, 1))
-
-
-def save(drawn: "Axes | Figure", path: str | Path) -> Path:
-    """Write a drawing to a file.
-
-    Parameters
-    ----------
-    drawn : matplotlib axes or figure
-    path : path
-        .png, .svg or .pdf; written whole or not at all.
-
-    Returns
-    -------
-    Path
-
-    Raises
-    ------
-    ValueError
-        On an ending that is not a picture format.
-    """
-    return save_figure(cast("Figure", drawn.figure), path)
-
-
-def _rgb(images: NDArray[Any], shrink: int) -> Pixels:
-    """Return images (..., C, H, W), clipped to [0, 1], as colours (..., H, W, 3)."""
-    if images.shape[-3] not in (1, 3):
-        raise ValueError(f"images of 1 or 3 channels are drawn, not of {images.shape[-3]}")
-    pixels = np.round(255 * _shrunk(_unit(images), shrink)).astype(np.uint8)
-    pixels = np.moveaxis(pixels, -3, -1)
-    return np.broadcast_to(pixels, (*pixels.shape[:-1], 3))
-
-
-def _unit(images: NDArray[Any]) -> NDArray[Any]:
-    return to_unit(images) if images.dtype == np.uint8 else np.clip(images, 0, 1)
-
-
-def _shrunk(images: NDArray[Any], by: int) -> NDArray[Any]:
-    """Average squares of pixels; what is left over at the right and the bottom is dropped."""
-    if by == 1:
-        return images
-    height, width = (side // by for side in images.shape[-2:])
-    cut = images[..., : by * height, : by * width]
-    mean: NDArray[Any] = cut.reshape(*images.shape[:-2], height, by, width, by).mean((-3, -1))
-    return mean
-
-
-def _zoom(shape: tuple[int, ...], tiles: int, side: int) -> tuple[int, int]:
-    """Return by how much pixels are enlarged, and by how much images are shrunk before."""
-    zoom, shrink = max(1, round(side / min(shape))), 1
-    while zoom > 1 and tiles * prod(shape) * zoom**2 > _BUDGET:
-        zoom -= 1
-    while min(shape) > 1.5 * side * shrink or tiles * prod(shape) > _BUDGET * shrink**2:
-        shrink += 1
-    return zoom, shrink
-
-
-def _mosaic(tiles: Pixels) -> Pixels:
-    """Set tiles (rows, columns, H, W, 3) beside and below each other, a white pixel apart."""
-    rows, columns, height, width, _ = tiles.shape
-    padded = np.pad(tiles, ((0, 0), (0, 0), (0, 1), (0, 1), (0, 0)), constant_values=255)
-    size = rows * (height + 1), columns * (width + 1), 3
-    return padded.swapaxes(1, 2).reshape(size)[:-1, :-1]
-
-
-def _beside(left: Pixels, right: Pixels) -> Pixels:
-    white = np.full((len(left), 4, 3), 255, np.uint8)
-    return np.concatenate([left, white, right], axis=1)
 
 
 def _width(texts: Iterable[str]) -> int:
@@ -300,9 +221,7 @@ def _lines(heading: str, width: float) -> list[str]:
 def _page(figure: "Figure | None", total: tuple[int, int], lines: list[str]) -> "Figure":
     """Make a figure of so many pixels, if there is none, and write the heading."""
     if figure is None:
-        from matplotlib.figure import Figure
-
-        figure = Figure(figsize=(total[0] / DPI, total[1] / DPI), dpi=DPI)
+        figure = new_figure(total[0] / DPI, total[1] / DPI, layout=None)
     x, y = _MARGIN / total[0], 1 - 0.6 * _MARGIN / total[1]
     words = "\n".join(lines)
     figure.text(x, y, words, va="top", fontsize=_FONT, color=INK, parse_math=False)
@@ -390,7 +309,7 @@ def _columns(width: float) -> int:
     return max(1, min(3, int(width / (22 * _EM))))
 
 
-def _legend(ax: "Axes", members: "Memberships") -> None:
+def _components(ax: "Axes", members: "Memberships") -> None:
     from matplotlib.patches import Patch
 
     colours, extent = _palette(members) / 255, ax.get_window_extent()
@@ -401,12 +320,12 @@ def _legend(ax: "Axes", members: "Memberships") -> None:
         )
         for k in np.argsort(members.deviations)
     ]
-    ax.legend(
-        handles=handles,
+    legend(
+        ax,
+        handles,
+        size=_FONT - 1,
         loc="upper left",
         bbox_to_anchor=(0.0, -1.2 * _LINE / extent.height),
         ncols=_columns(extent.width),
-        fontsize=_FONT - 1,
-        frameon=False,
         borderaxespad=0.0,
     )

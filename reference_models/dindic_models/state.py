@@ -10,7 +10,7 @@ from torch import Tensor
 from dindic_models.checkpoint import TRAINING, read_tensors, save_model, write_tensors
 from dindic_models.config import Config, make_model
 from dindic_models.devices import Group
-from dindic_models.history import Row, write_csv
+from dindic_models.history import HISTORY, Row, write_csv
 from dindic_models.networks import Shape
 from dindic_models.vae import VAE
 
@@ -62,7 +62,7 @@ class State:
         """Write model.safetensors and history.csv, which others read."""
         save_model(self.folder, self.model, self.step)
         if self.history:
-            write_csv(self.folder / "history.csv", self.history)
+            write_csv(self.folder / HISTORY, self.history)
 
     def averages(self) -> dict[str, Tensor]:
         """Return what Adam carries, by name."""

@@ -65,12 +65,15 @@ class Step:
         """Take a step on this process's part x of a batch of `size` images."""
         shape = (self.config.samples, size, self.config.latents)
         noise = draw(seed, shape, x)[:, self.group.rank :: self.group.size]
+        # A graph has the shapes it was recorded with: the last, smaller batch of an epoch goes
+        # without.
         if not self.graphed or size < self.config.batch:
             self.take(x, noise, size)
             return
         if self.graph is None:
             self.inputs = x.clone(), noise.clone()
             self.graph = record(lambda: self.take(*self.inputs, size), self.tensors())
+        # It reads the memory it was recorded on, whatever tensors are passed now.
         for static, new in zip(self.inputs, (x, noise), strict=True):
             static.copy_(new)
         self.graph.replay()
@@ -85,6 +88,8 @@ class Step:
             for i in each:
                 self.take_one(i, x, noise, size)
             return
+        # Streams know nothing of each other: without waiting they would read a batch that is not
+        # there yet, and the next step would begin before their last kernels end.
         here = torch.cuda.current_stream()
         for stream in self.streams:
             stream.wait_stream(here)
@@ -127,6 +132,8 @@ class Step:
 
 def record(step: Callable[[], None], changed: list[Tensor]) -> Any:
     """Return a CUDA graph of a step, after some steps to warm up, which are taken back."""
+    # Libraries choose algorithms and allocate at their first calls, which a recording must not
+    # hold; and the steps of the warm-up are real ones, so that what they changed is put back.
     before = [tensor.detach().clone() for tensor in changed]
     stream = torch.cuda.Stream()  # type: ignore[no-untyped-call]
     stream.wait_stream(torch.cuda.current_stream())

@@ -6,11 +6,9 @@ which part of it: so a run that was stopped gives the weights of one that was no
 those of one. Several models of one seed see the same batches, and can be trained together.
 """
 
-import signal
 import time
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
-from contextlib import closing, contextmanager
-from dataclasses import replace
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +16,7 @@ import numpy as np
 import torch
 
 from dindic_models.batches import Batches, Progress, Rows, fits
-from dindic_models.checkpoint import CONFIG, MODEL, TRAINING, read_config, save_config
+from dindic_models.checkpoint import TRAINING, save_config
 from dindic_models.config import Config, seed_of, seeds_of
 from dindic_models.data import Data, rows, some
 from dindic_models.devices import (
@@ -29,10 +27,17 @@ from dindic_models.devices import (
     processes,
     set_precision,
 )
-from dindic_models.history import Row, evaluate, noise_row
-from dindic_models.networks import Shape
+from dindic_models.folders import SHARED, check_folder, check_together
+from dindic_models.history import epoch_line, evaluate, noise_row
 from dindic_models.state import State, TrainingDivergedError
 from dindic_models.step import Step
+from dindic_models.stopping import (
+    TimeIsUpError,
+    TimeLimit,
+    TrainingStoppedError,
+    stop_requests,
+    why_stopped,
+)
 from dindic_models.vae import VAE
 
 __all__ = [
@@ -41,7 +46,6 @@ __all__ = [
     "TimeLimit",
     "TrainingDivergedError",
     "TrainingStoppedError",
-    "check_folder",
     "plan",
     "train",
     "train_together",
@@ -55,47 +59,6 @@ SAVE_EVERY = 600.0
 
 CHECK_EVERY = {"cpu": 1, "cuda": 100}
 """Steps between two looks at the loss: a look waits for the GPU."""
-
-SHARED = ("dataset", "split", "split_seed", "batch", "samples", "latents", "seed", "precision")
-"""Settings that models trained together have in common, beside epochs: all that batches need."""
-
-
-class TrainingStoppedError(Exception):
-    """A signal ended the training, after a checkpoint."""
-
-    def __init__(self, step: int, epoch: int, number: int) -> None:
-        super().__init__(f"stopped in epoch {epoch}, after step {step}, which is saved")
-        self.signal = number
-
-
-class TimeIsUpError(Exception):
-    """The time limit ended the work; what is done is saved, and the same call resumes."""
-
-
-class TimeLimit:
-    """Minutes that a command may take, from the moment this is made.
-
-    Parameters
-    ----------
-    minutes : float
-    clock : callable
-        Returns seconds.
-
-    Examples
-    --------
-    >>> seconds = iter([0.0, 59.0, 61.0])
-    >>> limit = TimeLimit(1, clock=lambda: next(seconds))
-    >>> limit.is_over(), limit.is_over()
-    (False, True)
-    """
-
-    def __init__(self, minutes: float, clock: Callable[[], float] = time.monotonic) -> None:
-        self._clock = clock
-        self._end = clock() + 60 * minutes
-
-    def is_over(self) -> bool:
-        """Return whether the time is used."""
-        return self._clock() >= self._end
 
 
 def train(
@@ -222,7 +185,7 @@ def train_together(
         As :func:`train`. The last names the folder of the run; the others keep their checkpoints.
     """
     device, paths = device or torch.device("cpu"), [Path(folder) for folder in folders]
-    _check_together(configs, paths)
+    check_together(configs, paths)
     config = configs[0]
     set_precision(config.precision, deterministic=deterministic)
     if device.type == "cpu":
@@ -313,7 +276,7 @@ def run(
                     continue
                 if group.any(asked(), first.totals):
                     _each(states, lambda state: state.save(group))
-                    raise _stopped(first.step, epoch, stopping, limit)
+                    raise why_stopped(first.step, epoch, stopping, limit)
                 if group.any(time.monotonic() - saved > SAVE_EVERY, first.totals):
                     _each(states, lambda state: state.save(group))
                     saved = time.monotonic()
@@ -322,13 +285,13 @@ def run(
             for state in states:
                 _end_epoch(state, group, len(batches), judges, seconds / len(states))
             if say is not None and group.first:
-                say(_line([state.history[-1] for state in states], config))
+                say(epoch_line([state.history[-1] for state in states], config.epochs))
             stop = group.any(asked(), first.totals)
             if last or stop or group.any(time.monotonic() - saved >= save_every, first.totals):
                 _each(states, lambda state: state.save(group))
                 saved = time.monotonic()
             if stop and not last:
-                raise _stopped(first.step, epoch, stopping, limit)
+                raise why_stopped(first.step, epoch, stopping, limit)
 
 
 def _each(states: Sequence[State], action: Callable[[State], None]) -> None:
@@ -341,17 +304,6 @@ def _each(states: Sequence[State], action: Callable[[State], None]) -> None:
             diverged.append(error)
     if diverged:
         raise diverged[0]
-
-
-def _stopped(
-    step: int, epoch: int, stopping: Sequence[int], limit: TimeLimit | None
-) -> TrainingStoppedError | TimeIsUpError:
-    """Return why training stops; without a signal here, another process had one or was first."""
-    if limit is not None and not stopping:
-        return TimeIsUpError(
-            f"the time is up in epoch {epoch + 1}, after step {step}, which is saved"
-        )
-    return TrainingStoppedError(step, epoch + 1, [*stopping, signal.SIGTERM][0])
 
 
 def _end_epoch(
@@ -385,68 +337,6 @@ def plan(config: Config, n: int, epoch: int) -> tuple[list[Rows], list[int]]:
     return chosen, seeds_of(config.seed, "noise", epoch, number=len(chosen))
 
 
-@contextmanager
-def stop_requests() -> Iterator[list[int]]:
-    """Collect SIGINT and SIGTERM in place of dying of them; the second SIGINT is not held back."""
-    got: list[int] = []
-
-    def note(number: int, frame: Any) -> None:
-        got.append(number)
-        signal.signal(signal.SIGINT, signal.default_int_handler)
-
-    try:
-        before = {s: signal.signal(s, note) for s in (signal.SIGINT, signal.SIGTERM)}
-    except ValueError:  # not in the main thread, where signals do not arrive
-        yield got
-        return
-    try:
-        yield got
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
-
-
-def _check_together(configs: Sequence[Config], folders: Sequence[Path]) -> None:
-    """Refuse models that cannot see the same batches, or that would share a folder."""
-    if not configs or len(configs) != len(folders):
-        raise ValueError("there must be a folder for each configuration, and at least one")
-    for name in (*SHARED, "epochs"):
-        values = {getattr(config, name) for config in configs}
-        if len(values) > 1:
-            said = ", ".join(map(str, sorted(values, key=str)))
-            raise ValueError(f"models that are trained together share {name}; got {said}")
-    if len({folder.absolute() for folder in folders}) < len(folders):
-        raise ValueError("every model needs a folder of its own")
-
-
-def check_folder(folder: Path, config: Config, shape: Shape, data: Data, resume: bool) -> None:
-    """Refuse a folder that holds a run; or, to go on, one that holds another.
-
-    Raises
-    ------
-    ValueError
-        That names the setting that differs.
-    """
-    held = any((folder / name).exists() for name in (CONFIG, MODEL, TRAINING))
-    if held and not resume:
-        raise ValueError(
-            f"{folder} holds a run already; give --resume {folder} in place of -o, or another folder"
-        )
-    if not held:
-        return
-    if (folder / MODEL).exists() and not (folder / TRAINING).is_file():
-        raise ValueError(f"{folder} has no {TRAINING} to go on from")
-    old, old_shape, old_data = read_config(folder)
-    for name, value in replace(old, epochs=config.epochs).to_dict().items():
-        if value != config.to_dict()[name]:
-            raise ValueError(
-                f"{folder} was trained with {name} = {value}, not {config.to_dict()[name]}; "
-                "only epochs may change"
-            )
-    if old_shape != shape or old_data.get("fingerprint") != data.fingerprint:
-        raise ValueError(f"{folder} was trained on other data ({old_data.get('name')})")
-
-
 def _about(data: Data, source: str | None) -> dict[str, Any]:
     return {"name": data.name, "fingerprint": data.fingerprint, "n": len(data), "path": source}
 
@@ -475,26 +365,3 @@ def _judges(config: Config, data: Data) -> str:
 
 def _silent(steps: Iterable[Any], description: str, total: int) -> Generator[Any, None, None]:
     yield from steps
-
-
-def _line(rows: Sequence[Row], config: Config) -> str:
-    """Say what an epoch came to: of a model, or the range of several."""
-    words = [f"epoch {rows[0]['epoch']:.0f}/{config.epochs}"]
-    words += [f"{len(rows)} models"] * (len(rows) > 1)
-    words += [
-        f"EVLB {_range(rows, 'train_evlb', '.1f')}",
-        f"KL {_range(rows, 'train_kl', '.2f')} nats",
-        f"sigma^2 {_range(rows, 'sigma2', '.3g')}",
-    ]
-    if "used" in rows[0]:
-        words += [
-            f"held out: EVLB {_range(rows, 'evlb', '.1f')}",
-            f"{_range(rows, 'used', '.0f')} latents used",
-        ]
-    return "  ".join([*words, f"{sum(row['seconds'] for row in rows):.1f} s"])
-
-
-def _range(rows: Sequence[Row], name: str, form: str) -> str:
-    values = [row[name] for row in rows]
-    ends = [format(end, form) for end in (min(values), max(values))]
-    return ends[0] if ends[0] == ends[1] else " to ".join(ends)

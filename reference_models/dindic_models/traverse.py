@@ -21,9 +21,9 @@ from dindic_models.data import Images, to_unit
 from dindic_models.encode import posteriors
 from dindic_models.noise import MixtureOfGaussians, NetworkGaussian, Noise
 from dindic_models.vae import VAE
-from disentangle_indicators import indicators
-from disentangle_indicators.aggregate import marginals
-from disentangle_indicators.states import USED
+from disentangle_indicators import Encodings, indicators
+from disentangle_indicators._errors import Undefined
+from disentangle_indicators.states import USED, used_exact
 
 Floats = NDArray[np.floating[Any]]
 
@@ -252,11 +252,12 @@ def information(
     >>> information(np.array([[3.0], [-3.0]]), np.full((2, 1), 0.01)).title(0)
     'latent 0   I = 0.69 nats'
     """
+    encodings = Encodings.of(mean, var, progress=progress)
     try:
-        return Information(marginals(mean, var, progress=progress).information, len(mean))
-    except ValueError as error:
-        bound = indicators(mean, var, errors=False).mutual_information_per_latent
-        return Information(np.asarray(bound), len(mean), str(error))
+        return Information(encodings.marginals.information, encodings.n)
+    except Undefined as refusal:
+        bound = indicators(encodings, errors=False).mutual_information_per_latent
+        return Information(np.asarray(bound), encodings.n, str(refusal))
 
 
 def information_of(
@@ -317,7 +318,8 @@ def choose(
     ([1], '2 of 3 latents carry more than 0.5 nats; 1 of them is left out')
     """
     order = [int(h) for h in np.argsort(-found.values, kind="stable")]
-    used = [h for h in order if found.values[h] > threshold]
+    above = set(used_exact(found.values, threshold))
+    used = [h for h in order if h in above]
     if latents is not None:
         check_latents(latents, len(order))
         chosen = [h for h in order if h in latents]

@@ -18,7 +18,7 @@ def wide(n=300):
 
 def test_the_density_is_the_mean_of_the_posteriors():
     mean, var = wide()
-    found = density(mean, var, 0)
+    found = density(mean, var, latent=0)
     kernels = np.exp(-0.5 * (found.z[:, None] - mean[:, 0]) ** 2 / 0.01) / math.sqrt(
         0.02 * math.pi
     )
@@ -28,19 +28,19 @@ def test_the_density_is_the_mean_of_the_posteriors():
     assert found.information == pytest.approx(exact.information[0], abs=1e-12)
     assert found.looseness == pytest.approx(exact.looseness[0], abs=1e-12)
     with pytest.raises(ValueError, match="latent must be from 0 to 1; got 2"):
-        density(mean, var, 2)
+        density(mean, var, latent=2)
 
 
 def test_narrow_posteriors_are_a_histogram():
     rng = np.random.default_rng(0)
-    found = density(rng.normal(size=(2000, 1)), np.full((2000, 1), 1e-12), 0)
+    found = density(rng.normal(size=(2000, 1)), np.full((2000, 1), 1e-12), latent=0)
     z, q = found.z, found.density
     assert np.sum(q) * (z[1] - z[0]) == pytest.approx(1, abs=0.01)
     assert np.mean(q[np.abs(z) < 0.5]) == pytest.approx(0.38, abs=0.05)
 
 
 def test_reports_have_every_point():
-    found = density(*wide(), 1)
+    found = density(*wide(), latent=1)
     assert json.loads(found.to_json())["density"] == found.density.tolist()
     frame = found.to_frame()
     assert frame.index.name == "z"

@@ -7,17 +7,18 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from joint_cases import correlated, mean_and_error, mixture
 from scipy.special import logsumexp
-from scipy.stats import multivariate_normal, norm
+from scipy.stats import norm
 from strategies import encodings, rngs, seeds, to
 
 from disentangle_indicators import Moments
-from disentangle_indicators.aggregate import Joint, _critic, joint, marginals
+from disentangle_indicators.aggregate import Joint, _upper_bound, joint, marginals
 from disentangle_indicators.aggregate import _joint as joint_module
-from disentangle_indicators.aggregate._critic import gaussian, leave_one_out, mix, shrunk
-from disentangle_indicators.aggregate._log_sums import log_sums
-from disentangle_indicators.aggregate._marginals import evaluate, is_saturated
+from disentangle_indicators.aggregate._marginals import evaluate_arrays
 from disentangle_indicators.aggregate._monte_carlo import Controls, draw
+from disentangle_indicators.aggregate._upper_bound import mix
+from disentangle_indicators.states import is_saturated
 
 NAMES = ("mutual_information", "total_correlation", "kl_aggregate_prior")
 
@@ -27,18 +28,11 @@ def sampled(mean, var, **kwargs):
     return joint(mean, var, clusters=np.arange(mean.shape[0]), **kwargs)
 
 
-def mixture(rng, n=150, d=3):
-    """Dependent latents, one of them a function of another, with variances that differ."""
-    mean = rng.normal(size=(n, d)) * np.exp(rng.uniform(-0.5, 0.5, d))
-    mean[:, 1] = np.abs(mean[:, 0])
-    return mean, 0.1 * np.exp(rng.normal(size=(n, d)))
-
-
 def same(a, b, tolerance):
     """Compare all numbers of two results."""
     for name, value in a.to_dict().items():
         other = b.to_dict()[name]
-        if name in ("critic", "standard_errors") or isinstance(value, float):
+        if name in ("bound_weights", "standard_errors") or isinstance(value, float):
             assert other == pytest.approx(value, abs=tolerance, rel=tolerance), name
 
 
@@ -237,7 +231,7 @@ def test_controls_have_known_means(data, rng):
     mean, var = data
     n, moments = len(mean), Moments.of(mean, var, covariance=True)
     at = draw(mean, var, 400 * n, rng)
-    exact = evaluate(mean, var, at.z)
+    exact = evaluate_arrays(mean, var, at.z)
     controls = Controls.of(at, np.log(exact.density), moments, exact, mean, var, None)
     size = 1 + np.abs(controls.rows).max(axis=0)
     assert np.all(np.abs(controls.rows.mean(axis=0)) <= 1e-6 * size)
@@ -281,36 +275,6 @@ def test_float32(xp, width):
     ours = sampled(*to(xp, mean, width * var), points=100, rng=0, precision="float32")
     for name in NAMES:
         assert abs(getattr(ours, name) - getattr(wanted, name)) <= 3e-5, name
-
-
-def mean_and_error(x):
-    return np.mean(x), np.std(x, ddof=1) / np.sqrt(len(x))
-
-
-def correlated(d, noise):
-    """A Gaussian population: samples, I, TC, KL(q || p) and each row's KL to the true q."""
-    basis = np.random.default_rng(d).normal(size=(d, d)) / np.sqrt(d)
-    sigma = basis @ basis.T + 0.2 * np.eye(d)
-    if d == 1:
-        sigma = np.eye(1)
-    cov = sigma + noise * np.eye(d)
-    log_det = np.linalg.slogdet(cov)[1]
-
-    def sample(rng, n):
-        return rng.multivariate_normal(np.zeros(d), sigma, size=n), np.full((n, d), noise)
-
-    def divergence(mean, var):
-        precision = np.linalg.inv(cov)
-        far = np.sum(mean @ precision * mean, axis=1) + var @ np.diag(precision)
-        return 0.5 * (far - d + log_det - np.log(var).sum(axis=1))
-
-    return (
-        sample,
-        0.5 * (log_det - d * np.log(noise)),
-        0.5 * (np.log(np.diag(cov)).sum() - log_det),
-        0.5 * (np.trace(cov) - d - log_det),
-        divergence,
-    )
 
 
 def bimodal(d, noise):
@@ -399,8 +363,8 @@ def check_range(name, times):
 
 @pytest.mark.parametrize("name", ["two", "five, most rows apart", "two bits"])
 def test_ranges_hold_the_truth(monkeypatch, name):
-    """For any weights of the critic: here those of 20 steps."""
-    monkeypatch.setattr(_critic, "_STEPS", 20)
+    """For any weights of the upper bound: here those of 20 steps."""
+    monkeypatch.setattr(_upper_bound, "_STEPS", 20)
     check_range(name, times=30)
 
 
@@ -420,7 +384,7 @@ def test_ranges_over_many_samples(name):
 
 def test_errors_of_the_population(monkeypatch):
     """Of samples of 100 rows, to 5 errors of a standard deviation of 60 values, each way."""
-    monkeypatch.setattr(_critic, "_STEPS", 10)
+    monkeypatch.setattr(_upper_bound, "_STEPS", 10)
     sample = correlated(2, 0.3)[0]
     rng = np.random.default_rng(8)
     runs = [joint(*sample(rng, 100), points=100, rng=seed) for seed in range(60)]
@@ -450,38 +414,10 @@ def test_saturation_and_dependence():
     assert not smooth.saturated
 
 
-def test_what_the_critic_sees(monkeypatch):
-    """Means over the n - 1 other rows, and one fold for all points of a row."""
-    seen = []
-    monkeypatch.setattr(joint_module, "mix", lambda *args: seen.append(args) or mix(*args))
-    monkeypatch.setattr(_critic, "_STEPS", 5)
-    mean, var = mixture(np.random.default_rng(16), n=50)
-    ours = joint(mean, var, points=100, rng=3)
-    densities, fold = seen[0]
-    at = draw(mean, var, 100, np.random.default_rng(3))
-    for column, name in enumerate(ours.critic):
-        if name.startswith("kernels"):
-            for k in range(5):
-                here, fold_of_row = fold == k, fold[np.argsort(at.rows[:50])]
-                m, v = shrunk(mean, var, float(name.split()[1]), fold_of_row != k)
-                wanted = log_sums(at.z[here], at.rows[here], m, v, mean) - np.log(49)
-                assert densities[here, column] == pytest.approx(wanted, abs=1e-9)
-    assert np.all(fold[:50][np.argsort(at.rows[:50])] == fold[50:][np.argsort(at.rows[50:])])
-    assert np.all(np.bincount(fold) == 20)
-
-
-def test_marginals_of_the_upper_end_leave_out_the_own_row():
-    """I + TC at its upper end is a sum of informations; with the own row, it would be this one."""
-    mean, var = correlated(3, 0.05)[0](np.random.default_rng(17), 60)
-    ours = joint(mean, var, points=120, rng=0)
-    both = ours.mutual_information_low + ours.total_correlation_high
-    assert both > ours.marginals.total_information + 0.1
-
-
 @pytest.mark.parametrize(("errors", "vacuous"), [(-1, True), (1, True), (1.9, True), (2.1, False)])
 def test_vacuous_is_within_two_errors_of_zero(monkeypatch, errors, vacuous):
     """The bound is moved by a constant, which moves the lower end of TC and no error."""
-    monkeypatch.setattr(_critic, "_STEPS", 5)
+    monkeypatch.setattr(_upper_bound, "_STEPS", 5)
     mean, var = mixture(np.random.default_rng(18), n=60)
     before = joint(mean, var, points=100, rng=0)
     error = before.standard_errors["total_correlation_low"]
@@ -505,123 +441,6 @@ def test_the_upper_end_is_not_below_the_lower(monkeypatch):
     assert ours.mutual_information_high == ours.mutual_information_low > 0
 
 
-def test_weights_of_the_critic():
-    """They add up to 1, and the upper bound is near the Gaussian where the population is one."""
-    mean, var = correlated(3, 0.05)[0](np.random.default_rng(10), 200)
-    ours = joint(mean, var, points=200, rng=0)
-    assert sum(ours.critic.values()) == pytest.approx(1.0, abs=1e-9)
-    assert set(ours.critic) >= {"kernels 0", "kernels 0.3", "marginals", "gaussian"}
-    assert min(ours.critic.values()) >= 0
-    assert ours.critic["gaussian"] > 0.5
-
-
-def test_weights_are_of_greatest_likelihood():
-    """Of two densities: no other weight on a grid is better, beyond the grid's step."""
-    rng = np.random.default_rng(11)
-    x = np.where(rng.random(400) < 0.3, rng.normal(size=400), 2 + 0.5 * rng.normal(size=400))
-    densities = np.stack([norm.logpdf(x), norm.logpdf(x, 2, 0.5)], axis=1)
-    mixed, weights = mix(densities, np.zeros(400, dtype=int))
-    grid = np.linspace(1e-3, 1 - 1e-3, 999)
-    each = logsumexp(densities[None] + np.log(np.stack([grid, 1 - grid], 1))[:, None], axis=2)
-    assert weights[0] == pytest.approx(grid[each.mean(axis=1).argmax()], abs=1e-3)
-    assert mixed == pytest.approx(logsumexp(densities + np.log(weights), axis=1))
-
-
-@given(rng=rngs, folds=st.integers(2, 5))
-@settings(max_examples=5)
-def test_weights_of_a_point_come_from_other_folds(rng, folds):
-    densities = rng.normal(size=(20, 3))
-    fold = rng.permutation(20) % folds
-    changed = densities.copy()
-    mine = np.flatnonzero(fold == 0)
-    changed[mine[1:]] += 5 * rng.normal(size=(len(mine) - 1, 3))
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(_critic, "_STEPS", 20)
-        before, after = mix(densities, fold)[0], mix(changed, fold)[0]
-    assert after[mine[0]] == before[mine[0]]
-    assert np.all(after[fold != 0] != before[fold != 0])
-    assert np.all(after <= changed.max(axis=1) + 1e-9)
-
-
-@given(rng=rngs, d=st.integers(1, 4))
-def test_the_gaussian_knows_other_folds_only(rng, d):
-    mean, var = rng.normal(size=(30, d)), rng.exponential(size=(30, d)) + 0.1
-    folds = rng.permutation(30) % 5
-    at = draw(mean, var, 50, rng)
-    ours = gaussian(at, mean, var, folds)
-    for k in range(5):
-        m, v, mine = mean[folds != k], var[folds != k], folds[at.rows] == k
-        cov = np.cov(m.T, bias=True).reshape(d, d) + np.diag(v.mean(axis=0))
-        wanted = multivariate_normal(m.mean(axis=0), cov).logpdf(at.z[mine])
-        assert ours[mine] == pytest.approx(wanted, rel=1e-9, abs=1e-9)
-    moved, wider = mean.copy(), var.copy()
-    moved[folds == 0] += 3
-    wider[folds == 0] *= 2
-    again, mine = gaussian(at, moved, wider, folds), folds[at.rows] == 0
-    assert np.all(again[mine] == ours[mine])
-    assert np.all(again[~mine] != ours[~mine])
-
-
-def test_the_gaussian_of_one_row_and_of_no_rank():
-    at = draw(np.ones((1, 2)), np.ones((1, 2)), 20, np.random.default_rng(0))
-    ours = gaussian(at, np.ones((1, 2)), np.ones((1, 2)), np.zeros(1, dtype=int))
-    assert ours == pytest.approx(norm.logpdf(at.z, 1).sum(axis=1))
-    line = np.arange(20.0)[:, None] * np.array([1e8, 1e8])
-    at = draw(line, np.full((20, 2), 1e-9), 20, np.random.default_rng(0))
-    assert np.all(np.isfinite(gaussian(at, line, np.full((20, 2), 1e-9), np.arange(20) % 5)))
-
-
-@given(data=encodings(min_n=2, max_n=40, max_d=4), rng=rngs)
-def test_marginals_without_the_own_row(data, rng):
-    """From the densities of all other rows, and 1/n of the Gaussian of the other folds.
-
-    Where the own row is nearly all there is, 1 - its share is what rounding leaves of it.
-    """
-    mean, var = data
-    n, folds = len(mean), np.arange(len(mean)) % 2
-    moments = [Moments.of(mean[folds != k], var[folds != k]) for k in (0, 1)]
-    at = draw(mean, var, 50, rng)
-    each = norm.logpdf(at.z[:, None], mean, np.sqrt(var))
-    ours = leave_one_out(at, logsumexp(each, axis=1) - np.log(n), mean, var, folds)
-    each[np.arange(50), at.rows] = -np.inf
-    centre, spread = (
-        np.array([getattr(moments[folds[row]], name) for row in at.rows])
-        for name in ("mean", "variance")
-    )
-    normal = norm.logpdf(at.z, centre, np.sqrt(spread))
-    wanted = np.logaddexp(logsumexp(each, axis=1), normal) - np.log(n)
-    share = np.exp(np.minimum(at.log_own - wanted, 300)) / n
-    size = (1 + np.abs(at.log_own)) * (1 + share)
-    assert np.all(np.abs(ours - wanted.sum(axis=1)) <= 1e-12 * size.sum(axis=1) + 1e-12 * n)
-
-
-@given(data=encodings(min_n=3, max_n=60), share=st.floats(0, 0.9))
-def test_shrinking_keeps_the_moments(data, share):
-    mean, var = data
-    m, v = shrunk(mean, var, share, slice(None))
-    scale = (mean**2 + var).mean(axis=0)
-    assert np.all(np.abs(m.mean(axis=0) - mean.mean(axis=0)) <= 1e-12 * np.sqrt(scale))
-    assert np.all(np.abs((m**2 + v).mean(axis=0) - scale) <= 1e-12 * scale)
-    assert np.all(np.abs(m.var(axis=0) - (1 - share) * mean.var(axis=0)) <= 1e-12 * scale)
-
-
-@given(data=encodings(min_n=2, max_n=60, max_d=4), rng=rngs)
-def test_leaving_out_the_own_row_cannot_lower_information(data, rng):
-    """KL(q_m || q) <= (1 - 1/n) KL(q_m || the others), as q mixes q_m with the others."""
-    mean, var = data
-    n = len(mean)
-    at = draw(mean, var, 10 * n, rng)
-    own = at.log_own.sum(axis=1)
-    others = log_sums(at.z, at.rows, mean, var, mean)
-    gap = (
-        (1 - 1 / n) * (own - others + np.log(n - 1))
-        - (own - np.logaddexp(own, others))
-        - (np.log(n))
-    )
-    centre, error = mean_and_error(gap)
-    assert centre >= -5 * error - 1e-9
-
-
 def test_clusters_have_no_upper_end():
     mean, var = mixture(np.random.default_rng(12), n=60)
     plain = joint(mean, var, points=100, rng=0)
@@ -631,7 +450,7 @@ def test_clusters_have_no_upper_end():
         assert each.standard_errors[name] == pytest.approx(plain.standard_errors[name], rel=1e-9)
     assert each.mutual_information_high is None
     assert each.total_correlation_low is each.kl_aggregate_prior_low is each.rest_low is None
-    assert each.critic == {}
+    assert each.bound_weights == {}
     assert each.vacuous
     read = json.loads(each.to_json())
     assert read["mutual_information_high"] is None
@@ -681,8 +500,8 @@ def test_progress_is_told():
         ({"var": np.full((3, 2), np.inf)}, "var must be finite"),
         ({"var": np.ones((2, 2))}, "the same shape"),
         ({"mean": np.zeros((0, 2)), "var": np.ones((0, 2))}, "no samples"),
-        ({"clusters": [1, 2]}, "cluster must have 3 entries"),
-        ({"clusters": [1, None, 2]}, r"cluster\[1\] is missing"),
+        ({"clusters": [1, 2]}, r"clusters must have the shape \(3,\)"),
+        ({"clusters": [1, None, 2]}, r"clusters\[1\] is missing"),
     ],
 )
 def test_bad_input(changes, message):

@@ -1,9 +1,11 @@
+import json
 import os
 import subprocess
 import sys
 
 import numpy as np
 import pytest
+from cli_helpers import flat
 from click.testing import CliRunner
 
 from dindic import main
@@ -47,6 +49,24 @@ def good(npz, pair):
 
 
 @pytest.fixture
+def known(npz, pair):
+    """A file with two factors, of which latents 0 and 1 are noisy copies."""
+    mean, var = pair
+    factors = np.clip(np.round(mean[:, :2] + 1.5), 0, 3).astype(int)
+    return npz("known.npz", mean=mean, var=var, factors=factors)
+
+
+@pytest.fixture
+def numbers(dindic):
+    """Run a score and return its JSON."""
+
+    def run(*words):
+        return json.loads(dindic("score", *words, "--quiet", "--json", "-").stdout)
+
+    return run
+
+
+@pytest.fixture
 def dindic():
     """Run a command in this process; whatever happens, it must not be a traceback."""
 
@@ -75,11 +95,6 @@ def shell():
         )
 
     return run
-
-
-def flat(text):
-    """Undo the line breaks of the terminal."""
-    return " ".join(text.split())
 
 
 @pytest.fixture

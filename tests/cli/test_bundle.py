@@ -48,7 +48,7 @@ def test_a_candidate_has_its_provenance(dindic, run):
     assert said["device"] == CPU
     assert (said["epochs"], said["seed"]) == (4, 0)
     assert said["data"]["fingerprint"].startswith("sha256:")
-    words = "dindic train array --noise learned --epochs 4 --network mlp --latents 2 --batch 16"
+    words = "dindic train array --noise learned --epochs 4 --network mlp --dimensions 2 --batch 16"
     assert said["made_with"] == f"{words} --lr 0.01"
     assert load("candidates/small").config == load(run).config
     dindic("bundle", run, "small", "-o", "candidates", "--made-with", "by hand", "--quiet")
@@ -62,7 +62,7 @@ def test_a_candidate_has_its_provenance(dindic, run):
     [
         (["gone", "small"], "gone is not a run: it has no config.json"),
         (["run", "../small"], "NAME must be the name of a folder; it is '../small'"),
-        (["run", "small", "--data", "gone"], "gone, which the run was trained on, is not there"),
+        (["run", "small", "--data", "gone"], "gone, the training data of the run, is missing"),
         (["run", "small", "--data", "others.npy"], "run was not trained on these data"),
     ],
 )
@@ -94,7 +94,7 @@ def test_the_study_of_a_bare_machine_from_images_to_candidates(tmp_path):
     """One epoch of few images; the first call has time for a step only, the second resumes."""
     data, out = WRITERS["mnist"](tmp_path / "mnist", parts=(("train", 180), ("t10k", 60))), "out"
     np.save(tmp_path / "images.npy", pictures(300))
-    sprites = f"array --data {tmp_path / 'images.npy'} --network mlp --latents 2 --batch 16"
+    sprites = f"array --data {tmp_path / 'images.npy'} --network mlp --dimensions 2 --batch 16"
     words = [f"OUT={tmp_path / out}", f"DATA={data}", f"PYTHON={sys.executable}", "EPOCHS=1"]
     words += ["ONLY=learned_beta_1,fixed_sigma2_0.01", "SPRITES_EPOCHS=1", "DEVICE=cpu"]
     words += [f"SPRITES={sprites}", f"WHEELS={wheels(tmp_path / 'wheels')}"]

@@ -6,13 +6,9 @@ import json
 
 import numpy as np
 import pytest
+from cli_helpers import flat
 
 from disentangle_indicators.supervised import METRICS, check_claim
-
-
-def flat(text):
-    """Undo the line breaks of the terminal."""
-    return " ".join(text.split())
 
 
 @pytest.fixture
@@ -38,7 +34,8 @@ def test_the_numbers_are_those_of_the_library(dindic, file, arrays):
     assert content["schema"] == "dindic.check/1"
     mean, var, factors = arrays.values()
     check = check_claim(METRICS["mig"], mean, factors, var=var, claimed=0.3)
-    assert content == check.to_dict()
+    for key in ("metric", "claimed", "attempts", "reached", "of", "sentence"):
+        assert content[key] == check.to_dict()[key]
     assert len(content["attempts"]) == 16
 
 
@@ -56,11 +53,15 @@ def test_the_table_has_every_way_and_the_sentence(dindic, file):
 def test_files_of_their_own(dindic, folder, file, arrays):
     for name, array in arrays.items():
         np.save(folder / f"{name}.npy", array)
-    plain = dindic("check", file, *MIG, "--quiet", "--json", "-").stdout
-    words = ("--codes", file, "--factors", "factors.npy", *MIG, "--quiet", "--json", "-")
-    assert dindic("check", *words).stdout == plain
+
+    def attempts(*words):
+        return json.loads(dindic(*words).stdout)["attempts"]
+
+    plain = attempts("check", file, *MIG, "--quiet", "--json", "-")
+    words = (file, "--factors", "factors.npy", *MIG, "--quiet", "--json", "-")
+    assert attempts("check", *words) == plain
     words = ("--mean", "mean.npy", "--var", "var.npy", "--factors", "factors.npy", *MIG)
-    assert dindic("check", *words, "--quiet", "--json", "-").stdout == plain
+    assert attempts("check", *words, "--quiet", "--json", "-") == plain
 
 
 def test_files_are_written(dindic, file, folder):
@@ -82,7 +83,7 @@ def test_gates_exit_3(dindic, file):
     words = ("check", file, *MIG, "--quiet", "--fail-if")
     assert "gate failed: of > 1" in dindic(*words, "of > 1", code=3).stderr
     dindic(*words, "of < 1")
-    assert "no scalar is called 'value'" in dindic(*words, "value < 1", code=2).stderr
+    assert "no number is called 'value'" in dindic(*words, "value < 1", code=2).stderr
 
 
 @pytest.mark.parametrize(
@@ -90,9 +91,9 @@ def test_gates_exit_3(dindic, file):
     [
         (("known.npz",), "--metric"),
         (("known.npz", "--metric", "migg"), "no metric is called 'migg'; there is mig"),
-        (("--metric", "mig"), "give --codes FILE, or --mean"),
-        (("known.npz", "--codes", "known.npz", "--metric", "mig"), "give FILE or --codes"),
-        (("known.npz", "--mean", "a.npy", "--metric", "mig"), "give --codes FILE, or --mean"),
+        (("--metric", "mig"), "give FILE, or --mean"),
+        (("known.npz", "--codes", "known.npz", "--metric", "mig"), "No such option"),
+        (("known.npz", "--mean", "a.npy", "--metric", "mig"), "give either FILE or --mean"),
         (("good.npz", "--metric", "mig"), "there are no ground-truth factors"),
         (("nothing.npz", "--metric", "mig"), "there is no file nothing.npz"),
         (("known.npz", "--metric", "mig", "--claimed", "much"), "--claimed"),

@@ -5,16 +5,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from cli_helpers import TO_SCALE
 
 from disentangle_indicators import read_encodings
 
 SUFFIXES = [".npz", ".safetensors"]
-TO_SCALE = {
-    "var": lambda var: var,
-    "std": np.sqrt,
-    "logvar": np.log,
-    "logstd": lambda var: np.log(var) / 2,
-}
 
 
 def same(path, mean, var):
@@ -80,9 +75,9 @@ def test_factors_names_and_labels_come_along(dindic, npz, pair, suffix):
     words = ["--factors", "g", "--factor-names", "size,hue", "--labels", "y"]
     dindic("convert", path, f"out{suffix}", *words)
     encoded = same(f"out{suffix}", *pair)
-    np.testing.assert_array_equal(encoded.factors, factors)
+    np.testing.assert_array_equal(encoded.factors.to_array(), factors)
     np.testing.assert_array_equal(encoded.labels, labels)
-    assert encoded.factor_names == ("size", "hue")
+    assert encoded.factors.names == ("size", "hue")
 
 
 @pytest.mark.parametrize(("layout", "shape"), [("channels", (80, 4)), ("flatten", (20, 16))])
@@ -187,7 +182,7 @@ def test_clusters_of_images_are_kept(dindic, npz):
     for target in ("out.npz", "out.safetensors"):
         dindic("convert", path, target, "--layout", "channels")
         encoded = read_encodings(target)
-        assert encoded.cluster.tolist() == np.repeat(np.arange(6), 4).tolist()
+        assert encoded.clusters.tolist() == np.repeat(np.arange(6), 4).tolist()
 
 
 def test_log_variances_pass_through_to_the_bit(dindic, npz):

@@ -56,7 +56,7 @@ def test_the_test_part_of_the_models_split(dindic, folder, run):
         var = logvar.exp()
     np.testing.assert_allclose(found.mean, mean, rtol=1e-5, atol=1e-7)
     np.testing.assert_allclose(found.var, var, rtol=1e-5)
-    np.testing.assert_array_equal(found.factors, data.factors[chosen])
+    np.testing.assert_array_equal(found.factors.to_array(), data.factors[chosen])
     np.testing.assert_array_equal(found.labels, data.labels[chosen])
     said = {
         "data": "array",
@@ -82,19 +82,19 @@ def test_parts(dindic, run, part):
     dindic("encode", run, "-o", "x.safetensors", "--split", part, "--batch", 7, "--quiet")
     found, data = read_encodings("x.safetensors"), open_data("images.npz")
     chosen = rows(data, part, seed=9)
-    np.testing.assert_array_equal(found.factors, data.factors[chosen])
+    np.testing.assert_array_equal(found.factors.to_array(), data.factors[chosen])
     words = f"part {part!r} of the model's split, {len(chosen)} of 81 images"
     assert found.metadata["images"] == words
 
 
 def test_limit(dindic, run):
-    result = dindic("encode", run, "-o", "x.npz", "--split", "all", "--limit", 5)
+    result = dindic("encode", run, "-o", "x.npz", "--split", "all", "--images", 5)
     found = read_encodings("x.npz")
     np.testing.assert_array_equal(found.labels, some(np.arange(81), 5, seed=0) % 3)
-    words = "5 images, at random, of: part 'all' of the model's split, 81 of 81 images"
+    words = "5 random images of: part 'all' of the model's split, 81 of 81 images"
     assert found.metadata["images"] == words
     assert f"note: {words}" in result.stderr
-    dindic("encode", run, "-o", "y.npz", "--limit", 1000)
+    dindic("encode", run, "-o", "y.npz", "--images", 1000)
     assert read_encodings("y.npz").metadata["images"].startswith("part 'test'")
 
 
@@ -125,13 +125,13 @@ def test_other_images(dindic, run):
     ("words", "message"),
     [
         (["run"], "Missing option '-o'"),
-        (["run", "-o", "x.csv"], "x.csv: encodings end in .safetensors or .npz"),
+        (["run", "-o", "x.csv"], "x.csv: encodings end in .npz or .safetensors"),
         (["run", "-o", "images.npz", "--data", "images.npz"], "would overwrite an input"),
         (["gone", "-o", "x.npz"], "no such model: gone"),
         (["images.npz", "-o", "x.npz"], "say which network they belong to (--network burgess)"),
         (["run", "-o", "x.npz", "--network", "burgess"], "this folder knows its own"),
         (["run", "-o", "x.npz", "--split", "half"], "'half' is not one of"),
-        (["run", "-o", "x.npz", "--limit", "0"], "'--limit': 0 is not in the range"),
+        (["run", "-o", "x.npz", "--images", "0"], "'--images': 0 is not in the range"),
         (["run", "-o", "x.npz", "--batch", "0"], "'--batch': 0 is not in the range"),
         (["run", "-o", "x.npz", "--data", "gone"], "gone: there is no such file or folder"),
         (["run", "-o", "x.npz", "--data", "colour.npy"], "takes images of 1 channels"),
@@ -146,7 +146,7 @@ def test_bad_words(say, run, words, message):
 
 def test_the_images_have_moved(dindic, say, run):
     Path("images.npz").rename("moved.npz")
-    missing = "images.npz, which the model was trained on, is not there: add --data PATH"
+    missing = "images.npz, the training data of the model, is missing: add --data PATH"
     assert missing in say("encode", run, "-o", "x.npz")
     result = dindic("encode", run, "-o", "x.npz", "--data", "moved.npz")
     assert "not the data" not in result.stderr
@@ -201,16 +201,16 @@ def test_weights_of_others_need_to_be_told_their_images(say, dindic, folder):
     model = [foreign("mnist_vae"), "-o", "x.npz"]
     assert "(--network burgess)" in say("encode", *model)
     message = say("encode", *model, "--network", "burgess")
-    assert "the model does not know its images: add --data PATH" in message
+    assert "the weights file names no data set: add --data PATH" in message
     assert "burgess network only" in say("encode", *model, "--network", "mnist")
     assert "there is no network 'resnet'" in say("encode", *model, "--network", "resnet")
 
 
 @needs_shared
 def test_sprites_without_official_parts_are_encoded_at_random(dindic, folder):
-    words = ["--network", "burgess", "--dataset", "sprites", "--limit", 200]
+    words = ["--network", "burgess", "--dataset", "sprites", "--images", 200]
     result = dindic("encode", foreign("dsprites_btcvae"), *words, "-o", "x.safetensors")
-    images = "200 images, at random, of: sprites has no official parts, so all 737280 images"
+    images = "200 random images of: sprites has no official parts, so all 737280 images"
     assert f"note: {images}" in result.stderr
     found = read_encodings("x.safetensors")
     assert found.factor_names == ("shape", "scale", "orientation", "position_x", "position_y")

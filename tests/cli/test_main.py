@@ -7,12 +7,16 @@ import subprocess
 import sys
 import sysconfig
 from importlib.metadata import version
+from inspect import signature
 from pathlib import Path
 
 import click
 import pytest
 
 from dindic import main
+from disentangle_indicators import rotation, scorecard
+from disentangle_indicators.states import USED
+from disentangle_indicators.supervised import MetricOptions
 
 COMMANDS = sorted(main.commands)
 TRAINED = ("bundle", "encode", "traverse", "train", "study")
@@ -52,6 +56,72 @@ def test_help_of_a_command_explains_every_option_and_gives_examples(dindic, name
             assert parameter.opts[0] in text
 
 
+def test_help_shows_every_summary_whole_in_80_columns(shell):
+    text = shell("--help", COLUMNS="80").stdout
+    assert max(map(len, text.splitlines())) <= 80
+    listed = text.partition("Commands:")[2].strip().splitlines()
+    assert len(listed) == len(COMMANDS)
+    assert [line for line in listed if not line.endswith(".") or line.endswith("...")] == []
+
+
+MEANINGS = {
+    "seed": "Random seed.",
+    "threshold": "Least information of a used latent, in nats.",
+    "json": "Write JSON; - for standard output.",
+    "quiet": "Print no messages and no table; files are still written.",
+    "device": "cpu, cuda or cuda:1; auto takes a GPU if there is one.",
+}
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_an_option_means_one_thing(name):
+    for option in main.commands[name].params:
+        if option.name in MEANINGS and (name, option.name) != ("train", "seed"):
+            assert option.help == MEANINGS[option.name]
+        if option.name in ("seed", "threshold") and name != "train":
+            assert (option.default, option.show_default) == (
+                {"seed": 0, "threshold": USED}[option.name],
+                True,
+            )
+        if option.name == "latents" and name != "train":
+            assert list(option.type.choices) == ["used", "all"]
+        if option.name == "codes":
+            assert list(option.type.choices) == ["mean", "sample"]
+        if option.name == "images":
+            assert isinstance(option.type, click.IntRange)
+
+
+def test_defaults_are_those_of_the_library():
+    def default(function, name):
+        return signature(function).parameters[name].default
+
+    defaults = {
+        command: {option.name: option.default for option in main.commands[command].params}
+        for command in COMMANDS
+    }
+    assert defaults["score"]["points"] == scorecard.POINTS
+    assert defaults["score"]["permutations"] == MetricOptions().permutations
+    assert defaults["audit"]["rotations"] == default(rotation.audit_rotations, "rotations")
+    assert defaults["axes"]["null_codes"] == default(rotation.axes, "null_codes")
+    assert defaults["higgins-law"]["rotations"] == default(rotation.higgins_law, "rotations")
+    assert defaults["higgins-law"]["pairs"] == default(rotation.higgins_law, "pairs")
+
+
+def test_old_spellings_work_and_are_hidden(dindic):
+    for command, old in {
+        "score": ["--cluster", "--null"],
+        "audit": ["--subspace", "--cluster"],
+        "axes": ["--subspace", "--nulls"],
+        "encode": ["--limit"],
+        "traverse": ["--seed-images"],
+    }.items():
+        text = dindic(command, "--help").stdout
+        parser = main.commands[command].make_parser(click.Context(main.commands[command]))
+        for word in old:
+            assert f"{word} " not in text
+            assert word in parser._long_opt
+
+
 def test_version(dindic):
     assert version("disentangle-indicators") in dindic("--version").stdout
 
@@ -67,7 +137,7 @@ def test_no_command_shows_the_help(shell):
 def test_words_that_mean_nothing(say, words):
     message = say(*words)
     assert words[-1] in message
-    assert "--help" in message
+    assert "for help." in message
 
 
 @pytest.mark.parametrize("name", COMMANDS)
@@ -83,6 +153,8 @@ def test_examples_in_the_help_run(dindic, npz, pair, folder, name):
     np.save("lv.npy", np.log(var))
     np.save("factors.npy", factors)
     lines = [line.strip() for line in dindic(name, "--help").stdout.splitlines()]
+    if name == "models":
+        pytest.importorskip("torch", reason="torch is not installed: dindic models is NOT tested")
     examples = [line for line in lines if line.startswith(f"dindic {name} ")]
     assert len(examples) >= 3
     for example in examples:
@@ -179,3 +251,24 @@ def test_colours_stay_out_of_files(shell, good):
 def test_no_trailing_spaces(shell, good):
     lines = shell("score", good).stdout.splitlines()
     assert [line for line in lines if line != line.rstrip()] == []
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["models"],
+        ["encode", "beta10", "-o", "a.npz"],
+        ["traverse", "beta10", "-o", "a.png"],
+        ["train", "mnist", "--data", "mnist", "-o", "run"],
+        ["study", "mnist", "--data", "mnist", "-o", "study"],
+    ],
+)
+def test_a_command_that_needs_torch_says_so(folder, words):
+    code = f"import sys; sys.modules['torch'] = None; from dindic import main; main({words})"
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 1
+    assert " ".join(done.stderr.split()) == (
+        "Error: this command needs torch: pip install 'disentangle-indicators[models]'"
+    )

@@ -3,13 +3,9 @@
 import json
 
 import pytest
+from cli_helpers import flat
 
 from disentangle_indicators.supervised import METRICS
-
-
-def flat(text):
-    """Undo the line breaks of the terminal."""
-    return " ".join(text.split())
 
 
 def test_all_metrics_are_listed(dindic):
@@ -31,7 +27,7 @@ def test_one_metric_in_full(dindic):
 
 
 def test_json_holds_every_parameter(dindic):
-    content = json.loads(dindic("metrics", "--json").stdout, parse_constant=pytest.fail)
+    content = json.loads(dindic("metrics", "--json", "-").stdout, parse_constant=pytest.fail)
     assert content["schema"] == "dindic.listing/1"
     assert list(content["metrics"]) == list(METRICS)
     for name, metric in METRICS.items():
@@ -39,7 +35,15 @@ def test_json_holds_every_parameter(dindic):
         assert {p: list(found["parameters"]) for p, found in protocols.items()} == {
             p: list(parameters) for p, parameters in metric.protocols.items()
         }
-    assert list(json.loads(dindic("metrics", "sap", "--json").stdout)["metrics"]) == ["sap"]
+    assert content["provenance"]["call"] == "dindic metrics --json -"
+    assert list(json.loads(dindic("metrics", "sap", "--json", "-").stdout)["metrics"]) == ["sap"]
+
+
+def test_files_are_written(dindic, folder):
+    result = dindic("metrics", "sap", "--json", "sap.json", "--markdown", "sap.md", "--quiet")
+    assert result.output == ""
+    assert list(json.loads((folder / "sap.json").read_text())["metrics"]) == ["sap"]
+    assert "sap" in (folder / "sap.md").read_text(encoding="utf-8")
 
 
 @pytest.mark.parametrize("name", ["migg", "mig@nobody", "MIG", ""])

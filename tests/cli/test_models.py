@@ -26,10 +26,10 @@ def test_one_in_full(dindic):
 
 
 def test_json(dindic):
-    content = json.loads(dindic("models", "--json").stdout)
+    content = json.loads(dindic("models", "--json", "-").stdout)
     assert content["schema"] == "dindic.models/1"
     assert sorted(content["models"]) == sorted(bundled_names())
-    one = json.loads(dindic("models", "beta1", "--json").stdout)
+    one = json.loads(dindic("models", "beta1", "--json", "-").stdout)
     assert one["models"] == {"beta1": content["models"]["beta1"]}
 
 
@@ -38,12 +38,12 @@ def test_a_name_that_is_not_there(dindic):
 
 
 def test_encode_by_name_brings_the_factors(dindic, folder):
-    result = dindic("encode", "sprites_beta4", "--limit", 60, "-o", "x.npz")
+    result = dindic("encode", "sprites_beta4", "--images", 60, "-o", "x.npz")
     assert "sprites_beta4 is a bundled model of sprites" in result.stderr
     assert "epoch" in result.stderr
     found = read_encodings("x.npz")
     assert found.d == 10
-    assert found.factors.shape == (60, 5)
+    assert found.factors.values.shape == (60, 5)
     scored = dindic("score", "x.npz", "--metrics", "mig")
     assert "60 samples x 10 latents" in scored.output
 

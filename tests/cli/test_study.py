@@ -167,7 +167,10 @@ def test_json_on_stdout(dindic, data):
             assert row[column] == ("" if value is None else str(value))
     assert not Path("study/figures").exists()
     dindic(*words("mnist", place, "--no-figures", "--quiet", "--json", "study.json"))
-    assert json.loads(Path("study.json").read_text()) == content
+    written = json.loads(Path("study.json").read_text())
+    assert written.pop("provenance")["call"].startswith("dindic study mnist ")
+    del content["provenance"]
+    assert written == content
 
 
 def test_quiet_writes_and_says_nothing(dindic, data):
@@ -329,7 +332,7 @@ def test_a_signal_while_training(dindic, data, monkeypatch, number):
         patch.setattr(module, "progress", signal_at(2, number=number))
         result = dindic(*words("mnist", place, *flags, epochs=3), code=128 + number)
     last = result.stderr.splitlines()[-1]
-    assert last == "stopped in epoch 2, after step 2, which is saved; the same command goes on"
+    assert last == "stopped in epoch 2, after step 2, which is saved; the same command resumes"
     assert result.stdout == ""
     assert not Path("study/results.csv").exists()
     dindic(*words("mnist", place, *flags, epochs=3))
@@ -387,7 +390,7 @@ def test_an_interrupt_after_training(dindic, data, monkeypatch, description):
     with monkeypatch.context() as patch:
         patch.setattr(module, "progress", interrupted)
         result = dindic(*words("mnist", place), code=130)
-    assert result.stderr.splitlines()[-1] == "stopped; the same command goes on"
+    assert result.stderr.splitlines()[-1] == "stopped; the same command resumes"
     assert Path("study/results.csv").exists() == (description == "drawing")
     again = dindic(*words("mnist", place, "--no-figures"))
     assert "epoch" not in again.stderr
@@ -413,7 +416,7 @@ def test_an_interrupt_of_a_real_process(dindic, data):
         errors = process.communicate(timeout=60)[1]
     assert process.returncode == 130, errors
     assert "Traceback" not in errors
-    assert errors.splitlines()[-1].endswith("which is saved; the same command goes on")
+    assert errors.splitlines()[-1].endswith("which is saved; the same command resumes")
     shell = [sys.executable, "-m", "dindic"]
     for output in ("study", "whole"):
         words_of = words("mnist", place, "--together", 1, "--no-figures", epochs=40, output=output)

@@ -22,7 +22,7 @@ from dindic_models.checkpoint import load, read_config
 from dindic_models.config import Config
 from dindic_models.train import TimeLimit
 
-SMALL = ["--network", "linear", "--latents", 2, "--batch", 16, "--epochs", 2, "--lr", 0.001]
+SMALL = ["--network", "linear", "--dimensions", 2, "--batch", 16, "--epochs", 2, "--lr", 0.001]
 
 
 @pytest.fixture(autouse=True)
@@ -67,7 +67,7 @@ def test_quiet(dindic, npy):
 
 
 def test_what_an_unknown_data_set_starts_from(dindic, npy):
-    dindic("train", "array", "--data", npy, "-o", "run", "--epochs", 1, "--latents", 2)
+    dindic("train", "array", "--data", npy, "-o", "run", "--epochs", 1, "--dimensions", 2)
     given = Config("array", "mnist", latents=2, epochs=1, lr=5e-4)
     assert settings("run") == given
 
@@ -182,8 +182,8 @@ def test_a_file_of_settings_that_is_not_there_or_no_text(say, npy, folder):
         (["--data", "images.npy"], "give -o FOLDER for a new run, or --resume FOLDER"),
         (["-o", "run", "--resume", "run"], "give -o FOLDER for a new run, or --resume FOLDER"),
         (["--resume", "run"], "run is not a run: it has no config.json"),
-        (["array", "--resume", "run"], "a run that is resumed knows its data set and settings"),
-        (["--config", "a.toml", "--resume", "run"], "a run that is resumed knows its data set"),
+        (["array", "--resume", "run"], "--resume takes the data set and the settings of the run"),
+        (["--config", "a.toml", "--resume", "run"], "--resume takes the data set"),
         (["-o", "run"], "give a path, or one of sprites, mnist"),
         (["fashion", "-o", "run"], "dataset must be one of"),
         (["celeba", "-o", "run"], "celeba needs a path."),
@@ -191,8 +191,11 @@ def test_a_file_of_settings_that_is_not_there_or_no_text(say, npy, folder):
         (["mnist", "--data", "gone", "-o", "run"], "gone: there is no such file or folder."),
         (["mnist", "--data", ".", "-o", "run"], "idx3-ubyte"),
         (["--data", "gone.npy", "-o", "run"], "gone.npy: there is no such file or folder"),
-        (["--data", "images.npy", "-o", "run", "--latents", "many"], "'many' is not a valid int"),
-        (["--data", "images.npy", "-o", "run", "--latents", "0"], "latents must be at least 1"),
+        (
+            ["--data", "images.npy", "-o", "run", "--dimensions", "many"],
+            "'many' is not a valid int",
+        ),
+        (["--data", "images.npy", "-o", "run", "--dimensions", "0"], "latents must be at least 1"),
         (["--data", "images.npy", "-o", "run", "--noise", "none"], "noise must be one of fixed"),
         (["--data", "images.npy", "-o", "run", "--network", "burgess"], "Burgess network takes"),
         (["--data", "images.npy", "-o", "run", "--split", "official"], "no official part"),
@@ -288,7 +291,7 @@ def test_resume_with_other_settings(dindic, say, npy, folder, flags, words):
 def test_resume_where_the_data_have_moved(dindic, say, npy, folder):
     dindic("train", "--data", npy, "-o", "run", *SMALL)
     Path(npy).rename("moved.npy")
-    missing = "images.npy, which the run was trained on, is not there: add --data PATH"
+    missing = "images.npy, the training data of the run, is missing: add --data PATH"
     assert missing in say("train", "--resume", "run", "--epochs", 3)
     dindic("train", "--resume", "run", "--epochs", 3, "--data", "moved.npy")
     assert load("run").data["path"] == "moved.npy"
@@ -331,7 +334,7 @@ def test_a_signal_ends_at_a_checkpoint_and_resume_goes_on(dindic, npy, folder, n
     assert process.returncode == 128 + number, errors
     assert "Traceback" not in errors
     _, step, rows = state(folder / "run")
-    last = f"stopped in epoch {-(-step // 5)}, after step {step}, which is saved; go on with: "
+    last = f"stopped in epoch {-(-step // 5)}, after step {step}, which is saved; resume with: "
     assert errors.splitlines()[-1] == f"{last}dindic train --resume run"
     assert 5 <= step < 100
     assert len(rows) == step // 5
@@ -366,7 +369,9 @@ assert not {{"torch", "sklearn", "pandas", "matplotlib"}} & set(sys.modules)
 def test_the_help_names_every_setting_of_a_run(dindic):
     text = dindic("train", "--help").stdout
     for name in Config().to_dict():
-        assert name == "dataset" or f"--{name.replace('_', '-')}" in text
+        flag = {"latents": "dimensions"}.get(name, name).replace("_", "-")
+        assert name == "dataset" or f"--{flag}" in text
+    assert "--latents" not in text
 
 
 def test_config_json_says_what_a_reader_needs(dindic, npy):

@@ -80,7 +80,7 @@ def test_a_grid_of_the_used_latents_the_most_informative_first(dindic, run, draw
 def test_images_are_those_of_the_part(dindic, run, drawn):
     data = open_data("images.npy")
     for part in ("train", "validation", "test"):
-        dindic("traverse", run, "-o", "a.png", "--split", part, "--seed-images", 3, *FEW, *WORDS)
+        dindic("traverse", run, "-o", "a.png", "--split", part, "--images", 3, *FEW, *WORDS)
         shown = [int(name) for name in drawn["names"]]
         assert len(shown) == 3
         assert set(shown) <= set(rows(data, part))
@@ -88,7 +88,7 @@ def test_images_are_those_of_the_part(dindic, run, drawn):
 
 
 def test_images_and_latents_can_be_chosen(dindic, run, drawn):
-    words = ("--images", "17,3", "--latents", "3,1,2", "--steps", 4, "--span", -2, 1)
+    words = ("--rows", "17,3", "--only", "3,1,2", "--steps", 4, "--span", -2, 1)
     result = dindic("traverse", run, "-o", "a.png", *words, *WORDS)
     assert drawn["names"] == ("17", "3")
     assert drawn["span"] == (-2, 1)
@@ -109,7 +109,7 @@ def test_seeds_choose_the_images(dindic, run, drawn):
 
 
 def test_a_one_shot_traversal_passes_the_reconstruction(dindic, run, drawn):
-    dindic("traverse", run, "-o", "a.png", "--kind", "one-shot", "--images", 7, *WORDS)
+    dindic("traverse", run, "-o", "a.png", "--kind", "one-shot", "--rows", 7, *WORDS)
     assert drawn["name"] == "draw_one_shot"
     assert "b10, array, image 7: 3 of 4" in drawn["heading"]
     image, reconstructed, sweep, titles = drawn["arguments"]
@@ -121,7 +121,7 @@ def test_a_one_shot_traversal_passes_the_reconstruction(dindic, run, drawn):
 @pytest.mark.parametrize("noise", ["fixed", "learned", "mog", "network"])
 def test_reconstructions_show_the_noise(dindic, folder, images, drawn, noise):
     run = store(folder / "run", noise=noise, network="mlp")
-    words = ("--kind", "reconstruction", "--seed-images", 2)
+    words = ("--kind", "reconstruction", "--images", 2)
     result = dindic("traverse", run, "-o", "a.png", *words, *WORDS)
     (found,) = drawn["arguments"]
     assert len(found.images) == 2
@@ -193,14 +193,14 @@ def test_weights_of_others(dindic, say, folder, drawn):
         (["none", "-o", "a.png"], "no such model: none"),
         (["b10"], "Missing option '-o'"),
         (["b10", "-o", "a.bmp"], "a.bmp: a picture ends in .png, .svg or .pdf"),
-        (["b10", "-o", "a.png", "--latents", "4"], "latents must be from 0 to 3; got 4"),
-        (["b10", "-o", "a.png", "--latents", "a"], "'a' is not whole numbers between commas"),
-        (["b10", "-o", "a.png", "--latents", "1", "--top", "1"], "--latents or --top, not both"),
-        (["b10", "-o", "a.png", "--images", "60"], "positions are from 0 to 59; got 60"),
-        (["b10", "-o", "a.png", "--images=-1"], "positions are from 0 to 59; got -1"),
-        (["b10", "-o", "a.png", "--images", "1", "--seed-images", "1"], "not both"),
-        (["b10", "-o", "a.png", "--kind", "one-shot", "--images", "1,2"], "one image; got 2"),
-        (["b10", "-o", "a.png", "--kind", "one-shot", "--seed-images", "3"], "one image; got 3"),
+        (["b10", "-o", "a.png", "--only", "4"], "latents must be from 0 to 3; got 4"),
+        (["b10", "-o", "a.png", "--only", "a"], "'a' is not whole numbers between commas"),
+        (["b10", "-o", "a.png", "--only", "1", "--top", "1"], "--only or --top, not both"),
+        (["b10", "-o", "a.png", "--rows", "60"], "must be from 0 to 59; got 60"),
+        (["b10", "-o", "a.png", "--rows=-1"], "must be from 0 to 59; got -1"),
+        (["b10", "-o", "a.png", "--rows", "1", "--images", "1"], "not both"),
+        (["b10", "-o", "a.png", "--kind", "one-shot", "--rows", "1,2"], "one image; got 2"),
+        (["b10", "-o", "a.png", "--kind", "one-shot", "--images", "3"], "one image; got 3"),
         (["b10", "-o", "a.png", "--kind", "reconstruction", "--top", "3"], "--top does not go"),
         (["b10", "-o", "a.png", "--span", "3", "-3"], "span must be two finite numbers"),
         (["b10", "-o", "a.png", "--span", "0", "inf"], "span must be two finite numbers"),
@@ -247,7 +247,7 @@ def test_a_picture_may_be_written_again_and_beside_the_model(dindic, run):
 def test_data_that_have_gone(say, run, folder):
     (folder / "images.npy").unlink()
     message = say("traverse", run, "-o", "a.png", *WORDS)
-    assert "images.npy, which the model was trained on, is not there: add --data PATH" in message
+    assert "images.npy, the training data of the model, is missing: add --data PATH" in message
 
 
 def test_images_of_other_channels(say, run):

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from disentangle_indicators.encodings import FORMATS, read_encodings
+from disentangle_indicators.encodings import FORMATS, read_encodings, write_encodings
 
 
 @pytest.mark.parametrize("suffix", FORMATS)
@@ -221,3 +221,31 @@ def test_an_offset_before_the_start_of_the_archive(tmp_path, pair):
     (tmp_path / "a.npz").write_bytes(raw)
     with pytest.raises(ValueError, match=r"a\.npz.*damaged"):
         read_encodings(tmp_path / "a.npz")
+
+
+def test_a_flipped_bit_in_our_metadata_is_refused(tmp_path):
+    """The clusters of a file that is not recognised as ours any more would vanish silently."""
+    path = tmp_path / "a.npz"
+    mean = np.random.default_rng(0).normal(size=(40, 2))
+    long = {"note": "x" * 5000}
+    write_encodings(path, mean, var=np.ones((40, 2)), clusters=np.arange(40) // 2, metadata=long)
+    data = bytearray(path.read_bytes())
+    at = data.rindex("x".encode("utf-32-le") * 100)
+    data[at + 40] ^= 1
+    path.write_bytes(data)
+    with pytest.raises(ValueError, match="damaged|CRC"):
+        read_encodings(path)
+
+
+def test_a_bug_in_reading_factors_is_not_called_damage(tmp_path, monkeypatch):
+    from disentangle_indicators.encodings import _read
+
+    path = tmp_path / "a.npz"
+    write_encodings(path, np.eye(3), var=np.ones((3, 3)), factors=[0, 1, 2])
+
+    def broken(*arguments, **options):
+        raise AttributeError("a bug")
+
+    monkeypatch.setattr(_read, "as_table", broken)
+    with pytest.raises(AttributeError, match="a bug"):
+        read_encodings(path)

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from disentangle_indicators.encodings import AmbiguousEncodings, read_encodings
+from disentangle_indicators.factors import as_table
 
 rng = np.random.default_rng(1)
 IMAGES = rng.normal(size=(5, 3, 2, 4))
@@ -27,12 +28,12 @@ def test_channels(npz, rows):
     np.testing.assert_array_equal(np.concatenate([m for m, _ in batches]), expected)
     np.testing.assert_array_equal(encodings.mean, expected)
     np.testing.assert_array_equal(np.concatenate([v for _, v in batches]), encodings.var)
-    assert encodings.cluster.tolist() == [i for i in range(5) for _ in range(8)]
+    assert encodings.clusters.tolist() == [i for i in range(5) for _ in range(8)]
 
 
 def test_flatten(npz):
     encodings = read_encodings(npz(mean=IMAGES, std=WIDTHS), layout="flatten")
-    assert (encodings.n, encodings.d, encodings.cluster) == (5, 24, None)
+    assert (encodings.n, encodings.d, encodings.clusters) == (5, 24, None)
     np.testing.assert_array_equal(encodings.mean, IMAGES.reshape(5, 24))
     np.testing.assert_array_equal(
         np.concatenate([v for _, v in encodings.batches(2)]), WIDTHS.reshape(5, 24) ** 2
@@ -42,7 +43,7 @@ def test_flatten(npz):
 @pytest.mark.parametrize("layout", ["channels", "flatten"])
 def test_layout_of_a_table_changes_nothing(npz, pair, layout):
     encodings = read_encodings(npz(mean=pair[0], var=pair[1]), layout=layout)
-    assert (encodings.layout, encodings.cluster) == ("", None)
+    assert (encodings.layout, encodings.clusters) == ("", None)
     np.testing.assert_array_equal(encodings.mean, pair[0])
 
 
@@ -50,10 +51,10 @@ def test_columns_of_images_go_to_their_sites(npz):
     path = npz(
         mean=IMAGES, factors=np.arange(10).reshape(5, 2), labels=np.arange(5), donor=list("aabbc")
     )
-    encodings = read_encodings(path, layout="channels", cluster="donor")
-    assert encodings.factors.shape == (40, 2)
+    encodings = read_encodings(path, layout="channels", clusters="donor")
+    assert encodings.factors.values.shape == (40, 2)
     assert encodings.labels.tolist() == [i for i in range(5) for _ in range(8)]
-    assert "".join(encodings.cluster) == "a" * 16 + "b" * 16 + "c" * 8
+    assert "".join(encodings.clusters) == "a" * 16 + "b" * 16 + "c" * 8
     sites = npz(mean=IMAGES, labels=np.arange(40))
     assert read_encodings(sites, layout="channels").labels.tolist() == list(range(40))
 
@@ -140,16 +141,16 @@ def test_factors_and_labels_by_themselves(any_format, pair):
     encodings = read_encodings(
         any_format(mean=pair[0], var=pair[1], factors=factors, labels=np.arange(23))
     )
-    np.testing.assert_array_equal(encodings.factors, factors)
-    assert encodings.factor_names == ("factor_0", "factor_1")
+    np.testing.assert_array_equal(encodings.factors.to_array(), factors)
+    assert encodings.factors.names == ("factor_0", "factor_1")
     assert encodings.labels.tolist() == list(range(23))
-    assert encodings.cluster is None
+    assert encodings.clusters is None
 
 
 def test_factor_names_of_the_file(npz, pair):
     path = npz(mean=pair[0], factors=np.ones((23, 2)), factor_names=["shape", "size"])
-    assert read_encodings(path).factor_names == ("shape", "size")
-    assert read_encodings(path, factor_names=["a", "b"]).factor_names == ("a", "b")
+    assert read_encodings(path).factors.names == ("shape", "size")
+    assert read_encodings(path, factor_names=["a", "b"]).factors.names == ("a", "b")
     with pytest.raises(ValueError, match="factor_names must be 2 names"):
         read_encodings(path, factor_names=["a"])
 
@@ -163,18 +164,18 @@ def test_factor_names_of_a_pt_file(tmp_path, pair):
     }
     torch.save(values | {"source": "here"}, tmp_path / "a.pt")
     encodings = read_encodings(tmp_path / "a.pt")
-    assert encodings.factor_names == ("x",)
+    assert encodings.factors.names == ("x",)
     assert encodings.metadata["source"] == "here"
 
 
 def test_keys_on_request(any_format, pair):
     path = any_format(mean=pair[0], var=pair[1], shape=np.arange(23), y=np.arange(23) % 3)
-    encodings = read_encodings(path, factors="shape", labels="y", cluster="y")
-    assert encodings.factors.shape == (23, 1)
-    assert encodings.factor_names == ("shape",)
-    assert encodings.labels.tolist() == encodings.cluster.tolist() == (np.arange(23) % 3).tolist()
+    encodings = read_encodings(path, factors="shape", labels="y", clusters="y")
+    assert encodings.factors.values.shape == (23, 1)
+    assert encodings.factors.names == ("shape",)
+    assert encodings.labels.tolist() == encodings.clusters.tolist() == (np.arange(23) % 3).tolist()
     both = read_encodings(path, factors="shape,y")
-    assert both.factor_names == ("shape", "y")
+    assert both.factors.names == ("shape", "y")
     assert both.labels is None
 
 
@@ -192,9 +193,9 @@ def test_factors_of_another_file(tmp_path, npz, pair):
     for name in ("f.npy", "one.npz", "named.npz", "f.csv", "f.tsv", "indexed.csv"):
         for source in (tmp_path / name, str(tmp_path / name)):
             encodings = read_encodings(path, factors=source)
-            np.testing.assert_array_equal(encodings.factors, factors)
+            np.testing.assert_array_equal(encodings.factors.to_array(), factors)
             known = name not in ("f.npy", "one.npz")
-            assert encodings.factor_names == (("a", "b") if known else ("factor_0", "factor_1"))
+            assert encodings.factors.names == (("a", "b") if known else ("factor_0", "factor_1"))
 
 
 def test_labels_and_clusters_of_another_file(tmp_path, npz, pair):
@@ -207,7 +208,9 @@ def test_labels_and_clusters_of_another_file(tmp_path, npz, pair):
     )
     for name in ("l.npy", "one.csv", "many.csv"):
         assert read_encodings(path, labels=tmp_path / name).labels.tolist() == words
-    assert read_encodings(path, cluster=tmp_path / "many.csv").cluster.tolist() == list(range(23))
+    assert read_encodings(path, clusters=tmp_path / "many.csv").clusters.tolist() == list(
+        range(23)
+    )
 
 
 def test_text_is_kept_as_written(tmp_path):
@@ -215,18 +218,19 @@ def test_text_is_kept_as_written(tmp_path):
     path = tmp_path / "a.csv"
     assert read_encodings(path, labels="cell").labels.tolist() == ["NA", "nan cell"]
     assert read_encodings(path, labels="code").labels.tolist() == ["07x", "1"]
-    assert read_encodings(path, factors="ok").factors.tolist() == [[True], [False]]
+    assert read_encodings(path, factors="ok").factors.to_array().tolist() == [[True], [False]]
 
 
 @pytest.mark.parametrize(
     ("kind", "values", "words"),
     [
-        ("factors", np.ones((5, 2)), r"factors must have the shape \(23, k\)"),
+        ("factors", np.ones((5, 2)), r"factors must have the shape \(23, K\)"),
         ("factors", np.ones((23, 0)), "factors must have the shape"),
-        ("factors", np.array(["a"] * 23), "factors must be numbers"),
+        ("factors", np.ones(23, dtype=complex), "factors must be numbers or text"),
+        ("factors", np.full(23, np.inf), r"factors must be finite or nan; extra\[0\] = inf"),
         ("labels", np.ones(5), r"labels must have the shape \(23,\)"),
-        ("cluster", np.ones((23, 2)), "cluster must have the shape"),
-        ("cluster", np.ones(23, dtype=complex), "cluster must be numbers or text"),
+        ("clusters", np.ones((23, 2)), "clusters must have the shape"),
+        ("clusters", np.ones(23, dtype=complex), "clusters must be numbers or text"),
     ],
 )
 def test_columns_that_do_not_fit(npz, pair, kind, values, words):
@@ -249,9 +253,17 @@ def test_keys_of_another_meaning_are_left_with_a_note(npz, pair):
 
 
 def test_text_factors_of_a_csv(tmp_path, npz, pair):
-    (tmp_path / "f.csv").write_text("\n".join(["colour", *["red"] * 23]))
-    with pytest.raises(ValueError, match="the column 'colour' holds text"):
-        read_encodings(npz(mean=pair[0]), factors=tmp_path / "f.csv")
+    """Beside numbers with an empty field, and truth values."""
+    lines = [f"{'red' if i % 2 else ''},{i / 2 if i else ''},{i < 3}" for i in range(23)]
+    (tmp_path / "f.csv").write_text("\n".join(["colour,size,first", *lines]))
+    found = read_encodings(npz(mean=pair[0]), factors=tmp_path / "f.csv")
+    assert found.factors.names == ("colour", "size", "first")
+    table = as_table(found.factors, 23)
+    assert table.classes == (("red",), None, ("False", "True"))
+    assert [(f["values"], f["missing"]) for f in table.describe()] == [(1, 12), (22, 1), (2, 0)]
+    (tmp_path / "f.csv").write_text("\n".join(["colour", *["red", "blue"] * 11, "red"]))
+    found = read_encodings(npz(mean=pair[0]), factors=tmp_path / "f.csv")
+    assert found.factors.to_array()[:2].tolist() == [["red"], ["blue"]]
 
 
 def test_a_source_that_is_nothing(npz, pair):

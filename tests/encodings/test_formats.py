@@ -50,7 +50,7 @@ def test_means_only(any_format, pair):
     assert encodings.var is None
     assert all(var is None for _, var in encodings.batches(4))
     assert any("means only" in note for note in encodings.notes)
-    assert "no variances" in encodings.describe()
+    assert "no variances" in encodings.source
 
 
 @pytest.mark.parametrize("scale", TO_SCALE)
@@ -245,7 +245,7 @@ def test_csv_gaps(tmp_path, header):
 def test_csv_other_columns_may_have_gaps(tmp_path):
     path = tmp_path / "a.csv"
     path.write_text("mean_0,donor2,donor7\n1,2,3\n")
-    assert read_encodings(path, cluster="donor7").cluster.tolist() == [3]
+    assert read_encodings(path, clusters="donor7").clusters.tolist() == [3]
 
 
 @settings(max_examples=40, deadline=None)
@@ -272,10 +272,10 @@ def test_formats_are_complete():
 
 def test_csv_spaces_and_quotes(tmp_path):
     (tmp_path / "a.csv").write_text('mean_1, mean_0,"a, b",label\n1, 2,"x\ny",u\n"3",4,"",v\n')
-    encodings = read_encodings(tmp_path / "a.csv", labels="label", cluster="a, b")
+    encodings = read_encodings(tmp_path / "a.csv", labels="label", clusters="a, b")
     np.testing.assert_array_equal(encodings.mean, [[2, 1], [4, 3]])
     assert encodings.labels.tolist() == ["u", "v"]
-    assert encodings.cluster.tolist() == ["x\ny", ""]
+    assert encodings.clusters.tolist() == ["x\ny", ""]
 
 
 def test_float8_pt(tmp_path):

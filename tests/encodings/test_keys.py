@@ -92,7 +92,7 @@ def test_schemas(npz, pair, names):
     library, scale = SCHEMAS[names]
     encodings = read_encodings(npz(**dict(zip(names, pair, strict=True))))
     assert (encodings.schema, encodings.scale) == (library, scale)
-    assert f"(schema: {library})" in encodings.describe()
+    assert f"(schema: {library})" in encodings.source
     np.testing.assert_allclose(encodings.var, VAR[scale](pair[1]), rtol=1e-14)
 
 
@@ -108,7 +108,7 @@ def test_a_schema_picks_the_partner_of_the_mean(npz, pair):
 def test_describe(npz, pair):
     encodings = read_encodings(npz(mu=pair[0], logvar=pair[1]))
     expected = "mean from 'mu', variance = exp('logvar') (schema: names), 23 samples x 3 latents"
-    assert encodings.describe() == expected
+    assert encodings.source == expected
 
 
 @pytest.mark.parametrize(
@@ -117,7 +117,7 @@ def test_describe(npz, pair):
 )
 def test_describe_by_flag(npz, pair, scale, formula):
     encodings = read_encodings(npz(m=pair[0], s=pair[1]), mean_key="m", scale_key="s", scale=scale)
-    assert f"variance = {formula} (schema: flag)" in encodings.describe()
+    assert f"variance = {formula} (schema: flag)" in encodings.source
 
 
 def test_two_means(npz, pair):

@@ -8,6 +8,7 @@ import tracemalloc
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -15,12 +16,13 @@ from hypothesis.extra.numpy import array_shapes
 from hypothesis.extra.numpy import arrays as np_arrays
 
 from disentangle_indicators.encodings import (
-    _write,
     read_encodings,
-    safetensors,
     stream_encodings,
     write_encodings,
 )
+from disentangle_indicators.encodings._columns import factors_of
+from disentangle_indicators.encodings.formats import WRITERS, open_file, safetensors
+from disentangle_indicators.factors import as_table
 
 SUFFIXES = ["npz", "safetensors"]
 TO_VAR = {
@@ -68,9 +70,8 @@ def test_everything_else_is_kept(tmp_path, pair, suffix):
         metadata={"source": "test", "scale": "wrong"},
     )
     encodings = read_encodings(str(path))
-    np.testing.assert_array_equal(encodings.factors, factors)
-    assert encodings.factors.dtype == factors.dtype
-    assert encodings.factor_names == ("shape", "größe")
+    np.testing.assert_array_equal(encodings.factors.to_array(), factors)
+    assert encodings.factors.names == ("shape", "größe")
     assert encodings.labels.tolist() == list(range(23))
     assert encodings.metadata["source"] == "test"
     assert encodings.metadata["format"] == "dindic.encodings/1"
@@ -145,8 +146,9 @@ def test_text_labels(tmp_path, pair):
         ({"std": -np.ones((2, 2))}, "std must be positive"),
         ({"logvar": np.full((2, 2), np.inf)}, "logvar must be finite"),
         ({"var": np.ones((2, 2)), "std": np.ones((2, 2))}, "give one of var"),
-        ({"factors": np.ones((3, 1))}, r"factors must have the shape \(2, k\)"),
-        ({"factors": np.array([["a"], ["b"]])}, "factors must be numbers"),
+        ({"factors": np.ones((3, 1))}, r"factors must have the shape \(2, K\)"),
+        ({"factors": [["a"], [1.5]]}, "a column must not hold both text and numbers; factor_0"),
+        ({"factors": [1.0, np.inf]}, r"factors must be finite or nan; factor_0\[1\] = inf"),
         ({"factors": np.ones((2, 2)), "factor_names": ["a"]}, "factor_names must be 2 names"),
         ({"factor_names": ["a"]}, "without factors"),
         ({"labels": [1]}, r"labels must have the shape \(2,\)"),
@@ -177,7 +179,7 @@ def test_a_failure_leaves_the_old_file(tmp_path, pair, suffix, step, monkeypatch
             target.write_bytes(b"half")
         raise OSError("no space left")
 
-    owner = _write.WRITERS[path.suffix] if step == "write" else os
+    owner = WRITERS[path.suffix] if step == "write" else os
     monkeypatch.setattr(owner, step, fail)
     with pytest.raises(OSError, match="no space left"):
         write_encodings(path, pair[0] + 1, var=pair[1])
@@ -192,6 +194,53 @@ def test_the_file_has_the_usual_permissions(tmp_path, pair, suffix):
     assert path.stat().st_mode == (tmp_path / "usual").stat().st_mode
 
 
+TABLES = {
+    "text": [["b", "x"], ["", "y"], ["a", "x"]],
+    "mixed": [["b", 0.5], [None, 1], ["a", np.nan]],
+    "truth": np.array([[True, False], [True, True], [True, True]]),
+    "missing truth": [[True, 1], [None, 2], [True, 3]],
+    "numbers": np.array([[1, 2], [3, 4], [1, 2]]),
+    "missing numbers": [1.5, None, 3],
+    "categories": pd.DataFrame({"size": pd.Categorical(["s", "m", None], ["s", "m", "l"])}),
+    "ordered": as_table(
+        pd.DataFrame({"size": pd.Categorical(["s", "m", "l"], ["s", "m", "l"], ordered=True)}), 3
+    ),
+}
+
+
+@pytest.mark.parametrize("suffix", SUFFIXES)
+@pytest.mark.parametrize("name", TABLES)
+def test_factors_of_every_sort_come_back(tmp_path, suffix, name):
+    """Their values, classes and missing values, without objects in the file."""
+    path = write_encodings(tmp_path / f"a.{suffix}", np.zeros((3, 2)), factors=TABLES[name])
+    expected = as_table(TABLES[name], 3)
+    values, names = factors_of(open_file(path), None)
+    table = as_table(values, 3, names=names)
+    np.testing.assert_array_equal(table.values, expected.values)
+    assert table.classes == expected.classes
+    assert table.names == expected.names
+    found = read_encodings(path)
+    assert found.factors.names == expected.names
+    again = as_table(found.factors, 3).describe()
+    assert [f["values"] for f in again] == [f["values"] for f in expected.describe()]
+    if name != "ordered" and name != "categories":  # an array has no order of classes
+        np.testing.assert_array_equal(as_table(found.factors, 3).values, expected.values)
+    other = read_encodings(write_encodings(tmp_path / "b.npz", np.ones((3, 1))), factors=path)
+    assert (
+        other.factors.to_array().tolist() == found.factors.to_array().tolist()
+        or "missing" in name
+        or "mixed" in name
+    )
+
+
+def test_classes_that_do_not_fit(npz, pair):
+    numbers = np.arange(23)
+    for classes, words in ((["null"] * 2, "1 lists; got 2"), (['["a"]'], "1 classes of factor_0")):
+        path = npz(mean=pair[0], factors=numbers, factor_classes=np.array(classes))
+        with pytest.raises(ValueError, match=words):
+            read_encodings(path)
+
+
 def test_foreign_metadata_arrays_are_no_metadata(npz, pair):
     for metadata in ("no json", "[1]", json.dumps({"a": 1})):
         found = read_encodings(npz(mean=pair[0], metadata=metadata)).metadata
@@ -204,7 +253,7 @@ def test_byte_order_and_strides(tmp_path, pair, suffix):
     factors = np.arange(92).reshape(23, 4).astype(">i4")[:, ::2]
     path = write_encodings(tmp_path / f"a.{suffix}", mean, var=pair[1][:, :], factors=factors)
     np.testing.assert_array_equal(read_encodings(path).mean, pair[0])
-    np.testing.assert_array_equal(read_encodings(path).factors, factors)
+    np.testing.assert_array_equal(read_encodings(path).factors.to_array(), factors)
 
 
 def fill(path, pair, dtype=np.float64, order=None, **others):
@@ -230,16 +279,13 @@ def test_a_stream_is_what_is_written_at_once(tmp_path, pair, suffix, dtype, orde
         "factors": np.arange(46).reshape(23, 2),
         "factor_names": ["shape", "größe"],
         "labels": np.arange(23),
-        "cluster": np.arange(23) // 2,
+        "clusters": np.arange(23) // 2,
         "metadata": {"source": "test"},
     }
     once = write_encodings(tmp_path / f"a.{suffix}", pair[0], logvar=np.log(pair[1]), **others)
     streamed = fill(tmp_path / f"b.{suffix}", pair, dtype, order, **others)
     one, two = (
-        {
-            name: array.read()
-            for name, array in _write.WRITERS[path.suffix].read(path).arrays.items()
-        }
+        {name: array.read() for name, array in WRITERS[path.suffix].read(path).arrays.items()}
         for path in (once, streamed)
     )
     assert one.keys() == two.keys()
@@ -289,7 +335,7 @@ def test_a_stream_that_is_not_finite(tmp_path, suffix, part, where):
         ((0, 3), {}, r"the shape must be \(n, d\), both positive; it is \(0, 3\)"),
         ((3, 0), {}, "the shape must be"),
         ((3,), {}, "the shape must be"),
-        ((3, 2), {"factors": np.ones((4, 1))}, r"factors must have the shape \(3, k\)"),
+        ((3, 2), {"factors": np.ones((4, 1))}, r"factors must have the shape \(3, K\)"),
         ((3, 2), {"labels": [1]}, r"labels must have the shape \(3,\)"),
         ((3, 2), {"factor_names": ["a"]}, "without factors"),
     ],
@@ -322,7 +368,7 @@ def test_a_stream_whose_file_cannot_be_written(tmp_path, pair, suffix, step, mon
     def fail(target, *rest):
         raise OSError("no space left")
 
-    owner = _write.WRITERS[path.suffix] if step == "write" else os
+    owner = WRITERS[path.suffix] if step == "write" else os
     monkeypatch.setattr(owner, step, fail)
     with pytest.raises(OSError, match="no space left"):
         fill(path, pair)
@@ -423,7 +469,7 @@ class TestWhatCannotBeWritten:
         def full(*args):
             raise OSError(errno.ENOSPC, "No space left on device")
 
-        monkeypatch.setattr(_write.WRITERS[f".{suffix}"], "write", full)
+        monkeypatch.setattr(WRITERS[f".{suffix}"], "write", full)
         self.refused(path, pair, OSError)
         assert path.read_text() == "old"
         assert [p.name for p in tmp_path.iterdir()] == [path.name]

@@ -108,7 +108,7 @@ def test_factors_labels_and_words_come_along(tmp_path, suffix):
     found = read_encodings(path)
     np.testing.assert_array_equal(found.factors, factors[ROWS])
     np.testing.assert_array_equal(found.labels, labels[ROWS])
-    assert found.factor_names == ("size", "größe")
+    assert found.factors.names == ("size", "größe")
     said = {"data": "array", "data_fingerprint": "sha256:0", "model": "sha256:1"}
     assert said.items() <= found.metadata.items()
 

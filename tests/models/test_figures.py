@@ -16,14 +16,15 @@ from matplotlib.text import Text
 from runs import dataset, pictures, settings_of_torch
 
 from dindic_models import figures as module
+from dindic_models._study_result import GAUSSIAN
 from dindic_models.data import rows, some
 from dindic_models.figures import FIGURES, draw_all, information_plot, traversals
 from dindic_models.grids import GRIDS, PRINTED, runs
 from dindic_models.networks import NETWORKS, mlp
-from dindic_models.pictures import save
-from dindic_models.study import GAUSSIAN, Study, run_study
+from dindic_models.study import Study, run_study
 from dindic_models.traverse import reconstruct, traverse
 from disentangle_indicators.aggregate import marginals
+from disentangle_indicators.plots import save
 
 SMALL = {"network": "mlp", "activation": "linear", "latents": 3, "batch": 16, "lr": 2e-2}
 

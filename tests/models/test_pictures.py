@@ -12,8 +12,9 @@ from matplotlib.figure import Figure
 from matplotlib.image import imread
 from matplotlib.text import Text
 
-from dindic_models import pictures
-from dindic_models.pictures import draw_grid, draw_one_shot, draw_reconstructions, save
+from dindic_models import mosaics
+from dindic_models.pictures import draw_grid, draw_one_shot, draw_reconstructions
+from disentangle_indicators.plots import save
 
 torch = pytest.importorskip("torch", reason="torch is not installed: NO model is tested")
 
@@ -304,7 +305,7 @@ def test_many_blocks_are_few_artists_in_a_wide_picture():
 
 @pytest.mark.parametrize("budget", [1e4, 1e5, 1e6])
 def test_large_grids_have_smaller_tiles(monkeypatch, budget):
-    monkeypatch.setattr(pictures, "_BUDGET", budget)
+    monkeypatch.setattr(mosaics, "BUDGET", budget)
     figure, *_ = grid(GREY, blocks=4, seeds=2, steps=5)
     tiles, width = 4 * 2 * 7, pixels(figure.axes[0]).shape[1]
     zoom = figure.axes[0].get_window_extent().width / width
@@ -342,7 +343,8 @@ def test_a_failure_leaves_what_was_there(tmp_path, monkeypatch, old):
 def test_neither_torch_nor_pyplot_is_needed(tmp_path):
     code = (
         "import sys, numpy as np\n"
-        "from dindic_models.pictures import draw_grid, save\n"
+        "from dindic_models.pictures import draw_grid\n"
+        "from disentangle_indicators.plots import save\n"
         "x = np.zeros((1, 1, 8, 8))\n"
         "figure = draw_grid(x, x, np.zeros((1, 1, 3, 1, 8, 8)), ['a'])\n"
         f"save(figure, {str(tmp_path / 'a.png')!r})\n"

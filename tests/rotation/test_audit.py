@@ -10,14 +10,8 @@ import numpy as np
 import pytest
 from scipy.stats import kstest
 
-from disentangle_indicators.rotation import (
-    Audits,
-    _audit,
-    _search,
-    audit_rotations,
-)
+from disentangle_indicators.rotation import Audits, _audit, _search, audit_rotations
 from disentangle_indicators.rotation._orthogonal import givens, haar
-from disentangle_indicators.rotation._plots import save_violin, violin
 from disentangle_indicators.rotation._search import joined, matrix, wrapped
 from disentangle_indicators.supervised import METRICS, find, higgins, mig, score_of
 
@@ -426,9 +420,12 @@ GOOD = ideal(n=60, k=2)
         ({"score": "migg"}, r"no metric is called 'migg'; there is mig, "),
         ({"score": 3}, "score must be the name of a metric or callable; got 3"),
         ({"factors": None}, "factors are missing: mig compares the code with them"),
-        ({"factors": GOOD[1][:-1]}, r"factors must have 60 rows.*\(59, 2\)"),
+        (
+            {"factors": GOOD[1][:-1]},
+            r"factors must have the shape \(60, K\); the shape is \(59, 2\)",
+        ),
         ({"mean": GOOD[0][:, 0]}, r"mean must have the shape .*\(60,\)"),
-        ({"mean": GOOD[0][:1]}, r"with n of at least 2; its shape is \(1, 2\)"),
+        ({"mean": GOOD[0][:1], "factors": GOOD[1][:1]}, "at least 2 rows; got 1"),
         ({"mean": np.where(GOOD[0] > 1, np.nan, GOOD[0])}, r"mean must be finite; mean\["),
         ({"var": np.ones((59, 2))}, "mean and var must have the same shape"),
         ({"var": -np.ones((60, 2))}, r"var must be positive.*var\[0, 0\] = -1"),
@@ -438,9 +435,12 @@ GOOD = ideal(n=60, k=2)
         ({"threshold": 0.0, "var": np.ones((60, 2))}, "threshold must be positive"),
         (
             {"var": np.full((60, 2), 50.0)},
-            "no latent is used: of the 2 latents there is none whose information is above",
+            "no latent is used: of 2 latents none has information above 0.5 nats",
         ),
-        ({"mean": GOOD[0] / 100}, "none whose mean has a variance of at least 0.01"),
+        (
+            {"mean": GOOD[0] / 100},
+            r"no latent is active: of 2 latents none has Var\(mean\) of at least 0.01",
+        ),
         ({"score": lambda *_, rng: np.nan}, "must be finite; on the unrotated code"),
         ({"score": lambda *_, rng: "much"}, "must return a number; got 'much'"),
         ({"score": lambda *_, rng: np.ones(1)}, r"must return a number; got array\(\[1"),
@@ -468,7 +468,7 @@ def test_the_result_says_all_of_it(rotated):
     text = repr(audit)
     assert f"{MIG} RANDOM" in text
     assert f"{MIG} BETTER" in text
-    assert "3 of 3 latents (0, 1, 2), the used ones, rotated, n = 600" in " ".join(text.split())
+    assert "3 of 3 latents (0, 1, 2), the active ones, rotated, n = 600" in " ".join(text.split())
     content = json.loads(audit.to_json())
     assert content["schema"] == "dindic.audit/1"
     assert len(content["null"]) == 19
@@ -480,25 +480,6 @@ def test_the_result_says_all_of_it(rotated):
     both = Audits("name", "source", {"mig": audit}, ())
     assert repr(both).startswith("name\nsource\n")
     assert json.loads(both.to_json())["audits"]["mig"] == content
-
-
-def test_the_violin_marks_the_own_score(rotated, tmp_path):
-    audit = rotated[-1]
-    flat = quick(total_variance, rotated[0], search=False)
-    ax = violin({"mig": audit, "flat": flat})
-    assert [label.get_text() for label in ax.get_xticklabels()] == [MIG, "total_variance"]
-    heights = [c.get_segments()[0][0][1] for c in ax.collections if hasattr(c, "get_segments")]
-    assert audit.score in heights
-    marks = [c.get_offsets()[0] for c in ax.collections if len(c.get_offsets()) == 1]
-    assert {audit.best.score, audit.worst.score} <= {float(y) for _, y in marks}
-    low, high = ax.get_ylim()
-    assert low < audit.worst.score < audit.best.score < high
-    assert violin([audit], ax) is ax
-    assert save_violin(audit, tmp_path / "a.svg").read_text().startswith("<?xml")
-    with pytest.raises(ValueError, match=r"a picture ends in \.png"):
-        save_violin(audit, tmp_path / "a.doc")
-    with pytest.raises(ValueError, match="audits must hold at least one"):
-        violin([])
 
 
 # Real encodings: the position is turned by 45 degrees over latents 4 and 8.

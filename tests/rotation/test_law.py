@@ -251,10 +251,13 @@ def test_two_latents_need_one_pair():
 
 
 def test_much_noise_needs_many_pairs():
-    law = higgins_law(3, rotations=5, noise=100.0)
+    law = higgins_law(3, rotations=5, encoder_variance=100.0)
     assert law.pairs_needed > 10_000
     assert law.mean < 0.5
-    assert higgins_law(3, rotations=5, noise=1e6).to_dict()["schema"] == "dindic.higgins-law/1"
+    assert (
+        higgins_law(3, rotations=5, encoder_variance=1e6).to_dict()["schema"]
+        == "dindic.higgins-law/1"
+    )
 
 
 def test_seeds(law):
@@ -276,9 +279,9 @@ def test_what_it_prints(law):
         "below L = 16",
     ):
         assert words in text
-    assert "noise of variance 0.5" in repr(higgins_law(2, rotations=5, noise=0.5))
+    assert "noise of variance 0.5" in repr(higgins_law(2, rotations=5, encoder_variance=0.5))
     assert isinstance(law, HigginsLaw)
-    assert set(law.to_dict()) == {"schema", *HigginsLaw.__dataclass_fields__}
+    assert set(law.to_dict()) == {"schema", "provenance", *law.own_fields()}
 
 
 def test_progress():
@@ -310,10 +313,10 @@ def test_points_are_rounded_up():
         (lambda: z_diff_law(np.eye(2), 1, 1e9), r"noise must be at most 1e\+06"),
         (lambda: predicted_accuracy(np.eye(2), 0), "pairs must be at least 1; got 0"),
         (lambda: predicted_accuracy(np.eye(2), 1, points=0), "points must be at least 1; got 0"),
-        (lambda: higgins_law(1), "latents must be at least 2; got 1"),
+        (lambda: higgins_law(1), "dimensions must be at least 2; got 1"),
         (lambda: higgins_law(2, rotations=1), "rotations must be at least 2; got 1"),
         (lambda: higgins_law(2, 0), "pairs must be at least 1; got 0"),
-        (lambda: higgins_law(2, noise=-1), "noise must be at least 0"),
+        (lambda: higgins_law(2, encoder_variance=-1), "encoder_variance must be at least 0"),
     ],
 )
 def test_refused(call, words):

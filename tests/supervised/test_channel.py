@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from strategies import encodings, rngs
 
+from disentangle_indicators._errors import Undefined
 from disentangle_indicators.aggregate import marginals
 from disentangle_indicators.supervised.channel import channel
 from disentangle_indicators.supervised.mig import mutual_information_matrix
@@ -29,11 +30,13 @@ def test_all_rows_of_dsprites():
     mean, var, factors, names = encoding_of(FULL)
     result = channel(mean, var, factors, factor_names=names, code_bins="width")
     k = names.index("position_x")
-    assert result.claimed[5, k] == pytest.approx(0.655, abs=5e-4)
+    assert result.code_information[5, k] == pytest.approx(0.655, abs=5e-4)
     assert result.information[5] == pytest.approx(0.001, abs=5e-4)
     assert result.cells[0] == (5, "position_x")
-    start = "5 of 10 latents claim more than they carry: latent 5 tells 0.655 nats of position_x "
-    assert result.sentence.startswith(start + "by its mean and transmits 0.001")
+    start = (
+        "5 of 10 latents look more informative than they are: the mean of latent 5 shares 0.655 "
+    )
+    assert result.sentence.startswith(start + "nats with position_x, a sample only 0.001")
     assert {h for h, _ in result.cells} == {0, 1, 5, 7, 9}
 
 
@@ -42,7 +45,7 @@ def test_dsprites(code_bins):
     mean, var, factors, names = encoding_of(SMALL)
     result = channel(mean, var, factors, factor_names=names, code_bins=code_bins)
     assert result.cells[0] == (5, "position_x")
-    assert result.claimed[5, names.index("position_x")] == pytest.approx(0.68, abs=0.06)
+    assert result.code_information[5, names.index("position_x")] == pytest.approx(0.68, abs=0.06)
     assert result.information[5] < 0.002
     assert {h for h, _ in result.cells} == {0, 1, 5, 7, 9}
     noise = np.random.default_rng(0).normal(size=mean.shape)
@@ -65,9 +68,9 @@ def test_the_bias_of_the_estimate_is_not_flagged(n, values, rng):
     factors = rng.integers(values, size=(n, 2))
     result = channel(mean, np.ones((n, 3)), factors)
     assert result.cells == ()
-    assert result.sentence == "No latent claims more of a factor than its samples carry."
+    assert result.sentence == "No latent looks more informative than it is."
     if n > 100 and values > 20:
-        assert result.claimed.max() > result.information.max() + 0.3
+        assert result.code_information.max() > result.information.max() + 0.3
 
 
 @given(st.floats(0.01, 0.99), rngs)
@@ -78,11 +81,11 @@ def test_a_latent_is_flagged_when_its_noise_drowns_its_means(share, rng):
     other = np.where(rng.random(500) < share, factor, rng.integers(4, size=500))
     result = channel(mean, var, factor)
     assert result.cells == ((1, "factor_0"),)
-    assert result.flagged.tolist() == [[False], [True]]
+    assert result.overstated.tolist() == [[False], [True]]
     again = channel(mean, var, other, rng=1)
-    assert not again.flagged[0, 0]
+    assert not again.overstated[0, 0]
     if share > 0.5:
-        assert again.flagged[1, 0]
+        assert again.overstated[1, 0]
 
 
 @given(encodings(min_n=10, max_n=200, max_d=5), rngs)
@@ -92,11 +95,15 @@ def test_what_it_is_made_of(encoding, rng):
     factors = rng.integers(5, size=(n, 2))
     order, signs = rng.permutation(d), rng.choice([-1.0, 1.0], size=d)
     result = channel(mean, var, factors)
-    np.testing.assert_array_equal(result.claimed, mutual_information_matrix(mean, factors))
+    np.testing.assert_array_equal(
+        result.code_information, mutual_information_matrix(mean, factors)
+    )
     np.testing.assert_array_equal(result.information, marginals(mean, var).information)
-    np.testing.assert_array_equal(result.carried, result.information[:, None].repeat(2, axis=1))
+    np.testing.assert_array_equal(
+        result.sample_information, result.information[:, None].repeat(2, axis=1)
+    )
     moved = channel((mean * signs)[:, order], var[:, order], factors)
-    np.testing.assert_allclose(moved.claimed, result.claimed[order], atol=1e-9)
+    np.testing.assert_allclose(moved.code_information, result.code_information[order], atol=1e-9)
     np.testing.assert_allclose(moved.information, result.information[order], atol=1e-7)
 
 
@@ -108,8 +115,8 @@ def test_standard_errors():
         factor = np.minimum(rng.geometric(0.6, size=400), 3)
         code = np.where(rng.random(400) < 0.7, factor, 1) * 1.0
         found.append(channel(code[:, None], np.ones((400, 1)), factor, permutations=1))
-    spread = np.std([r.claimed[0, 0] for r in found])
-    assert np.mean([r.errors[0, 0] for r in found]) == pytest.approx(spread, rel=0.15)
+    spread = np.std([r.code_information[0, 0] for r in found])
+    assert np.mean([r.standard_errors[0, 0] for r in found]) == pytest.approx(spread, rel=0.15)
 
 
 def test_standard_errors_are_those_of_log_ratios():
@@ -120,8 +127,8 @@ def test_standard_errors_are_those_of_log_ratios():
         for c, v in zip(code, factor, strict=True)
     ]
     result = channel(code[:, None], np.ones((10, 1)), factor)
-    assert result.claimed[0, 0] == pytest.approx(np.mean(ratios))
-    assert result.errors[0, 0] == pytest.approx(np.std(ratios) / np.sqrt(10))
+    assert result.code_information[0, 0] == pytest.approx(np.mean(ratios))
+    assert result.standard_errors[0, 0] == pytest.approx(np.std(ratios) / np.sqrt(10))
 
 
 def test_missing_values():
@@ -131,12 +138,12 @@ def test_missing_values():
     var = np.full((600, 1), 1e-4)
     known = np.where(np.arange(600) < 300, factor, np.nan)
     result = channel(mean, var, np.stack([known, factor], axis=1))
-    assert result.carried[0, 0] == pytest.approx(np.log(3), abs=1e-6)
-    assert result.claimed[0, 0] == pytest.approx(np.log(3))
-    assert result.carried[0, 1] == result.information[0] < np.log(3) - 0.05
+    assert result.sample_information[0, 0] == pytest.approx(np.log(3), abs=1e-6)
+    assert result.code_information[0, 0] == pytest.approx(np.log(3))
+    assert result.sample_information[0, 1] == result.information[0] < np.log(3) - 0.05
     assert result.cells == ()
     assert channel(mean + 1e-3 * rng.normal(size=mean.shape), var, known).cells == ()
-    with pytest.raises(ValueError, match="factors must have values; factor_0 has none"):
+    with pytest.raises(Undefined, match="factors must have values; factor_0 has none"):
         channel(mean, var, np.full(600, np.nan))
 
 
@@ -144,7 +151,7 @@ def test_missing_values():
 def test_degenerate_inputs(n):
     result = channel(np.ones((n, 2)), np.ones((n, 2)), np.arange(n))
     assert result.cells == ()
-    assert np.all(result.claimed == 0)
+    assert np.all(result.code_information == 0)
     assert channel(np.arange(n)[:, None], np.ones((n, 1)), np.ones(n)).cells == ()
 
 
@@ -154,21 +161,20 @@ def test_what_it_returns():
     factors = np.stack([factor, factor // 2, np.zeros(1000)], axis=1)
     result = channel(mean, np.ones((1000, 2)), factors, factor_names=["a", "b", "c"])
     assert result.sentence == (
-        "2 of 2 latents claim more than they carry: latent 0 tells 1.386 nats of a by its mean "
-        "and transmits 0.000; latent 1 tells 1.386 nats of a by its mean and transmits 0.000; "
-        "latent 0 tells 0.693 nats of b by its mean and transmits 0.000; and 1 more."
+        "2 of 2 latents look more informative than they are: the mean of latent 0 shares 1.386 "
+        "nats with a, a sample only 0.000; the mean of latent 1 shares 1.386 nats with a, a sample "
+        "only 0.000; the mean of latent 0 shares 0.693 nats with b, a sample only 0.000; and 1 more."
     )
     assert "1.386 !" in repr(result)
     frame = result.to_frame()
-    assert frame.loc[(1, "a"), "flagged"]
-    assert not frame.loc[(1, "c"), "flagged"]
+    assert frame.loc[(1, "a"), "overstated"]
+    assert not frame.loc[(1, "c"), "overstated"]
     content = result.to_dict()
     assert content["schema"] == "dindic.channel/1"
     assert content["cells"][0] == [0, "a"]
     assert content["parameters"]["permutations"] == 20
     one = channel(mean[:, :1], np.ones((1000, 1)), factor, codes=mean[:, :1] + 5)
-    assert one.sentence.startswith("1 of 1 latent claims more than it carries: latent 0 tells")
-    assert "by its code" in one.sentence
+    assert one.sentence.startswith("1 of 1 latent looks more informative than it is: the code of")
 
 
 @pytest.mark.parametrize(
@@ -179,10 +185,29 @@ def test_what_it_returns():
         ({"code_bins": "x"}, "code_bins must be width or count; got 'x'"),
         ({"codes": np.eye(3)}, r"codes must have the shape \(2, 2\); got \(3, 3\)"),
         ({"var": np.zeros((2, 2))}, "var must be positive"),
-        ({"mean": np.full((2, 2), np.nan)}, "codes must be finite"),
+        ({"mean": np.full((2, 2), np.nan)}, "mean must be finite"),
     ],
 )
 def test_refused(options, words):
     given = {"mean": np.eye(2), "var": np.ones((2, 2)), "factors": [0, 1]} | options
     with pytest.raises(ValueError, match=words):
         channel(**given)
+
+
+def test_standard_errors_of_clusters():
+    """Copies of rows tell nothing new; clusters of one row change nothing."""
+    rng = np.random.default_rng(0)
+    factor = rng.integers(4, size=50)
+    code = (factor + rng.integers(2, size=50))[:, None] * 1.0
+    rows = rng.permutation(np.repeat(np.arange(50), 6))
+    var = np.ones((300, 1))
+    first = channel(code, var[:50], factor)
+    again = channel(code, var[:50], factor, clusters=np.arange(50))
+    np.testing.assert_allclose(again.standard_errors, first.standard_errors, rtol=1e-12)
+    np.testing.assert_array_equal(again.null_max, first.null_max)
+    copies = channel(code[rows], var, factor[rows], clusters=rows)
+    np.testing.assert_allclose(copies.standard_errors, first.standard_errors, rtol=1e-12)
+    assert copies.null_max > 2 * channel(code[rows], var, factor[rows]).null_max
+    assert "permutations" in copies.parameters
+    assert copies.parameters["clusters"] == 50
+    assert copies.notes == ("standard errors are over clusters; nulls shuffle whole clusters",)

@@ -313,7 +313,7 @@ def test_a_class_that_is_alone_in_training():
 @pytest.mark.parametrize(
     ("parameters", "words"),
     [
-        ({"model": "svm"}, "model must be one of extra-trees, .*; got 'svm'"),
+        ({"model": "svm"}, "model must be extra-trees, .*; got 'svm'"),
         ({"scale": "none"}, "scale must be ranks, raw, standard or range; got 'none'"),
         ({"model": "lasso"}, "model lasso needs the scale standard or range; got 'ranks'"),
         (

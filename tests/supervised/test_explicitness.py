@@ -174,7 +174,7 @@ def test_classes_that_rows_lack_are_left_out():
         ({"train": 0}, "train must be at least 1 row; got 0"),
         ({"test": -1}, "test must be at least 0 rows; got -1"),
         ({"order": "random"}, "order must be shuffled or as given; got 'random'"),
-        ({"scale": "none"}, "scale must be one of whitened, standard, range; got 'none'"),
+        ({"scale": "none"}, "scale must be whitened, standard or range; got 'none'"),
         ({"outliers": 0.5}, "outliers must be at least 0 and less than 0.5; got 0.5"),
         ({"classifier": "forest"}, "classifier must be softmax or one-vs-rest; got 'forest'"),
         ({"C": 0}, "C must be positive and max_iter at least 1; got 0 and 1000"),

@@ -35,6 +35,8 @@ def test_in_full_every_protocol_with_its_parameters_and_source(name):
     text = flat(repr(result))
     assert text.startswith(f"{name}: {metric.title} ")
     assert metric.reading[1:] in text
+    for parameter, allowed in metric.choices.items():
+        assert f"{parameter} {', '.join(map(str, allowed))}" in text
     for protocol, parameters in metric.protocols.items():
         assert protocol in text
         assert flat(metric.sources[protocol]) in text
@@ -64,6 +66,7 @@ def test_json_is_strict_and_holds_all_parameters():
             "range": plain([*metric.range(protocol)]),
             "refits": protocol in metric.refits,
         }
+        assert found["choices"] == plain(metric.choices)
         assert found["higher_is_better"] is metric.higher_is_better
         assert found["title"] == metric.title
     sap = content["metrics"]["sap"]["protocols"]

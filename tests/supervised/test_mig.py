@@ -300,7 +300,8 @@ def test_many_cells_are_counted_in_blocks(monkeypatch):
         ([[0.0], [1.0]], [0, np.inf], r"factors must be finite or nan; factor_0\[1\] = inf"),
         ([[0.0], [1.0]], [3, 3], "factors must vary"),
         ([[0.0], [1.0]], [3, np.nan], "factors must vary"),
-        ([[0.0], [1.0]], [None, 3], "factors must be numbers or strings; the dtype is object"),
+        ([[0.0], [1.0]], [None, 3], "factors must vary"),
+        ([[0.0], [1.0]], [{}, 3], r"factors must be numbers or text; factor_0\[0\] is a dict"),
     ],
 )
 def test_refused(codes, factors, words):

@@ -266,8 +266,8 @@ def test_refused(codes, factors, words):
 @pytest.mark.parametrize(
     ("factors", "words"),
     [
-        ([0, np.nan], r"factors must be finite; factors\[1, 0\] = nan"),
-        (["a", "b"], "factors must be numbers here; the dtype is <U1"),
+        ([0, np.nan], r"factors must have a value in every row here; factor_0\[1\] has none"),
+        (["a", "b"], "factors must be numbers here; factor_0 holds text"),
     ],
 )
 def test_refused_by_the_matrix(factors, words):

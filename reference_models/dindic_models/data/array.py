@@ -9,8 +9,8 @@ from numpy.typing import NDArray
 
 from dindic_models.data._data import Data, Images, Index, digest_array, extent, to_unit
 from dindic_models.data._resize import resized
-from disentangle_indicators.encodings import npz
 from disentangle_indicators.encodings._stored import Stored, reading
+from disentangle_indicators.encodings.formats import npz
 
 WHERE = (
     "Save the images by numpy.save as an array (n, H, W), (n, C, H, W) or (n, H, W, C), of uint8 "

@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 from dindic_models.data._data import Data, Index, digest, extent, positions
 from dindic_models.data._resize import resized
 from dindic_models.data.sprites import FACTORS
-from disentangle_indicators.encodings import npz
 from disentangle_indicators.encodings._stored import Stored, reading
+from disentangle_indicators.encodings.formats import npz
 
 WHERE = (
     "dSprites is the file dsprites_ndarray_co1sh3sc6or40x32y32_64x64.npz, from "

@@ -1,0 +1,56 @@
+"""How commands end: bad input exits 2, a failure exits 1, a bug is a traceback."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import click
+
+TIME_IS_UP = 75
+"""Exit code of a command that its time limit ended: the same command resumes."""
+
+
+class BadInput(click.ClickException):
+    """Input that is wrong or ambiguous: exit code 2."""
+
+    exit_code = 2
+
+
+@contextmanager
+def bad_input(name: str | None = None) -> Iterator[None]:
+    """Turn input that the library refuses, and files that do not exist, into exit code 2.
+
+    A message that does not begin with the name of the input is given that name. Only ValueError
+    and OSError are turned: any other exception is a bug and must be seen as one.
+    """
+    try:
+        yield
+    except FileNotFoundError as error:
+        message = f"no such file: {error.filename}" if error.filename else str(error)
+        raise BadInput(message) from error
+    except IsADirectoryError as error:
+        raise BadInput(f"{error.filename} is a folder") from error
+    except PermissionError as error:
+        message = f"{error.filename}: permission denied" if error.filename else str(error)
+        raise BadInput(message) from error
+    except ValueError as error:
+        from numpy.linalg import LinAlgError
+
+        if isinstance(error, LinAlgError):  # a ValueError too, but no input should cause it
+            raise
+        message = str(error)
+        if name and not message.startswith(name):
+            message = f"{name}: {message}"
+        raise BadInput(message) from error
+    except OSError as error:
+        raise click.ClickException(str(error)) from error
+
+
+@contextmanager
+def failing_output() -> Iterator[None]:
+    """Turn a file that cannot be written into exit code 1."""
+    try:
+        yield
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        raise click.ClickException(f"cannot write: {error}") from error

@@ -1,0 +1,38 @@
+"""What results print: sentences, labelled sentences, and tables of text."""
+
+import math
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Table:
+    """Columns and rows of text, with a title above and a note on how to read it below."""
+
+    columns: tuple[str, ...]
+    rows: tuple[tuple[str, ...], ...]
+    title: str = ""
+    note: str = ""
+
+
+Block = str | dict[str, str] | Table
+"""A paragraph, sentences under one label each, or a table."""
+
+
+def with_error(value: float, error: float | None, digits: int = 3) -> str:
+    """Write a value and its standard error with the same number of decimals.
+
+    An error that would be rounded to zero is written as below the last decimal.
+    """
+    if abs(value) >= 1e6:
+        return f"{value:.4g}" if error is None else f"{value:.4g} ± {error:.1g}"
+    text = f"{round(value, digits) + 0.0:.{digits}f}"
+    if error is None:
+        return text
+    least = 10.0**-digits
+    small = 0 < error < least / 2
+    return f"{text} ± <{least:.{digits}f}" if small else f"{text} ± {error:.{digits}f}"
+
+
+def power_of_ten(error: float) -> str:
+    """Write an error as the next power of ten above it."""
+    return f"1e{math.ceil(math.log10(max(error, 1e-16))):+03d}"

@@ -1,0 +1,42 @@
+"""The Gaussian prior, as numbers, and the change of variables that makes it N(0, I)."""
+
+from typing import Any
+
+import numpy as np
+
+from disentangle_indicators._array import Array, Float, namespace
+
+__all__ = ["as_prior", "in_prior_units", "is_unit"]
+
+
+def as_prior(prior_mean: Any, prior_var: Any, d: int) -> tuple[float | Float, float | Float]:
+    """Check a Gaussian prior and return its mean and variance, each one number or (d,)."""
+    centre = np.atleast_1d(np.asarray(prior_mean, dtype=np.float64))
+    spread = np.atleast_1d(np.asarray(prior_var, dtype=np.float64))
+    if not np.all(np.isfinite(centre)):
+        raise ValueError(f"prior_mean must be finite; got {prior_mean}")
+    if not np.all((spread > 0) & np.isfinite(spread)):
+        raise ValueError(f"prior_var must be positive and finite; got {prior_var}")
+    for name, values in (("prior_mean", centre), ("prior_var", spread)):
+        if values.shape not in ((1,), (d,)):
+            got = values.size if values.ndim == 1 else f"the shape {values.shape}"
+            raise ValueError(f"{name} must be one number or {d}; got {got}")
+    one, two = (float(x.reshape(-1)[0]) if x.size == 1 else x for x in (centre, spread))
+    return one, two
+
+
+def is_unit(prior_mean: float | Float, prior_var: float | Float) -> bool:
+    """Whether the prior is N(0, I)."""
+    return bool(np.all(np.asarray(prior_mean) == 0) and np.all(np.asarray(prior_var) == 1))
+
+
+def in_prior_units(
+    mean: Array, var: Array | None, prior_mean: float | Float, prior_var: float | Float
+) -> tuple[Array, Array | None]:
+    """Return (mean - prior_mean) / sqrt(prior_var), and var / prior_var where there is one."""
+    xp = namespace(mean)
+    centre, spread = (
+        xp.asarray(np.asarray(x), dtype=mean.dtype, device=mean.device)
+        for x in (prior_mean, prior_var)
+    )
+    return (mean - centre) / xp.sqrt(spread), None if var is None else var / spread

@@ -1,0 +1,108 @@
+"""Arrays and batches as what encodings are made of: checked, and gone through in blocks."""
+
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any, NamedTuple
+
+from disentangle_indicators._array import (
+    Array,
+    as_mean,
+    as_pair,
+    check_finite,
+    check_scale,
+    namespace,
+    row_blocks,
+)
+from disentangle_indicators.moments import Moments
+
+__all__ = ["Batches", "Source", "Stored", "of_arrays", "of_batches"]
+
+Batches = Callable[[], Iterable[tuple[Array, Array]]]
+"""Gives a fresh iterator over (mean, var) batches at each call."""
+
+Stored = Callable[[int | None], Iterator[tuple[Array, Array | None]]]
+"""Gives means and scales as they are stored, in blocks of so many rows, or as suits the source."""
+
+_ROWS = 1 << 16
+
+
+class Source(NamedTuple):
+    """Rows, latents, the stated scale ("" for means only), and how to go through them."""
+
+    n: int
+    d: int
+    scale: str
+    stored: Stored
+
+
+def of_arrays(mean: Array, values: Array, scale: str) -> Source:
+    """Check arrays, and return how they are gone through."""
+    if values is None:
+        _, mean = as_mean(mean)
+    else:
+        _, mean, values = as_pair(mean, values, scale)
+    if mean.ndim != 2:
+        raise ValueError(f"mean must have the shape (n, d); its shape is {tuple(mean.shape)}")
+    check_finite(mean, "mean")
+    if values is not None:
+        check_scale(values, scale)
+        _refuse_twice(mean, values, scale)
+
+    def stored(rows: int | None) -> Iterator[tuple[Array, Array | None]]:
+        if rows is None and scale in ("", "var"):
+            yield mean, values
+            return
+        for at in row_blocks(mean, rows or _ROWS):
+            yield mean[at, :], None if values is None else values[at, :]
+
+    n, d = mean.shape
+    return Source(n, d, scale, stored)
+
+
+def _refuse_twice(mean: Array, values: Array, scale: str) -> None:
+    xp = namespace(mean)
+    twice = bool(xp.all(mean[0, :] == values[0, :])) and bool(xp.all(mean == values))
+    if twice and not bool(xp.all(mean == mean[0, 0])):
+        raise ValueError(f"mean and {scale} are the same array")
+
+
+def of_batches(given: Any, threads: int) -> tuple[Source, Moments]:
+    """Check batches, count their rows and sum over them."""
+    if not callable(given) and not isinstance(given, (list, tuple)):
+        raise ValueError(  # noqa: TRY004 - all bad input is a ValueError
+            "batches= must be a list, or a callable that gives a fresh iterator"
+        )
+    source: Batches = given if callable(given) else lambda: given
+
+    alone: bool | None = None
+
+    def stored(rows: int | None) -> Iterator[tuple[Array, Array | None]]:
+        for number, batch in enumerate(source()):
+            mean, var = _pair(batch, number, alone)
+            if var is None:
+                _, mean = as_mean(mean)
+            else:
+                _, mean, var = as_pair(mean, var)
+            for at in row_blocks(mean, rows) if rows else (slice(None),):
+                yield mean[at, :], None if var is None else var[at, :]
+
+    first = next(stored(None), None)
+    if first is None:
+        raise ValueError("there is no batch to score")
+    alone = first[1] is None
+    scale = "" if alone else "var"
+    pairs = ((m, namespace(m).ones_like(m) if v is None else v) for m, v in stored(None))
+    moments = Moments.of_batches(pairs, errors=True, covariance=True, threads=threads)
+    return Source(moments.n, int(first[0].shape[-1]), scale, stored), moments
+
+
+def _pair(batch: Any, number: int, alone: bool | None) -> tuple[Array, Array | None]:
+    """Return the means and variances of a batch, which all have or all lack the latter."""
+    if len(batch) != 2:
+        raise ValueError(f"batch {number} must be (mean, var); it has {len(batch)} parts")
+    mean, var = batch
+    if alone is not None and alone != (var is None):
+        has, had = ("no", "") if var is None else ("", "no ")
+        raise ValueError(
+            f"batch {number} has {has or 'a'} var, and the first one has {had or 'a '}var"
+        )
+    return mean, var

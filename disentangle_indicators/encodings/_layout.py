@@ -1,0 +1,73 @@
+"""From stored arrays of any layout to blocks of means and scales, (rows, d)."""
+
+from collections.abc import Iterator
+from math import prod
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from disentangle_indicators._array import as_array
+from disentangle_indicators.encodings._stored import Stored, reading
+from disentangle_indicators.posteriors import block_rows
+
+
+def blocks(
+    path: Path, mean: Stored, scale: Stored | None, layout: str, rows: int | None
+) -> Iterator[tuple[NDArray[Any], NDArray[Any] | None]]:
+    """Yield means and scales in row order, float32 or float64, `rows` samples at a time.
+
+    Parameters
+    ----------
+    path : Path
+        For messages.
+    mean, scale : Stored
+        None for means only.
+    layout : {"", "channels", "flatten"}
+    rows : int, optional
+        The default makes batches of 8 MB.
+    """
+    if rows is None:
+        rows = block_rows(laid_out(mean.shape, layout)[1])
+    means = _blocks(mean, layout, rows)
+    if scale is None:
+        for block in means:
+            yield _floats(block, mean.name, path), None
+        return
+    for block, values in zip(means, _blocks(scale, layout, rows), strict=True):
+        yield _floats(block, mean.name, path), _floats(values, scale.name, path)
+
+
+def laid_out(shape: tuple[int, ...], layout: str) -> tuple[int, int, int]:
+    """Return the samples, the latents and the sites a sample of an array of this shape."""
+    sites = prod(shape[2:]) if layout == "channels" else 1
+    return shape[0] * sites, prod(shape[1:]) // max(sites, 1), sites
+
+
+def _floats(block: NDArray[Any], key: str, path: Path) -> NDArray[Any]:
+    with reading(path):
+        return np.asarray(as_array(block, repr(key)))
+
+
+def _blocks(stored: Stored, layout: str, rows: int) -> Iterator[NDArray[Any]]:
+    """Yield slices of exactly `rows` samples, the last one excepted, whatever the layout."""
+    sites = laid_out(stored.shape, layout)[2]
+    held: NDArray[Any] | None = None
+    for raw in stored.blocks(max(1, rows // sites)):
+        block = _table(raw, layout)
+        if held is not None and len(held):
+            block = np.concatenate([held, block])
+        whole = len(block) - len(block) % rows
+        for start in range(0, whole, rows):
+            yield block[start : start + rows]
+        held = block[whole:]
+    if held is not None and len(held):
+        yield held
+
+
+def _table(block: NDArray[Any], layout: str) -> NDArray[Any]:
+    """Return (n, C, *sites) as (n * sites, C) for "channels", as (n, C * sites) for "flatten"."""
+    if layout == "channels":
+        return np.moveaxis(block, 1, -1).reshape(-1, block.shape[1])
+    return block.reshape(len(block), -1) if layout else block

@@ -1,0 +1,29 @@
+"""A lone .npy file: one array, memory-mapped."""
+
+from pathlib import Path
+
+from disentangle_indicators.encodings._stored import (
+    RESAVE,
+    Contents,
+    mapped,
+    npy_header,
+    reading,
+    refused,
+)
+
+SUFFIXES = (".npy",)
+
+
+def read(path: Path) -> Contents:
+    """Open an .npy file; its array is called "mean", because it can be nothing else alone."""
+    with reading(path), open(path, "rb") as stream:
+        shape, fortran, dtype = npy_header(stream)
+        if dtype.hasobject:
+            array = refused("mean", shape, "object", path, f"holds Python objects; {RESAVE}")
+        else:
+            array = mapped(path, "mean", shape, dtype, stream.tell(), fortran=fortran)
+    note = (
+        f"{path.name} holds one array, taken as posterior means; for the scale, give --mean "
+        f"{path.name} --logvar FILE.npy (or --var, --std, --logstd)"
+    )
+    return Contents({"mean": array}, notes=(note,))

@@ -1,0 +1,77 @@
+"""Files of torch.save: a dict of tensors, read with weights_only=True, so that no code runs."""
+
+import json
+import pickle
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from numpy.typing import NDArray
+
+from disentangle_indicators.encodings._stored import Contents, Stored, reading
+
+SUFFIXES = (".pt", ".pth")
+
+if TYPE_CHECKING:
+    import torch
+
+RESAVE = 'torch.save({"mean": mean, "logvar": logvar}, path)'
+
+
+def read(path: Path) -> Contents:
+    """Open a .pt or .pth file that holds a tensor, a dict of tensors or a tuple of tensors.
+
+    The tensors of a tuple get the keys "0", "1", ...; other values are left out, but strings
+    become metadata. The file is memory-mapped as a whole, so that the pages read so far count as
+    resident until the system needs them.
+    """
+    with reading(path):
+        try:
+            import torch
+        except ImportError as error:
+            raise ValueError(
+                "reading it needs torch (pip install 'disentangle-indicators[models]'); or export "
+                "a .npz or .safetensors file"
+            ) from error
+        values = _load(path)
+        notes: tuple[str, ...] = ()
+        if isinstance(values, torch.Tensor):
+            values = {"mean": values}
+            notes = (f"{path.name} holds one tensor, taken as posterior means",)
+        elif isinstance(values, (tuple, list)):
+            values = {str(i): value for i, value in enumerate(values)}
+        items = {str(k): v for k, v in values.items()} if isinstance(values, dict) else {}
+        if not items:
+            raise ValueError(f"it holds no tensors ({type(values).__name__}); re-save: {RESAVE}")
+    arrays = {k: _tensor(path, k, v) for k, v in items.items() if isinstance(v, torch.Tensor)}
+    metadata = {k: v for k, v in items.items() if isinstance(v, str)}
+    if isinstance(items.get("factor_names"), (list, tuple)):
+        metadata["factor_names"] = json.dumps([str(name) for name in items["factor_names"]])
+    return Contents(arrays, metadata, notes)
+
+
+def _load(path: Path) -> Any:
+    """Load with memory-mapping where the file allows it (not the format before torch 1.6)."""
+    import torch
+
+    with open(path, "rb") as stream:
+        zipped = stream.read(4) == b"PK\x03\x04"
+    try:
+        return torch.load(path, map_location="cpu", weights_only=True, mmap=zipped)
+    except pickle.UnpicklingError as error:
+        raise ValueError(
+            "the file holds code or objects, which are not loaded, or is damaged; re-save the "
+            f"tensors: {RESAVE}"
+        ) from error
+
+
+def _tensor(path: Path, name: str, tensor: "torch.Tensor") -> Stored:
+    def blocks(rows: int) -> Iterator[NDArray[Any]]:
+        with reading(path):
+            values = tensor.detach()
+            small = values.dtype.is_floating_point and values.dtype.itemsize < 4
+            for start in range(0, len(values) if values.ndim else 1, rows):
+                block = values[start : start + rows] if values.ndim else values
+                yield (block.float() if small else block).numpy()
+
+    return Stored(name, tuple(tensor.shape), str(tensor.dtype).removeprefix("torch."), blocks)

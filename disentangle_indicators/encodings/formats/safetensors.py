@@ -1,0 +1,99 @@
+"""The safetensors format, our native one: `mean`, `logvar` and the metadata that explain them.
+
+A file is eight bytes of header length, a JSON header with the offsets of every tensor, and the
+tensors. The safetensors package validates it; the tensors are memory-mapped by those offsets, so
+that bfloat16, which numpy lacks, works too. Files are written here, since the package copies every
+array into memory before release 0.8, shuffles the metadata, and raises no OSError on a full disk.
+"""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from disentangle_indicators.encodings._stored import Contents, Stored, mapped, reading, refused
+
+SUFFIXES = (".safetensors",)
+HOLDS_TEXT = False
+
+_DTYPES = {
+    "F64": "<f8",
+    "F32": "<f4",
+    "F16": "<f2",
+    "BF16": "<u2",
+    "I64": "<i8",
+    "I32": "<i4",
+    "I16": "<i2",
+    "I8": "i1",
+    "U64": "<u8",
+    "U32": "<u4",
+    "U16": "<u2",
+    "U8": "u1",
+    "BOOL": "?",
+}
+
+
+_NAMES = {np.dtype(dtype): name for name, dtype in _DTYPES.items() if name != "BF16"}
+_BYTES = 16 << 20
+
+
+def read(path: Path) -> Contents:
+    """Open a .safetensors file."""
+    with reading(path), open(path, "rb") as stream:
+        from safetensors import safe_open
+
+        with safe_open(path, framework="np") as valid:
+            metadata = dict(valid.metadata() or {})
+        start = 8 + int.from_bytes(stream.read(8), "little")
+        header = json.loads(stream.read(start - 8))
+        arrays = {
+            name: _tensor(path, name, entry, start)
+            for name, entry in header.items()
+            if name != "__metadata__"
+        }
+    return Contents(arrays, metadata)
+
+
+def write(path: Path, arrays: Mapping[str, NDArray[Any]], metadata: Mapping[str, str]) -> None:
+    """Write arrays of numbers and their metadata, 16 MiB at a time."""
+    header: dict[str, Any] = {"__metadata__": dict(metadata)}
+    end = 0
+    ordered = sorted(arrays.items(), key=lambda item: (-item[1].dtype.itemsize, item[0]))
+    for name, values in ordered:  # wide types first, so that every tensor is aligned
+        begin, end = end, end + values.nbytes
+        header[name] = {
+            "dtype": _dtype_name(name, values.dtype),
+            "shape": list(values.shape),
+            "data_offsets": [begin, end],
+        }
+    text = json.dumps(header, ensure_ascii=False, separators=(",", ":")).encode()
+    text += b" " * (-len(text) % 8)
+    with open(path, "wb") as stream:
+        stream.write(len(text).to_bytes(8, "little") + text)
+        for _, values in ordered:
+            rows = max(1, _BYTES // max(1, values[:1].nbytes))
+            for first in range(0, len(values), rows):
+                block = values[first : first + rows]
+                stream.write(np.ascontiguousarray(block, block.dtype.newbyteorder("<")).data)
+
+
+def _dtype_name(name: str, dtype: np.dtype[Any]) -> str:
+    if dtype.kind not in "fiubc":
+        raise ValueError(
+            f"{name} holds text, which safetensors cannot store; give codes, or write .npz"
+        )
+    little = dtype.newbyteorder("<")
+    if little not in _NAMES:
+        raise ValueError(f"{name} has the dtype {dtype}, which safetensors cannot store")
+    return _NAMES[little]
+
+
+def _tensor(path: Path, name: str, entry: Mapping[str, Any], start: int) -> Stored:
+    kind, shape = str(entry["dtype"]), tuple(entry["shape"])
+    if kind not in _DTYPES:
+        return refused(name, shape, kind, path, f"has the dtype {kind}; re-save it as float32")
+    offset = start + int(entry["data_offsets"][0])
+    return mapped(path, name, shape, np.dtype(_DTYPES[kind]), offset, bfloat16=kind == "BF16")

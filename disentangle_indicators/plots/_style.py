@@ -1,0 +1,133 @@
+"""The look of all pictures: colours, marks, figures and legends.
+
+Colours are told apart with every common colour blindness. Where two of them have nearly the same
+grey, a mark, a line or a number tells them apart as well.
+"""
+
+from collections.abc import Iterable, Sequence
+from math import ceil
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from matplotlib.artist import Artist
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+    from matplotlib.lines import Line2D
+
+BLUE = "#1f77b4"
+VERMILLION = "#d55e00"
+ORANGE = "#ff9f1c"
+BROWN = "#5d4037"
+GREEN = "#009e73"
+GREY = "#9aa0a6"
+INK = "#202020"
+
+DPI = 150
+"""Pixels an inch, on the screen and in files."""
+
+TITLE, SMALL = 11, 8
+"""Font sizes in points, of titles and of legends."""
+
+
+WIDENED = 1.1
+"""By how much the constrained layout widens axes that are alone in a row."""
+
+
+class Look(NamedTuple):
+    """A colour and a marker of matplotlib."""
+
+    colour: str
+    mark: str
+
+
+STATES = {
+    "near-deterministic": Look(VERMILLION, "D"),
+    "used": Look(BLUE, "o"),
+    "weak": Look(ORANGE, "^"),
+    "offset": Look(BROWN, "s"),
+    "unused": Look(GREY, "v"),
+    "active": Look(BLUE, "o"),
+    "inactive": Look(GREY, "v"),
+}
+"""Looks of the states of latents, in the order of the legend."""
+
+VERDICTS = {"better axes": VERMILLION, "preferred": BLUE, "arbitrary": GREY}
+"""Colours of the verdicts on pairs of latents."""
+
+FOUND = {"best": Look(GREEN, "^"), "worst": Look(VERMILLION, "v")}
+"""Looks of the best and the worst orientation found."""
+
+OWN, NULL = BLUE, GREY
+"""Colours of a score and of its null."""
+
+
+def new_figure(
+    width: float, height: float, *, layout: Literal["constrained"] | None = "constrained"
+) -> "Figure":
+    """Make a figure of a size in inches, outside pyplot."""
+    from matplotlib.figure import Figure
+
+    return Figure(figsize=(width, height), dpi=DPI, layout=layout)
+
+
+def new_axes(width: float, height: float) -> "Axes":
+    """Make the only axes of a new figure, of a size in inches."""
+    return new_figure(width, height).add_subplot()
+
+
+def figure_of(drawn: "Axes | Figure") -> "Figure":
+    """Return the whole figure that an axes or a subfigure belongs to."""
+    return drawn.figure.figure
+
+
+def open_frame(ax: "Axes") -> None:
+    """Hide the upper and the right edge."""
+    ax.spines[["top", "right"]].set_visible(False)
+
+
+def legend(
+    ax: "Axes", handles: "Sequence[Artist] | None" = None, *, size: float = SMALL, **placed: Any
+) -> None:
+    """Draw a legend without a frame; of the labelled artists where no handles are given."""
+    if handles is None:
+        handles, _ = ax.get_legend_handles_labels()
+    if handles:
+        ax.legend(handles=handles, fontsize=size, frameon=False, **placed)
+
+
+def head(ax: "Axes", title: str, handles: "Sequence[Artist]") -> None:
+    """Write the title and, between it and the axes, a legend in as few rows as the width allows.
+
+    A legend wider than its axes would make the constrained layout shrink the axes to nothing.
+    """
+    points = WIDENED * ax.get_window_extent().width / figure_of(ax).dpi * 72
+    labels = [str(handle.get_label()) for handle in handles]
+    fit = [c for c in range(1, len(labels) + 1) if _legend_width(labels, c) <= points]
+    rows, columns = min(((ceil(len(labels) / c), c) for c in fit), default=(len(labels), 1))
+    ax.set_title(title, fontsize=TITLE, pad=6 + 14 * rows)
+    place: dict[str, Any] = {
+        "loc": "lower left",
+        "bbox_to_anchor": (0.0, 1.0),
+        "borderaxespad": 0.2,
+    }
+    legend(ax, handles, ncols=columns, **place)
+
+
+def _legend_width(labels: list[str], columns: int) -> float:
+    """Return the width in points of a legend, roughly: it fills its columns one by one."""
+    parts = np.array_split(np.array([len(label) for label in labels]), columns)
+    return sum(SMALL * (0.5 * int(part.max()) + 2.8) for part in parts) + 2 * SMALL * (columns - 1)
+
+
+def state_handles(states: Iterable[str]) -> "list[Line2D]":
+    """Return a legend handle for each state that occurs."""
+    from matplotlib.lines import Line2D
+
+    seen = set(states)
+    return [
+        Line2D([], [], marker=look.mark, ls="", color=look.colour, label=state)
+        for state, look in STATES.items()
+        if state in seen
+    ]

@@ -1,0 +1,19 @@
+"""Every threshold by which a latent or a number is called something."""
+
+USED = 0.5
+"""Least information of a used latent, in nats: the paper's threshold."""
+
+WEAK = 0.01
+"""Least information of a weak latent, in nats; below it the latent is unused."""
+
+NEAR_DETERMINISTIC = 1e-6
+"""Greatest share of a near-deterministic latent's posterior variance in its aggregated one."""
+
+ACTIVE_UNIT = 0.01
+"""Least Var(mean) of an active unit (Burda, Grosse and Salakhutdinov, 2016)."""
+
+NORMAL_VARIANCE = 0.1
+"""Greatest distance of S from 1 of a normal-variance latent."""
+
+SATURATED = 0.1
+"""exp(I) / n above which I of the rows is no estimate of I of the population."""

@@ -1,0 +1,139 @@
+"""What commands write: JSON, CSV, Markdown and pictures."""
+
+import csv
+import io
+import json
+import os
+import re
+import stat
+import xml.etree.ElementTree as ET
+from pathlib import Path
+
+import numpy as np
+import pytest
+from cli_helpers import FORMS
+
+from disentangle_indicators import score
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_stdout_and_file_hold_the_same(dindic, good, form):
+    on_stdout = dindic("score", good, f"--{form}", "-")
+    in_file = dindic("score", good, "--quiet", f"--{form}", "out")
+    assert in_file.output == ""
+    text = Path("out").read_text(encoding="utf-8")
+    assert text.replace("--quiet --json out", "--json -") == on_stdout.stdout
+    assert on_stdout.stderr == ""
+
+
+def test_json_is_strict_and_alone_on_stdout(dindic, npz, pair):
+    def refuse(word):
+        raise AssertionError(word)
+
+    path = npz(mean=pair[0][:1], var=pair[1][:1])
+    found = json.loads(dindic("score", path, "--json", "-").stdout, parse_constant=refuse)
+    assert found["schema"] == "dindic.score/1"
+    assert found["standard_errors"]["mutual_information"] is None
+    assert sorted(found["verdict"]) == ["PRIOR", "TRUST", "USED"]
+
+
+def test_json_equals_the_library(numbers, good, pair):
+    expected = json.loads(score(pair[0], var=pair[1]).to_json())
+    found = numbers(good)
+    same = set(expected) - {"name", "source", "verdict", "notes", "provenance"}
+    assert {key: found[key] for key in same} == {key: expected[key] for key in same}
+    assert found["verdict"] == expected["verdict"]
+
+
+def test_csv_has_a_row_per_latent(dindic, good, pair):
+    rows = list(csv.DictReader(io.StringIO(dindic("score", good, "--csv", "-").stdout)))
+    assert [row["latent"] for row in rows] == ["0", "1", "2", "3"]
+    assert [row["state"] for row in rows] == ["used", "used", "weak", "unused"]
+    second = (pair[0] ** 2 + pair[1]).mean(axis=0)
+    np.testing.assert_allclose([float(row["second_moment"]) for row in rows], second)
+
+
+def test_markdown_has_whole_tables(dindic, good):
+    text = dindic("score", good, "--markdown", "-").stdout
+    assert "**USED** 2 of 4" in text
+    assert (
+        "| latent | I(x; z_h) [nats] | Def 3 [nats] | S | Def 1 [nats] | Var(mean) | state |"
+        in text
+    )
+
+
+def test_all_outputs_at_once(dindic, good):
+    files = ["a.json", "a.csv", "a.md", "a.png"]
+    options = ["--json", "--csv", "--markdown", "--plot"]
+    words = [word for both in zip(options, files, strict=True) for word in both]
+    result = dindic("score", good, *words)
+    assert result.stderr.splitlines() == [f"written: {file}" for file in files]
+    assert all(Path(file).stat().st_size > 100 for file in files)
+    assert "USED" in result.stdout
+
+
+@pytest.mark.skipif(os.name == "nt", reason="POSIX permissions")
+def test_files_have_the_usual_permissions(dindic, good):
+    dindic("score", good, "--json", "a.json", "--plot", "a.png", "--quiet")
+    usual = stat.S_IMODE(os.stat(good).st_mode)
+    assert [oct(stat.S_IMODE(os.stat(p).st_mode)) for p in ("a.json", "a.png")] == [oct(usual)] * 2
+
+
+def test_plots(dindic, good):
+    from matplotlib.image import imread
+
+    for file in ("a.png", "a.svg", "a.pdf"):
+        dindic("score", good, "--quiet", "--plot", file)
+    assert imread("a.png").std() > 0.01
+    assert ET.parse("a.svg").getroot().tag.endswith("svg")
+    assert Path("a.pdf").read_bytes().startswith(b"%PDF")
+
+
+@pytest.mark.parametrize("target", ["a.bmp", "a", "-", "a.txt"])
+def test_pictures_of_another_format(shell, good, target):
+    done = shell("score", good, "--quiet", "--plot", target)
+    assert done.returncode == 2
+    assert "a picture ends in .png, .svg or .pdf" in done.stderr
+    assert not Path(target).exists()
+
+
+@pytest.mark.parametrize("form", [*FORMS, "plot"])
+def test_a_folder_that_is_not_there_is_named(shell, good, folder, form):
+    done = shell("score", good, "--quiet", f"--{form}", "missing/out.png")
+    assert done.returncode in (1, 2)
+    assert done.stdout == ""
+    assert "missing/out.png" in done.stderr
+    assert not re.search(r"missing/\.?(out\.png\.|tmp)", done.stderr)
+    assert [p.name for p in folder.iterdir()] == ["good.npz"]
+
+
+@pytest.mark.parametrize("form", [*FORMS, "plot"])
+def test_a_failed_write_keeps_the_old_file(dindic, good, folder, monkeypatch, form):
+    target = "out.png" if form == "plot" else f"out.{form}"
+    Path(target).write_text("old")
+
+    def full(*args, **kwargs):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(Path, "replace", full)
+    monkeypatch.setattr(os, "replace", full)
+    result = dindic("score", good, "--quiet", f"--{form}", target, code=1)
+    assert "No space left on device" in result.stderr
+    assert Path(target).read_text() == "old"
+    assert sorted(p.name for p in folder.iterdir()) == ["good.npz", target]
+
+
+def test_quiet_says_nothing(dindic, npz, pair):
+    assert dindic("score", npz(mean=pair[0]), "--quiet").output == ""
+
+
+@pytest.mark.parametrize("form", ["json", "csv", "markdown"])
+def test_no_output_overwrites_an_input(dindic, good, form):
+    before = Path(good).read_bytes()
+    for name in (good, f"./{good}"):
+        message = dindic("score", good, f"--{form}", name, code=2).stderr
+        assert "would overwrite an input" in message
+    assert Path(good).read_bytes() == before
+    np.save("factors.npy", np.arange(80.0)[:, None])
+    dindic("score", good, "--factors", "factors.npy", f"--{form}", "factors.npy", code=2)
+    assert np.load("factors.npy").shape == (80, 1)

@@ -1,0 +1,100 @@
+"""dindic score of several files side by side."""
+
+import csv
+import io
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+from cli_helpers import flat
+
+
+def test_several_files_side_by_side(dindic, npz, good, pair):
+    other = npz("other.npz", mean=pair[0] * 1.1, var=pair[1])
+    text = dindic("score", good, other).stdout
+    assert re.search(r"^ n +80 +80 *$", text, re.MULTILINE)
+    assert re.search(r"^ +good\.npz +other\.npz *$", text, re.MULTILINE)
+    assert "other.npz - good.npz" in text
+    assert "as of independent samples" in flat(text)
+    assert "--paired" in text
+
+
+def test_paired(dindic, numbers, npz, good, pair):
+    other = npz("other.npz", mean=pair[0] * 1.1, var=pair[1])
+    apart, paired = numbers(good, other), numbers(good, other, "--paired")
+    assert (apart["paired"], paired["paired"]) == (False, True)
+    a, b = apart["differences"][0], paired["differences"][0]
+    assert a["mutual_information"] == b["mutual_information"]
+    assert b["mutual_information_se"] < 0.5 * a["mutual_information_se"]
+    assert "paired over rows" in flat(dindic("score", good, other, "--paired").stdout)
+
+
+@pytest.mark.parametrize("kind", ["labels", "factors"])
+def test_the_same_labels_or_factors_make_a_pair(numbers, npz, pair, kind):
+    column = np.random.default_rng(1).permutation(80)
+    arrays = [column, column, column[::-1]]
+    for i, values in enumerate(arrays):
+        npz(f"{i}.npz", mean=pair[0] + i, var=pair[1], **{kind: values})
+    npz("3.npz", mean=pair[0], var=pair[1])
+    npz("4.npz", mean=pair[0][:40], var=pair[1][:40], **{kind: column[:40]})
+    assert numbers("0.npz", "1.npz")["paired"] is True
+    assert [numbers("0.npz", f"{i}.npz")["paired"] for i in (2, 3, 4)] == [False] * 3
+    assert numbers("0.npz", "1.npz", "2.npz")["paired"] is False
+
+
+def test_labels_that_are_all_alike_do_not_make_a_pair(numbers, npz, pair):
+    for i in range(2):
+        npz(f"{i}.npz", mean=pair[0][:: 1 - 2 * i], var=pair[1], labels=np.zeros(80, int))
+    assert numbers("0.npz", "1.npz")["paired"] is False
+
+
+def test_the_same_file_twice_differs_by_exactly_nothing(numbers, good):
+    (difference,) = numbers(good, good, "--paired")["differences"]
+    assert (difference.pop("of"), difference.pop("to")) == (good, good)
+    assert difference.pop("metrics") == {}
+    assert set(difference.values()) == {0.0}
+
+
+def test_pairs_of_different_length(say, npz, good, pair):
+    other = npz("other.npz", mean=pair[0][:70], var=pair[1][:70])
+    message = say("score", good, other, "--paired")
+    assert "same rows" in message
+    assert "80, 70" in message
+
+
+def test_means_only_beside_a_whole_file(dindic, numbers, npz, good, pair):
+    other = npz("other.npz", mean=pair[0])
+    text = dindic("score", good, other).stdout
+    assert re.search(r"^ mutual_information +[\d.]+ ± [\d.]+ +- *$", text, re.MULTILINE)
+    assert re.search(r"^ active_units +3 +3 *$", text, re.MULTILINE)
+    found = numbers(good, other)
+    assert found["differences"] == [{"of": "other.npz", "to": "good.npz", "metrics": {}}]
+    assert [file["name"] for file in found["files"]] == ["good.npz", "other.npz"]
+
+
+def test_comparisons_as_csv_and_plot(dindic, good):
+    rows = list(csv.DictReader(io.StringIO(dindic("score", good, good, "--csv", "-").stdout)))
+    assert [row["name"] for row in rows] == ["good.npz"] * 2
+    dindic("score", good, good, "--quiet", "--plot", "two.png")
+    dindic("score", good, "--quiet", "--plot", "one.png")
+    from matplotlib.image import imread
+
+    assert imread("two.png").shape[0] == 2 * imread("one.png").shape[0]
+
+
+@pytest.mark.parametrize("name", ["[/d]", "[bold]", "a[b"])
+def test_file_names_with_brackets(dindic, npz, good, pair, name):
+    Path(name).mkdir(parents=True)
+    other = npz(f"{name}/good.npz", mean=pair[0], var=pair[1])
+    text = flat(dindic("score", other, good).stdout)
+    assert text.count(f"{name.rsplit('/', 1)[-1]}/good.npz") >= 3
+
+
+def test_pairs_made_by_labels_are_said_and_can_be_refused(dindic, numbers, npz, pair):
+    labels = np.arange(80) % 5
+    for i in range(2):
+        npz(f"{i}.npz", mean=pair[0], var=pair[1] * (1 + i), labels=labels)
+    assert "--no-paired" in dindic("score", "0.npz", "1.npz").stderr
+    assert numbers("0.npz", "1.npz")["paired"] is True
+    assert numbers("0.npz", "1.npz", "--no-paired")["paired"] is False
