@@ -168,7 +168,7 @@ def training_command(config: Config, shape: Shape) -> str:
     Examples
     --------
     >>> training_command(load("beta10").config, (1, 28, 28))
-    'dindic train mnist --noise learned --beta 10 --epochs 60'
+    'dindic train mnist --noise learned --beta 10'
     """
     start = starting_values(config.dataset, shape, config.network)
     started = Config(config.dataset, **start)
