@@ -22,7 +22,7 @@ from disentangle_indicators._array import (
     to_numpy,
     variance,
 )
-from disentangle_indicators._clusters import cluster_codes
+from disentangle_indicators._clusters import blocks, cluster_codes
 from disentangle_indicators._errors import Undefined
 from disentangle_indicators._prior import as_prior, in_prior_units, is_unit
 from disentangle_indicators._progress import Progress
@@ -47,6 +47,11 @@ LARGE_FILE = 30_000_000
 """Numbers in a file whose reading is worth a progress bar."""
 
 _BLOCK_BYTES = 8 << 20
+
+
+def in_blocks(count: int) -> str:
+    """Return the note on the blocks of a series."""
+    return f"rows are a series: {count} consecutive blocks of rows serve as clusters"
 
 
 def block_rows(d: int) -> int:
@@ -143,6 +148,7 @@ class Encodings:
         kinds: Mapping[str, str] | Sequence[str] | None = None,
         labels: Any = None,
         clusters: Any = None,
+        order: Any = None,
         prior_mean: Any = None,
         prior_var: Any = None,
         name: str = "",
@@ -165,6 +171,9 @@ class Encodings:
         factors, factor_names, kinds
             As :func:`~disentangle_indicators.factors.as_table` takes them.
         labels, clusters : array, shape (n,), optional
+        order : array, shape (n,), optional
+            Time of each row of a series. In order of time, rows are cut into 30 blocks, which serve
+            as clusters.
         prior_mean, prior_var : float or array, shape (d,), optional
             Default 0 and 1.
         name : str
@@ -179,8 +188,9 @@ class Encodings:
         Raises
         ------
         ValueError
-            On more than one scale, on arrays that do not belong together, and on entries that are
-            not finite or variances that are not positive; the message names the first one.
+            On more than one scale, on arrays that do not belong together, on clusters beside an
+            order, and on entries that are not finite or variances that are not positive; the
+            message names the first one.
 
         Examples
         --------
@@ -221,6 +231,11 @@ class Encodings:
             changes["factors"] = as_table(table, made.n, kinds=kinds, names=factor_names)
         if labels is not None:
             changes["labels"] = as_column(labels, made.n, "labels")
+        if order is not None:
+            if clusters is not None:
+                raise ValueError("give either clusters or order; both say which rows depend")
+            clusters = blocks(order, made.n)
+            changes["notes"] = (*made.notes, in_blocks(int(clusters.max()) + 1))
         codes = None if clusters is None else cluster_codes(clusters, made.n)
         if codes is not None:
             changes["clusters"] = as_column(clusters, made.n, "clusters")
@@ -420,6 +435,11 @@ class Encodings:
     def cluster_codes(self) -> tuple[int, Any] | None:
         """The number of clusters and the code of each row's, None where rows are independent."""
         return None if self.clusters is None else cluster_codes(self.clusters, self.n)
+
+    @property
+    def draws(self) -> int:
+        """The independent draws that there are: clusters, or rows."""
+        return self.n if self.cluster_codes is None else self.cluster_codes[0]
 
     @property
     def marginals(self) -> "Marginals":

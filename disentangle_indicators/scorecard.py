@@ -134,6 +134,7 @@ def score(
     kinds: Mapping[str, str] | Sequence[str] | None = None,
     labels: Any = None,
     clusters: Any = None,
+    order: Any = None,
     prior_mean: Any = None,
     prior_var: Any = None,
     name: str = "",
@@ -168,7 +169,9 @@ def score(
     labels : array, shape (n,), optional
         Class labels; described like a factor, and used as one where there are no factors.
     clusters : array, shape (n,), optional
-        Rows of one cluster count as one draw in the standard errors.
+        Rows of one cluster depend on each other and count as one draw.
+    order : array, shape (n,), optional
+        Time of each row of a series, cut into blocks that serve as clusters.
     prior_mean, prior_var : float or array, shape (d,), optional
         The Gaussian prior, N(0, 1) by default; results are in its units.
     name : str
@@ -224,6 +227,7 @@ def score(
         kinds=kinds,
         labels=labels,
         clusters=clusters,
+        order=order,
         prior_mean=prior_mean,
         prior_var=prior_var,
         name=name,
