@@ -1,6 +1,6 @@
 """What :func:`evaluate_metrics` returns: scores, and their tables."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -47,6 +47,8 @@ class MetricScore(Result):
     factors : tuple of str, length K
         Those that vary.
     per_factor : array, shape (K,), or None
+    per_factor_name : str
+        What `per_factor` is, where `value` is not its average; else empty.
     per_latent : array, shape (d,), or None
     matrix : array, shape (d, K), or None
     matrix_name : str
@@ -77,6 +79,7 @@ class MetricScore(Result):
     half_values: Float
     factors: tuple[str, ...]
     per_factor: Float | None
+    per_factor_name: str
     per_latent: Float | None
     matrix: Float | None
     matrix_name: str
@@ -105,6 +108,8 @@ class Scores(Result):
         Codes and latents in words.
     kinds : dict of str to str
         Of each factor.
+    guessed : tuple of str
+        Factors whose kind is a guess that may be wrong.
     seed : int or None
     notes : tuple of str
     n_clusters : int or None
@@ -118,6 +123,7 @@ class Scores(Result):
     latents: tuple[int, ...]
     described: str
     kinds: dict[str, str]
+    guessed: tuple[str, ...]
     seed: int | None
     notes: tuple[str, ...]
     n_clusters: int | None = None
@@ -132,9 +138,12 @@ class Scores(Result):
         return pd.DataFrame(rows).set_index("metric")
 
     def blocks(self) -> list[Block]:
-        """Return the table of scores, that of factors, and how to read each metric."""
+        """Return the table of scores, the kinds of factors, their scores, and how to read each."""
         found = list(self.metrics.values())
-        blocks: list[Block] = [score_table(found, self.described, self.n_clusters)]
+        blocks: list[Block] = [
+            score_table(found, self.described, self.n_clusters),
+            kinds_sentence(self.kinds, self.guessed),
+        ]
         blocks += [factor_table(found)] if any(m.per_factor is not None for m in found) else []
         drawn = [m for m in found if m.matrix is not None]
         first = next((m for m in drawn if m.matrix_name.startswith("I(")), next(iter(drawn), None))
@@ -182,14 +191,21 @@ def score_table(
     )
 
 
+def kinds_sentence(kinds: Mapping[str, str], guessed: Collection[str]) -> str:
+    """Return the kind of each factor as text, with those that are guesses marked."""
+    words = (f"{name} {kind}{' (a guess)' * (name in guessed)}" for name, kind in kinds.items())
+    return f"Kinds of the factors: {', '.join(words)}."
+
+
 def factor_table(scores: Sequence[MetricScore]) -> Table:
-    """Return the scores of single factors."""
+    """Return the scores of single factors; a row that is no part of its score has its own name."""
     shown = [m for m in scores if m.per_factor is not None]
     names = list(dict.fromkeys(name for m in shown for name in m.factors))
     rows = []
     for m in shown:
         each = dict(zip(m.factors, np.asarray(m.per_factor), strict=True))
-        rows.append((m.name, *(_number(float(each[n])) if n in each else "" for n in names)))
+        label = f"{m.name} {m.per_factor_name}".rstrip()
+        rows.append((label, *(_number(float(each[n])) if n in each else "" for n in names)))
     return Table(columns=("by factor", *names), rows=tuple(rows))
 
 

@@ -25,7 +25,9 @@ class Outcome:
     parts : dict of str to float
         Scores that come along, such as the completeness beside DCI's disentanglement.
     per_factor : array, shape (K,), optional
-        In the order of the factors that vary; what the score averages over, if it does.
+        In the order of the factors that vary.
+    per_factor_name : str
+        What `per_factor` is, such as "completeness", where the score is not its average.
     per_latent : array, shape (d,), optional
     matrix : array, shape (d, K), optional
         Of latents and factors: what the score is made from.
@@ -36,6 +38,7 @@ class Outcome:
     value: float
     parts: dict[str, float] = field(default_factory=dict)
     per_factor: Float | None = None
+    per_factor_name: str = ""
     per_latent: Float | None = None
     matrix: Float | None = None
     matrix_name: str = ""

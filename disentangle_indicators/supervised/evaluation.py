@@ -167,6 +167,7 @@ def _evaluate(
         latents=tuple(chosen),
         described=f"{codes}, {encodings.described(chosen)}",
         kinds=dict(zip(table.names, table.kinds, strict=True)),
+        guessed=tuple(getattr(table, "guessed", ())),
         seed=seed_of(rng),
         notes=(
             *notes,
@@ -338,6 +339,7 @@ def _score(
         half_values=halves,
         factors=factors.names,
         per_factor=outcome.per_factor if outcome else None,
+        per_factor_name=outcome.per_factor_name if outcome else "",
         per_latent=outcome.per_latent if outcome else None,
         matrix=outcome.matrix if outcome else None,
         matrix_name=outcome.matrix_name if outcome else "",

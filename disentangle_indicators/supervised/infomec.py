@@ -266,6 +266,7 @@ def _compute(
         float(np.sum(modular)) / max(int(np.count_nonzero(active)), 1),
         {"infoc": float(np.mean(compact)), "infoe": float(np.mean(explicit))},
         per_factor=compact,
+        per_factor_name="infoc",
         per_latent=modular,
         matrix=share,
         matrix_name="I(z_h; v_k) / H(v_k), by nearest neighbours",

@@ -133,6 +133,7 @@ def _compute(
         value,
         {"completeness": float(complete.mean())},
         per_factor=complete,
+        per_factor_name="completeness",
         per_latent=per_latent,
         matrix=found.mutual,
         matrix_name="I(z_h; v_k) [nats]",

@@ -331,6 +331,33 @@ def test_missing_values_and_constant_factors_are_said():
     assert found.value == pytest.approx(expected, abs=1e-12)
 
 
+def test_rows_by_factor_are_parts_of_their_score_or_have_a_name():
+    """One latent has both factors: nothing is disentangled, and each factor is in one latent."""
+    rng = np.random.default_rng(0)
+    factors = rng.integers(4, size=(600, 2))
+    codes = np.stack([factors @ [1, 3.5], rng.normal(size=600)], axis=1)
+    scores = evaluate(["mig", "med", "infomec"], codes, factors, permutations=0, halves=0)
+    rows = {
+        line.strip().split("  ")[0] for line in repr(scores).split("by factor")[1].splitlines()
+    }
+    assert {"mig@default", "med@default completeness", "infomec@default infoc"} <= rows
+    for found in scores.metrics.values():
+        if not found.per_factor_name:
+            assert found.value == pytest.approx(np.mean(found.per_factor), abs=1e-12)
+        else:
+            part = found.parts[found.per_factor_name]
+            assert part == pytest.approx(np.mean(found.per_factor), abs=1e-12)
+            assert part > found.value + 0.5
+
+
+def test_the_kind_of_every_factor_is_printed():
+    codes, factors = data()
+    scores = evaluate("mig", codes, factors, factor_names=["shape", "size"])
+    assert "Kinds of the factors: shape ordinal, size ordinal.\n" in repr(scores)
+    risky = replace(scores, guessed=("size",))
+    assert "shape ordinal, size ordinal (a guess).\n" in repr(risky)
+
+
 def test_where_lower_is_better():
     _, factors = data(n=200)
     good = factors + 0.1
