@@ -15,12 +15,19 @@ class BadInput(click.ClickException):
     exit_code = 2
 
 
+class OutOfMemory(click.ClickException):
+    """Input that needs more memory than there is: exit code 4."""
+
+    exit_code = 4
+
+
 @contextmanager
 def bad_input(name: str | None = None) -> Iterator[None]:
     """Turn input that the library refuses, and files that do not exist, into exit code 2.
 
     A message that does not begin with the name of the input is given that name. Only ValueError
-    and OSError are turned: any other exception is a bug and must be seen as one.
+    and OSError are turned, and MemoryError into exit code 4: any other exception is a bug and must
+    be seen as one.
     """
     try:
         yield
@@ -41,6 +48,11 @@ def bad_input(name: str | None = None) -> Iterator[None]:
         if name and not message.startswith(name):
             message = f"{name}: {message}"
         raise BadInput(message) from error
+    except MemoryError as error:
+        message = str(error) or "there is not enough memory"
+        if name and not message.startswith(name):
+            message = f"{name}: there is not enough memory ({error})"
+        raise OutOfMemory(message) from error
     except OSError as error:
         raise click.ClickException(str(error)) from error
 

@@ -66,7 +66,10 @@ class Contents:
 
 @contextmanager
 def reading(path: Path) -> Iterator[None]:
-    """Turn whatever a damaged file raises into a ValueError that names the file."""
+    """Turn whatever a damaged file raises into a ValueError that names the file.
+
+    Too little memory is no damage: it stays a MemoryError, and names the file too.
+    """
     try:
         yield
     except ValueError as error:
@@ -74,6 +77,8 @@ def reading(path: Path) -> Iterator[None]:
             raise
         kind = AmbiguousEncodings if isinstance(error, AmbiguousEncodings) else ValueError
         raise kind(f"{path}: {error}") from error
+    except MemoryError as error:
+        raise MemoryError(f"{path}: there is not enough memory to read it ({error})") from error
     except Exception as error:
         if isinstance(error, OSError) and error.filename:
             raise

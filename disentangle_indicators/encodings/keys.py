@@ -112,7 +112,10 @@ def choose(
     for flag, key in (("mean-key", mean_key), ("scale-key", scale_key)):
         if key is not None and key not in contents.arrays:
             raise ValueError(f"--{flag} {key!r} is not in the file; it has {contents.listing()}")
-    if contents.metadata.get("format") == NATIVE and not (mean_key or scale_key or scale):
+    written = contents.metadata.get("format", "")
+    if written.startswith(NATIVE.partition("/")[0]) and written != NATIVE:
+        raise ValueError(f"the file has the format {written}, and this version reads {NATIVE}")
+    if written == NATIVE and not (mean_key or scale_key or scale):
         return _native(contents)
     mean = mean_key or _mean(contents)
     partner, library, convention = _schema(contents, mean)
@@ -152,6 +155,11 @@ def _native(contents: Contents) -> Choice:
         raise ValueError(
             f"the metadata say {NATIVE} with the scale {scale!r}, but the keys are "
             f"{contents.listing()}"
+        )
+    if scale and contents.arrays[scale].shape != contents.arrays["mean"].shape:
+        raise ValueError(
+            f"the file is damaged: {contents.arrays['mean']} and {contents.arrays[scale]} must "
+            "have the same shape"
         )
     notes = () if scale else _means_only(contents, "mean")
     return Choice("mean", scale, scale, "native", notes)

@@ -194,3 +194,14 @@ def test_a_bug_is_a_traceback_and_not_bad_input(dindic, good, monkeypatch):
         monkeypatch.setattr(disentangle_indicators, "score", broken)
         with pytest.raises(type(error), match="a bug"):
             dindic("score", good)
+
+
+def test_too_little_memory_has_its_own_exit_code(say, good, monkeypatch):
+    import disentangle_indicators
+
+    def full(*_, **__):
+        raise MemoryError("Unable to allocate 305. MiB")
+
+    monkeypatch.setattr(disentangle_indicators, "score", full)
+    said = say("score", good, code=4)
+    assert "good.npz: there is not enough memory (Unable to allocate 305. MiB)" in said

@@ -249,3 +249,137 @@ def test_a_bug_in_reading_factors_is_not_called_damage(tmp_path, monkeypatch):
     monkeypatch.setattr(_read, "as_table", broken)
     with pytest.raises(AttributeError, match="a bug"):
         read_encodings(path)
+
+
+@pytest.fixture
+def ours(tmp_path):
+    """Write a file of ours with everything that can go with the rows, and return it with what it says."""
+
+    def write(suffix):
+        path = tmp_path / f"ours{suffix}"
+        mean = np.random.default_rng(0).normal(size=(4, 2)).astype("f4")
+        write_encodings(
+            path,
+            mean,
+            var=np.full_like(mean, 0.5),
+            clusters=np.array([0, 0, 1, 1]),
+            factors=np.array([[0, 1], [1, 0], [0, 0], [2, 1]]),
+            factor_names=["a", "b"],
+            labels=np.arange(4),
+        )
+        return path, _all_of(path)
+
+    return write
+
+
+def _all_of(path):
+    """Return what a file says, in a form that can be compared."""
+    e = read_encodings(path)
+    rows = (e.mean.tobytes(), e.var.tobytes(), e.clusters.tolist(), e.labels.tolist())
+    return rows, e.factors.values.tolist(), e.factors.names, e.factors.kinds, e.schema
+
+
+def _flipped(path, bits):
+    """Write the file anew for each bit, with this bit flipped, and yield the bit."""
+    raw = path.read_bytes()
+    for bit in bits:
+        changed = bytearray(raw)
+        changed[bit // 8] ^= 1 << bit % 8
+        path.write_bytes(changed)
+        yield bit
+
+
+def _last_bits(path, mark):
+    """Return the bits from the last time on that these bytes occur."""
+    raw = path.read_bytes()
+    return range(8 * raw.rindex(mark), 8 * len(raw))
+
+
+def _lies(path, expected):
+    """Whether a file is read, but not as what it was written as, or is refused without its name."""
+    try:
+        return _all_of(path) != expected
+    except ValueError as error:
+        return path.name not in str(error)
+
+
+def test_no_flipped_bit_of_a_directory_drops_an_array(ours):
+    """No checksum covers the directory of an archive, which has the name of each member."""
+    path, expected = ours(".npz")
+    bits = _last_bits(path, b"factors.npyPK")
+    assert [bit for bit in _flipped(path, bits) if _lies(path, expected)] == []
+
+
+def test_no_flipped_bit_of_a_header_drops_an_array(ours):
+    path, expected = ours(".safetensors")
+    end = 8 + int.from_bytes(path.read_bytes()[:8], "little")
+    assert [bit for bit in _flipped(path, range(0, 8 * end, 3)) if _lies(path, expected)] == []
+
+
+@pytest.mark.slow
+def test_no_flipped_bit_of_an_archive_changes_anything(ours):
+    path, expected = ours(".npz")
+    bits = range(8 * path.stat().st_size)
+    assert [bit for bit in _flipped(path, bits) if _lies(path, expected)] == []
+
+
+def test_a_header_without_a_checksum_is_read(hand_made, pair):
+    raw = {key: ("F64", (23, 3), pair[0].tobytes()) for key in ("mean", "clusters")}
+    metadata = {"format": "dindic.encodings/1", "scale": ""}
+    assert read_encodings(hand_made({"mean": raw["mean"]}, metadata)).schema == "native"
+
+
+def test_another_version_of_our_format_is_refused(hand_made, pair):
+    path = hand_made(
+        {"mean": ("F64", (23, 3), pair[0].tobytes())}, {"format": "dindic.encodings/2"}
+    )
+    with pytest.raises(ValueError, match="the format dindic.encodings/2, and this version reads"):
+        read_encodings(path)
+
+
+def test_the_checksum_does_not_reach_the_metadata(ours):
+    assert set(read_encodings(ours(".safetensors")[0]).metadata) == {
+        *("format", "scale", "factor_names"),
+    }
+
+
+def test_metadata_that_are_cut_short_are_refused(tmp_path):
+    """A shorter text than the member holds would end before the checksum, and be no JSON."""
+    path = tmp_path / "a.npz"
+    np.savez(path, mean=np.eye(3), metadata=np.array("x" * 5120))
+    raw = path.read_bytes()
+    assert raw.count(b"'<U5120'") == 1
+    path.write_bytes(raw.replace(b"'<U5120'", b"'<U1120'"))
+    with pytest.raises(ValueError, match=r"a\.npz.*'metadata' is damaged"):
+        read_encodings(path)
+
+
+def test_a_second_array_in_an_npy_file_is_refused(tmp_path, pair):
+    with open(tmp_path / "a.npy", "wb") as stream:
+        np.save(stream, pair[0])
+        np.save(stream, pair[1])
+    with pytest.raises(ValueError, match=r"a\.npy: .*save each to its own"):
+        read_encodings(tmp_path / "a.npy")
+
+
+@pytest.mark.parametrize("shape", [(), (23,), (3,), (23, 1)])
+def test_a_scale_of_ours_of_another_shape_is_damage(hand_made, pair, shape):
+    raw = {
+        "mean": ("F64", (23, 3), pair[0].tobytes()),
+        "logvar": ("F64", shape, bytes(8 * int(np.prod(shape)))),
+    }
+    path = hand_made(raw, {"format": "dindic.encodings/1", "scale": "logvar"})
+    with pytest.raises(ValueError, match=r"hand\.safetensors: the file is damaged: .*'logvar'"):
+        read_encodings(path)
+
+
+def test_too_little_memory_is_no_damage(tmp_path, pair, monkeypatch):
+    from disentangle_indicators.encodings.formats import npz
+
+    def full(*arguments, **options):
+        raise MemoryError("Unable to allocate 305. MiB")
+
+    np.savez(tmp_path / "a.npz", mean=np.asfortranarray(pair[0]), var=pair[1])
+    monkeypatch.setattr(npz.npy_format, "read_array", full)
+    with pytest.raises(MemoryError, match=r"a\.npz: there is not enough memory .*305\. MiB"):
+        read_encodings(tmp_path / "a.npz")

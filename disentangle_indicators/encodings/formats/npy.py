@@ -1,5 +1,7 @@
 """A lone .npy file: one array, memory-mapped."""
 
+import os
+from math import prod
 from pathlib import Path
 
 from disentangle_indicators.encodings._stored import (
@@ -22,6 +24,12 @@ def read(path: Path) -> Contents:
             array = refused("mean", shape, "object", path, f"holds Python objects; {RESAVE}")
         else:
             array = mapped(path, "mean", shape, dtype, stream.tell(), fortran=fortran)
+            end = stream.tell() + prod(shape) * dtype.itemsize
+            if end != os.path.getsize(path):
+                raise ValueError(
+                    f"the array ends at byte {end} of {os.path.getsize(path)}: the header is "
+                    "damaged, or several arrays were saved into one file; save each to its own"
+                )
     note = (
         f"{path.name} holds one array, taken as posterior means; for the scale, give --mean "
         f"{path.name} --logvar FILE.npy (or --var, --std, --logstd)"

@@ -5,11 +5,13 @@ as far as the next block needs.
 """
 
 import json
+import os
+import struct
 import zipfile
 from collections.abc import Iterator, Mapping
 from math import prod
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 from numpy.lib import format as npy_format
@@ -28,16 +30,39 @@ from disentangle_indicators.encodings._stored import (
 SUFFIXES = (".npz",)
 HOLDS_TEXT = True
 
+_END = struct.Struct("<4s6xH10x")
+"""The last record of an archive without a comment: its mark and the number of members."""
+
+_MANY = 0xFFFF
+"""That number where there are more members than it can count."""
+
 
 def read(path: Path) -> Contents:
     """Open an .npz archive, whose members may be stored or deflated."""
     with reading(path), open(path, "rb") as raw, zipfile.ZipFile(raw) as archive:
+        _check_directory(raw, archive)
         arrays = {
             info.filename.removesuffix(".npy"): _member(path, archive, info)
             for info in archive.infolist()
             if info.filename.endswith(".npy")
         }
         return Contents(arrays, _metadata(arrays.get("metadata")))
+
+
+def _check_directory(raw: IO[bytes], archive: zipfile.ZipFile) -> None:
+    """Refuse a directory that has lost or renamed a member: no checksum covers it.
+
+    The last record of the archive counts the members, and each member repeats its name.
+    """
+    for info in archive.infolist():
+        archive.open(info).close()  # this compares the two names
+    raw.seek(-_END.size, os.SEEK_END)
+    mark, count = _END.unpack(raw.read())
+    if mark == b"PK\x05\x06" and count not in (len(archive.infolist()), _MANY):
+        raise ValueError(
+            f"the archive is damaged: it announces {count} members and lists "
+            f"{len(archive.infolist())}"
+        )
 
 
 def write(path: Path, arrays: Mapping[str, NDArray[Any]], metadata: Mapping[str, str]) -> None:
@@ -53,8 +78,9 @@ def _member(path: Path, archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> Stor
         need = stream.tell() + prod(shape) * dtype.itemsize
     if dtype.hasobject:
         return refused(name, shape, "object", path, f"holds Python objects; {RESAVE}")
-    if need > info.file_size:
-        raise ValueError(f"{name!r} is truncated: {info.file_size} bytes, {need} announced")
+    if need != info.file_size:
+        word = "truncated" if need > info.file_size else "damaged"
+        raise ValueError(f"{name!r} is {word}: {info.file_size} bytes, {need} announced")
 
     def blocks(rows: int) -> Iterator[NDArray[Any]]:
         with reading(path), zipfile.ZipFile(path) as source, source.open(info.filename) as stream:

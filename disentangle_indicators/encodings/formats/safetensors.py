@@ -7,6 +7,7 @@ array into memory before release 0.8, shuffles the metadata, and raises no OSErr
 """
 
 import json
+import zlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -39,6 +40,9 @@ _DTYPES = {
 _NAMES = {np.dtype(dtype): name for name, dtype in _DTYPES.items() if name != "BF16"}
 _BYTES = 16 << 20
 
+_CHECKSUM = "header_crc32"
+"""Key of the metadata under which files that are written here keep a checksum of their header."""
+
 
 def read(path: Path) -> Contents:
     """Open a .safetensors file."""
@@ -49,6 +53,9 @@ def read(path: Path) -> Contents:
             metadata = dict(valid.metadata() or {})
         start = 8 + int.from_bytes(stream.read(8), "little")
         header = json.loads(stream.read(start - 8))
+        written = metadata.pop(_CHECKSUM, None)
+        if written not in (None, _checksum(header)):
+            raise ValueError("the header is damaged: its checksum is another one")
         arrays = {
             name: _tensor(path, name, entry, start)
             for name, entry in header.items()
@@ -69,6 +76,7 @@ def write(path: Path, arrays: Mapping[str, NDArray[Any]], metadata: Mapping[str,
             "shape": list(values.shape),
             "data_offsets": [begin, end],
         }
+    header["__metadata__"][_CHECKSUM] = _checksum(header)
     text = json.dumps(header, ensure_ascii=False, separators=(",", ":")).encode()
     text += b" " * (-len(text) % 8)
     with open(path, "wb") as stream:
@@ -78,6 +86,16 @@ def write(path: Path, arrays: Mapping[str, NDArray[Any]], metadata: Mapping[str,
             for first in range(0, len(values), rows):
                 block = values[first : first + rows]
                 stream.write(np.ascontiguousarray(block, block.dtype.newbyteorder("<")).data)
+
+
+def _checksum(header: Mapping[str, Any]) -> str:
+    """Return the CRC-32 of a header without its checksum, whatever the order of its keys.
+
+    The format has no checksum. A flipped bit in a name would drop an array without a word.
+    """
+    metadata = {k: v for k, v in header["__metadata__"].items() if k != _CHECKSUM}
+    text = json.dumps({**header, "__metadata__": metadata}, sort_keys=True)
+    return f"{zlib.crc32(text.encode()):08x}"
 
 
 def _dtype_name(name: str, dtype: np.dtype[Any]) -> str:
