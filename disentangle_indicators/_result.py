@@ -16,6 +16,7 @@ from disentangle_indicators._render import to_html, to_markdown, to_text
 
 if TYPE_CHECKING:
     import pandas as pd
+    from matplotlib.figure import Figure
 
 
 @dataclass(frozen=True, eq=False, repr=False, kw_only=True)
@@ -78,7 +79,25 @@ class Result:
         return to_text(self.blocks())
 
     def _repr_html_(self) -> str:
-        return to_html(self.blocks())
+        from disentangle_indicators import plots
+
+        return to_html(self.blocks(), plots.as_html(self))
+
+    def plot(self) -> "Figure":
+        """Draw the picture of the result, which a notebook shows.
+
+        Returns
+        -------
+        matplotlib figure
+
+        Raises
+        ------
+        ValueError
+            If there is no picture of such a result.
+        """
+        from disentangle_indicators import plots
+
+        return plots.draw(self)
 
 
 def one_row(result: Result) -> "pd.DataFrame":

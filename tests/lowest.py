@@ -15,6 +15,7 @@ from pathlib import Path
 ROOT = Path(__file__).parents[1]
 PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
 LEFT_OUT = {"lightgbm", "torch"}  # too large for a second environment; their tests are skipped
+TOOLS_LEFT_OUT = {"jax"}
 
 
 def name_of(requirement):
@@ -38,6 +39,7 @@ def indirect():
 
 if __name__ == "__main__":
     Path(sys.argv[1]).mkdir(exist_ok=True)
-    tools = PYPROJECT["dependency-groups"]["test"]
+    tests = PYPROJECT["dependency-groups"]["test"]
+    tools = [line for line in tests if name_of(line) not in TOOLS_LEFT_OUT]
     for name, lines in {"direct": direct(), "tools": tools, "indirect": indirect()}.items():
         Path(sys.argv[1], f"{name}.txt").write_text("\n".join(lines) + "\n")

@@ -3,6 +3,7 @@
 import html.parser
 import json
 import math
+import re
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -161,9 +162,37 @@ def test_html_is_well_formed_and_escaped():
     assert page.count("&lt;script&gt;&amp;") == 6
     assert tags.seen.count("tr") == 5
     assert tags.seen.count("td") == 7
-    assert "<caption>T</caption>" in page
+    assert re.search("<caption[^>]*>T</caption>", page)
     assert "&lt;x&gt;" in page
     assert "KL [nats]" in page
+
+
+def test_html_aligns_numbers_to_the_right_and_words_to_the_left():
+    page = to_html([Table(("a", "b", "c"), (("x", "1.0", "word"), ("y", "≥ 2", "")))])
+    sides = re.findall(r'<(t[hd]) style="text-align: (\w+)">', page)
+    assert sides == [*zip(["th"] * 3 + ["td"] * 6, ["left", "right", "left"] * 3, strict=True)]
+
+
+@pytest.mark.parametrize("blocks", [["head", TABLE], ["head"]])
+def test_html_has_the_picture_once_before_the_first_table(blocks):
+    page = to_html([*blocks, *blocks], '<img src="x" />')
+    assert page.count("<img") == 1
+    assert Tags(page).seen[:2] == ["p", "img" if TABLE in blocks else "p"]
+
+
+@pytest.mark.parametrize("variable", ["TERM", "COLUMNS", "JUPYTER_COLUMNS", "FORCE_COLOR"])
+def test_text_does_not_depend_on_the_terminal(monkeypatch, variable):
+    expected = to_text([TABLE, "word " * 100])
+    value = {"TERM": "dumb", "FORCE_COLOR": "1"}.get(variable, "30")
+    monkeypatch.setenv(variable, value)
+    assert to_text([TABLE, "word " * 100]) == expected
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    assert to_text([TABLE, "word " * 100]) == expected
+
+
+def test_a_result_without_a_picture_refuses_to_plot():
+    with pytest.raises(ValueError, match="no picture of Small; there is of Scorecard, "):
+        small().plot()
 
 
 def test_html_of_a_result():

@@ -1,21 +1,32 @@
 """Pictures of results.
 
 Each function takes a result, and an axes or none, and returns the axes that it drew on;
-:func:`pulses` draws several results into one figure. :func:`save` writes either to a file.
+:func:`pulses` draws several results into one figure. :func:`draw` draws the picture that belongs to
+a result, as ``result.plot()`` does. :func:`save` writes a picture to a file.
 """
 
+from base64 import b64encode
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from disentangle_indicators._indicators_result import Indicators
+from disentangle_indicators._means_result import MeansOnly
+from disentangle_indicators._result import Result
+from disentangle_indicators._scorecard_result import Scorecard
+from disentangle_indicators.aggregate import Density
 from disentangle_indicators.plots._save import save
+from disentangle_indicators.plots._style import figure_of
 from disentangle_indicators.plots.aggregate import marginal
 from disentangle_indicators.plots.latents import pulse, pulses
 from disentangle_indicators.plots.rotation import pairs, violin
+from disentangle_indicators.rotation import Audit, Audits
+from disentangle_indicators.rotation import Axes as PreferredAxes
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
-__all__ = ["PLOTS", "marginal", "pairs", "pulse", "pulses", "save", "violin"]
+__all__ = ["PLOTS", "draw", "marginal", "pairs", "pulse", "pulses", "save", "violin"]
 
 PLOTS: "dict[str, Callable[..., Axes]]" = {
     "pulse": pulse,
@@ -24,3 +35,59 @@ PLOTS: "dict[str, Callable[..., Axes]]" = {
     "pairs": pairs,
 }
 """All pictures of one result, by name: functions of ``(result, ax=None)`` that return axes."""
+
+DRAWN: "dict[type[Result], Callable[..., Axes]]" = {
+    Scorecard: pulse,
+    Indicators: pulse,
+    MeansOnly: pulse,
+    Density: marginal,
+    Audit: violin,
+    Audits: violin,
+    PreferredAxes: pairs,
+}
+"""The picture that belongs to a result, by the class of the result."""
+
+
+def draw(result: Result) -> "Figure":
+    """Draw the picture that belongs to a result, in a figure of its own that a notebook shows.
+
+    Parameters
+    ----------
+    result : Result
+        Of a class in ``DRAWN``.
+
+    Returns
+    -------
+    matplotlib figure
+
+    Raises
+    ------
+    ValueError
+        If there is no picture of such a result.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from disentangle_indicators import score
+    >>> draw(score(np.array([[1.0], [-1.0]]), var=np.full((2, 1), 0.5)))
+    <Picture size 900x675 with 1 Axes>
+    """
+    if type(result) not in DRAWN:
+        known = ", ".join(kind.__name__ for kind in DRAWN)
+        raise ValueError(f"there is no picture of {type(result).__name__}; there is of {known}")
+    return figure_of(DRAWN[type(result)](result))
+
+
+def as_html(result: Result) -> str:
+    """Return the picture that belongs to a result as an element of HTML, "" if there is none."""
+    if type(result) not in DRAWN:
+        return ""
+    from disentangle_indicators.plots._picture import png
+
+    figure = draw(result)
+    content = b64encode(png(figure)).decode()
+    width = 96 * figure.get_figwidth()  # HTML has 96 pixels an inch
+    return (
+        f'<img alt="{DRAWN[type(result)].__name__} plot" width="{width:.0f}" '
+        f'src="data:image/png;base64,{content}" />'
+    )

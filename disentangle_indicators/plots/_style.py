@@ -66,10 +66,10 @@ OWN, NULL = BLUE, GREY
 def new_figure(
     width: float, height: float, *, layout: Literal["constrained"] | None = "constrained"
 ) -> "Figure":
-    """Make a figure of a size in inches, outside pyplot."""
-    from matplotlib.figure import Figure
+    """Make a figure of a size in inches, outside pyplot, which a notebook shows."""
+    from disentangle_indicators.plots._picture import Picture
 
-    return Figure(figsize=(width, height), dpi=DPI, layout=layout)
+    return Picture(figsize=(width, height), dpi=DPI, layout=layout)
 
 
 def new_axes(width: float, height: float) -> "Axes":

@@ -85,4 +85,4 @@ def test_every_plot_takes_a_result_and_an_axes_or_none(name):
 
 
 def test_public_names():
-    assert {*plots.PLOTS, "PLOTS", "pulses", "save"} == set(plots.__all__)
+    assert {*plots.PLOTS, "PLOTS", "draw", "pulses", "save"} == set(plots.__all__)

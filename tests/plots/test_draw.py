@@ -1,0 +1,38 @@
+"""draw: the picture that belongs to a result, in a figure that shows itself."""
+
+from io import BytesIO
+
+import numpy as np
+import pytest
+from matplotlib.figure import Figure
+from matplotlib.image import imread
+
+from disentangle_indicators import indicators, plots, score
+from disentangle_indicators.aggregate import density
+from disentangle_indicators.rotation import audit_rotations, axes
+
+RNG = np.random.default_rng(0)
+MEAN, VAR = RNG.normal(size=(60, 2)), np.full((60, 2), 0.1)
+
+RESULTS = {
+    "Scorecard": lambda: score(MEAN, var=VAR),
+    "Indicators": lambda: indicators(MEAN, VAR),
+    "MeansOnly": lambda: score(MEAN).result,
+    "Density": lambda: density(MEAN, VAR, latent=0),
+    "Audit": lambda: audit_rotations("mig", MEAN, MEAN > 0, rotations=5, search=False, rng=0),
+    "Axes": lambda: axes(MEAN, VAR, rng=0),
+}
+
+
+@pytest.mark.parametrize("name", RESULTS)
+def test_a_result_draws_its_picture_and_puts_it_into_html(name):
+    result = RESULTS[name]()
+    assert type(result).__name__ == name
+    figure = result.plot()
+    assert isinstance(figure, Figure)
+    assert imread(BytesIO(figure._repr_png_())).shape[2] == 4
+    assert result._repr_html_().count("<img ") == 1
+
+
+def test_every_class_with_a_picture_is_tried():
+    assert {*RESULTS, "Audits"} == {kind.__name__ for kind in plots.DRAWN}
