@@ -54,7 +54,7 @@ def read(path: Path) -> Contents:
         start = 8 + int.from_bytes(stream.read(8), "little")
         header = json.loads(stream.read(start - 8))
         written = metadata.pop(_CHECKSUM, None)
-        if written not in (None, _checksum(header)):
+        if written is not None and written != _checksum(header):
             raise ValueError("the header is damaged: its checksum is another one")
         arrays = {
             name: _tensor(path, name, entry, start)
