@@ -67,7 +67,9 @@ def as_pair(mean: Any, values: Any, name: str = "var") -> tuple[Any, Array, Arra
     """Check that means and variances belong together; return the namespace and both arrays."""
     xp, mean = as_mean(mean)
     if values is None:
-        raise ValueError(f"{name} is missing: mean comes alone")
+        raise ValueError(
+            "the width of the posteriors is missing: give var=, std=, logvar= or logstd="
+        )
     values = as_array(values, name)
     if array_api_compat.array_namespace(values) is not xp:
         raise ValueError(
@@ -80,6 +82,18 @@ def as_pair(mean: Any, values: Any, name: str = "var") -> tuple[Any, Array, Arra
             f"{tuple(values.shape)}"
         )
     return xp, mean, values
+
+
+def as_posteriors(
+    mean: Any, var: Any, std: Any, logvar: Any, logstd: Any, first_row: int = 0
+) -> tuple[Any, Array, Array]:
+    """Check means and the one scale that is given; return namespace, means and variances.
+
+    Variances that are given as variances are checked by what sums over them.
+    """
+    scale, values = one_scale(var, std, logvar, logstd)
+    xp, mean, values = as_pair(mean, values, scale or "var")
+    return xp, mean, values if scale == "var" else variance(values, scale, first_row)
 
 
 def as_codes(codes: Any) -> Float:

@@ -33,6 +33,9 @@ def indicators(
     mean: "Array | Encodings" = None,
     var: Array = None,
     *,
+    std: Array = None,
+    logvar: Array = None,
+    logstd: Array = None,
     batches: Batches | None = None,
     moments: Moments | None = None,
     covariance: bool = False,
@@ -49,6 +52,8 @@ def indicators(
     ----------
     mean, var : array, shape (n, d)
         Posterior means and variances; or :class:`~disentangle_indicators.Encodings` alone.
+    std, logvar, logstd : array, shape (n, d), optional
+        In place of `var`: standard deviations, log variances, log standard deviations.
     batches : callable, optional
         In place of the arrays: gives a fresh iterator over (mean, var) batches at each call. It
         is called at most twice more than once: to look at it, for the sums, and for the errors of
@@ -108,6 +113,9 @@ def indicators(
     encodings = Encodings.of(
         mean,
         var,
+        std=std,
+        logvar=logvar,
+        logstd=logstd,
         batches=batches,
         clusters=clusters,
         prior_mean=prior_mean,

@@ -16,6 +16,7 @@ import array_api_compat
 from disentangle_indicators._array import (
     Array,
     as_pair,
+    as_posteriors,
     check_finite,
     check_positive,
     eye_like,
@@ -74,8 +75,11 @@ class Moments:
     def of(
         cls,
         mean: Array,
-        var: Array,
+        var: Array = None,
         *,
+        std: Array = None,
+        logvar: Array = None,
+        logstd: Array = None,
         errors: bool = True,
         covariance: bool = False,
         threads: int = 1,
@@ -87,6 +91,9 @@ class Moments:
         ----------
         mean, var : array, shape (..., n, d)
             Posterior means and variances. Half precision is widened to float32.
+        std, logvar, logstd : array, shape (..., n, d), optional
+            In place of `var`: standard deviations, log variances, log standard deviations. In half
+            precision a variance of e^-20 is 0, and its logarithm is not.
         errors : bool
             Keep what the standard errors need; about twice the work.
         covariance : bool
@@ -112,7 +119,7 @@ class Moments:
         >>> Moments.of(np.zeros((4, 2)), np.ones((4, 2))).second_moment
         array([1., 1.])
         """
-        _, mean, var = as_pair(mean, var)
+        _, mean, var = as_posteriors(mean, var, std, logvar, logstd, first_row)
         if threads < 1:
             raise ValueError(f"threads must be at least 1; got {threads}")
         return cls._of(mean, var, errors, covariance, threads, first_row)

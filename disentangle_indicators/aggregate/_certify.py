@@ -46,6 +46,9 @@ def certify(
     mean: "Array | Encodings",
     var: Array = None,
     *,
+    std: Array = None,
+    logvar: Array = None,
+    logstd: Array = None,
     rows: int | None = None,
     rng: np.random.Generator | int = 0,
     memory: int = 1 << 28,
@@ -57,6 +60,8 @@ def certify(
     ----------
     mean, var : array, shape (n, d)
         Means and variances of the posteriors; or :class:`~disentangle_indicators.Encodings` alone.
+    std, logvar, logstd : array, shape (n, d), optional
+        In place of `var`: standard deviations, log variances, log standard deviations.
     rows : int, optional
         Take the outer mean over that many rows, drawn without replacement: an estimate. All rows
         by default, at a cost of n^2 d.
@@ -84,7 +89,7 @@ def certify(
     >>> bool(np.isclose(result.low, np.log(2))), bool(np.isclose(result.high, np.log(2)))
     (True, True)
     """
-    encodings = Encodings.of(mean, var, progress=progress)
+    encodings = Encodings.of(mean, var, std=std, logvar=logvar, logstd=logstd, progress=progress)
     encodings.summary()  # refuses what overflows
     like = encodings.arrays("the certificate needs")[0]
     progress = encodings.progress

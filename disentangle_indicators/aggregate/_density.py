@@ -12,7 +12,15 @@ POINTS, BINS = 2001, 500
 """Points of the curve, and bins of the histogram of posteriors that are narrower than one bin."""
 
 
-def density(mean: "Array | Encodings", var: Array = None, *, latent: int) -> Density:
+def density(
+    mean: "Array | Encodings",
+    var: Array = None,
+    *,
+    latent: int,
+    std: Array = None,
+    logvar: Array = None,
+    logstd: Array = None,
+) -> Density:
     """Compute the density of the aggregated posterior along one latent.
 
     Parameters
@@ -21,6 +29,8 @@ def density(mean: "Array | Encodings", var: Array = None, *, latent: int) -> Den
         Means and variances of the posteriors, in units of the prior N(0, 1); or
         :class:`~disentangle_indicators.Encodings` alone.
     latent : int
+    std, logvar, logstd : array, shape (n, d), optional
+        In place of `var`: standard deviations, log variances, log standard deviations.
 
     Returns
     -------
@@ -39,7 +49,7 @@ def density(mean: "Array | Encodings", var: Array = None, *, latent: int) -> Den
     >>> round(float(found.density.max()), 2)
     0.63
     """
-    encodings = Encodings.of(mean, var)
+    encodings = Encodings.of(mean, var, std=std, logvar=logvar, logstd=logstd)
     if latent not in range(encodings.d):
         raise ValueError(f"latent must be from 0 to {encodings.d - 1}; got {latent}")
     whole = encodings.arrays("a density needs")

@@ -66,6 +66,9 @@ def joint(
     mean: "Array | Encodings",
     var: Array = None,
     *,
+    std: Array = None,
+    logvar: Array = None,
+    logstd: Array = None,
     rng: np.random.Generator | int,
     points: int = 4096,
     clusters: Any = None,
@@ -81,6 +84,8 @@ def joint(
     mean, var : array, shape (n, d)
         Means and variances of the posteriors, in units of the prior N(0, 1); or
         :class:`~disentangle_indicators.Encodings` alone, whose marginals are kept.
+    std, logvar, logstd : array, shape (n, d), optional
+        In place of `var`: standard deviations, log variances, log standard deviations.
     rng : numpy.random.Generator or int
         The same seed gives the same numbers.
     points : int
@@ -128,7 +133,16 @@ def joint(
     """
     if not isinstance(points, (int, np.integer)) or points < FEWEST_POINTS:
         raise ValueError(f"points must be at least {FEWEST_POINTS}; got {points}")
-    encodings = Encodings.of(mean, var, clusters=clusters, threads=threads, progress=progress)
+    encodings = Encodings.of(
+        mean,
+        var,
+        std=std,
+        logvar=logvar,
+        logstd=logstd,
+        clusters=clusters,
+        threads=threads,
+        progress=progress,
+    )
     like = encodings.arrays("the joint needs")[0]
     precision = precision or precision_of(namespace(like), like)
     if precision not in TOLERANCE:

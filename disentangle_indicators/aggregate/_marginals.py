@@ -45,6 +45,9 @@ def marginals(
     mean: "Array | Encodings",
     var: Array = None,
     *,
+    std: Array = None,
+    logvar: Array = None,
+    logstd: Array = None,
     clusters: Any = None,
     threads: int | None = None,
     progress: Progress | None = None,
@@ -57,6 +60,8 @@ def marginals(
         Means and variances of the posteriors, in units of the prior N(0, 1). They are copied to
         the host once, if they are not there. Or :class:`~disentangle_indicators.Encodings` alone,
         which keep the result.
+    std, logvar, logstd : array, shape (n, d), optional
+        In place of `var`: standard deviations, log variances, log standard deviations.
     clusters : array, shape (n,), optional
         Rows of one cluster count as one draw in the standard errors.
     threads : int
@@ -93,7 +98,16 @@ def marginals(
     >>> result.information.round(3), result.looseness.round(3)
     (array([0.69]), array([0.919]))
     """
-    encodings = Encodings.of(mean, var, clusters=clusters, threads=threads, progress=progress)
+    encodings = Encodings.of(
+        mean,
+        var,
+        std=std,
+        logvar=logvar,
+        logstd=logstd,
+        clusters=clusters,
+        threads=threads,
+        progress=progress,
+    )
     return of_encodings(encodings)
 
 

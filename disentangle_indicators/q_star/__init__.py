@@ -10,7 +10,7 @@ are as explicit, and only the factor analysis and the Student-t need iterations.
 import math
 from numbers import Integral
 
-from disentangle_indicators._array import Array, as_pair, scalar
+from disentangle_indicators._array import Array, as_posteriors, namespace, one_scale, scalar
 from disentangle_indicators.moments import Moments
 from disentangle_indicators.q_star import factorised, full, low_rank
 from disentangle_indicators.q_star import student_t as student
@@ -33,6 +33,9 @@ def estimate_q_star(
     mean: Array = None,
     var: Array = None,
     *,
+    std: Array = None,
+    logvar: Array = None,
+    logstd: Array = None,
     moments: Moments | None = None,
     family: str = "factorised",
     method: str | None = None,
@@ -49,6 +52,8 @@ def estimate_q_star(
     mean, var : array, shape (..., n, d)
         Posterior means and variances. Leading axes are separate problems: models, training
         steps. Torch tensors are detached.
+    std, logvar, logstd : array, shape (..., n, d), optional
+        In place of `var`: standard deviations, log variances, log standard deviations.
     moments : Moments, optional
         Their summary, in place of the arrays; not for the Student-t, which needs the arrays.
     family : str
@@ -107,8 +112,11 @@ def estimate_q_star(
             raise ValueError(f"{name}= belongs to the {user} family, not to {family}")
     if not (0 < step_size < math.inf and tol > 0 and max_iterations >= 0):
         raise ValueError("step_size and tol must be positive, max_iterations at least 0")
-    if (moments is None) == (mean is None) or (moments is not None and var is not None):
+    scale, _ = one_scale(var, std, logvar, logstd)
+    if (moments is None) == (mean is None) or (moments is not None and scale):
         raise ValueError("give either mean and var or moments=")
+    if moments is None:
+        _, mean, var = as_posteriors(mean, var, std, logvar, logstd)
     if family == "student-t":
         return _student_t(mean, var, moments, nu, tol, max_iterations)
     if moments is None:
@@ -193,7 +201,7 @@ def _student_t(
     if nu is None or not 1 <= nu < math.inf:
         raise ValueError(f"the student-t family needs a finite nu= of at least 1; got {nu}")
     Moments.of(mean, var, errors=False)  # refuses what is not finite or not positive
-    xp, mean, var = as_pair(mean, var)
+    xp = namespace(mean)
     scale, residual, iterations, mean_kl = student.em(
         mean, var, nu, tol=tol, max_iterations=max_iterations
     )

@@ -64,6 +64,9 @@ def audit_rotations(
     factors: Any = None,
     *,
     var: Array = None,
+    std: Array = None,
+    logvar: Array = None,
+    logstd: Array = None,
     clusters: Any = None,
     latents: str = "used",
     rotations: int = 199,
@@ -99,6 +102,8 @@ def audit_rotations(
     var : array, shape (n, d), optional
         Posterior variances, from which Definition 3 decides whether a latent is used. Without
         variances, a latent is used if its mean has a variance of at least 0.01.
+    std, logvar, logstd : array, shape (n, d), optional
+        In place of `var`: standard deviations, log variances, log standard deviations.
     clusters : array, shape (n,), optional
         Rows of one cluster stay in one half, and in one group of the standard error.
     latents : {"used", "all"}
@@ -143,7 +148,9 @@ def audit_rotations(
     [(0, 1, True)]
     """
     metric = _Metric.of(score)
-    encodings = Encodings.of(mean, var, clusters=clusters, progress=progress)
+    encodings = Encodings.of(
+        mean, var, std=std, logvar=logvar, logstd=logstd, clusters=clusters, progress=progress
+    )
     table = _table_of_factors(encodings, factors, score)
     _check(metric, encodings, rotations, search, workers)
     rotated = encodings.used(latents, threshold)

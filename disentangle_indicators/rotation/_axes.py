@@ -59,6 +59,9 @@ def axes(
     mean: "Array | Encodings",
     var: Array = None,
     *,
+    std: Array = None,
+    logvar: Array = None,
+    logstd: Array = None,
     rng: np.random.Generator | int,
     clusters: Any = None,
     latents: str = "used",
@@ -73,6 +76,8 @@ def axes(
     mean, var : array, shape (n, d)
         Means and variances of the posteriors, in units of the prior N(0, 1); or
         :class:`~disentangle_indicators.Encodings` alone.
+    std, logvar, logstd : array, shape (n, d), optional
+        In place of `var`: standard deviations, log variances, log standard deviations.
     rng : numpy.random.Generator or int
         Splits the rows, and draws the Gaussian codes.
     clusters : array, shape (n,), optional
@@ -112,7 +117,9 @@ def axes(
     >>> result.pairs[0].verdict
     'arbitrary'
     """
-    encodings = Encodings.of(mean, var, clusters=clusters, progress=progress)
+    encodings = Encodings.of(
+        mean, var, std=std, logvar=logvar, logstd=logstd, clusters=clusters, progress=progress
+    )
     progress = encodings.progress
     if encodings.n < FEWEST_ROWS:
         raise ValueError(f"axes need at least {FEWEST_ROWS} rows; got {encodings.n}")

@@ -48,6 +48,9 @@ def informativeness(
     mean: "Array | Encodings",
     var: Array = None,
     *,
+    std: Array = None,
+    logvar: Array = None,
+    logstd: Array = None,
     rng: np.random.Generator | int = 0,
     points: int = 4096,
     threads: int | None = None,
@@ -63,6 +66,8 @@ def informativeness(
     mean, var : array, shape (n, d)
         Means and variances of the posteriors; or :class:`~disentangle_indicators.Encodings` alone.
         With one latent SEP is 0, SEPIN is I(x; z).
+    std, logvar, logstd : array, shape (n, d), optional
+        In place of `var`: standard deviations, log variances, log standard deviations.
     rng : numpy.random.Generator or int
         The same seed gives the same numbers.
     points : int
@@ -104,7 +109,9 @@ def informativeness(
     """
     if points < FEWEST_POINTS:
         raise ValueError(f"points must be at least {FEWEST_POINTS}; got {points}")
-    encodings = Encodings.of(mean, var, threads=threads, progress=progress)
+    encodings = Encodings.of(
+        mean, var, std=std, logvar=logvar, logstd=logstd, threads=threads, progress=progress
+    )
     moments = encodings.summary(covariance=True)
     mean, var = (to_numpy(x) for x in encodings.arrays("informativeness needs"))
     n, d = mean.shape
