@@ -237,7 +237,11 @@ def outcome(found: Votes, active: Index, d: int, usable: Index, rescale: bool) -
     elif rescale:
         value = (value - 1 / len(usable)) / (1 - 1 / len(usable))
     return Outcome(
-        value, per_factor=recall, matrix=shares, matrix_name="share of the factor's votes"
+        value,
+        per_factor=recall,
+        per_factor_name="recall",
+        matrix=shares,
+        matrix_name="share of the factor's votes",
     )
 
 

@@ -280,6 +280,7 @@ def _compute(
             "informativeness": float(np.mean(informative)),
         },
         per_factor=complete,
+        per_factor_name="completeness",
         per_latent=per_latent,
         matrix=importance,
         matrix_name="importance of z_h for v_k",

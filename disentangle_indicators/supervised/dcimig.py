@@ -95,6 +95,7 @@ def _compute(
     return Outcome(
         float(np.sum(best)) / total if total > 0 else 0.0,
         per_factor=best / np.where(found.factors > 0, found.factors, 1.0),
+        per_factor_name="gap by entropy",
         per_latent=gap,
         matrix=found.mutual,
         matrix_name="I(z_h; v_k) [nats]",

@@ -127,6 +127,7 @@ def _compute(
     return Outcome(
         float(np.mean(gaps[left])) if np.any(left) else 0.0,
         per_factor=gaps,
+        per_factor_name="" if np.all(left) else "gap, 0 without room",
         matrix=found.mutual,
         matrix_name="I(z_h; v_k) [nats]",
     )

@@ -267,7 +267,7 @@ def _compute(
     recall = np.zeros(number)
     if len(usable) == 1:
         recall[usable] = 1.0
-        return Outcome(1.0, per_factor=recall)
+        return Outcome(1.0, per_factor=recall, per_factor_name="recall")
     if p["standardise"]:
         x = _standardised(x, x[:cut])
     if np.max(x) > _LARGEST:
@@ -283,6 +283,7 @@ def _compute(
     return Outcome(
         (accuracy - share) / (1 - share) if p["rescale"] else accuracy,
         per_factor=recall,
+        per_factor_name="recall",
         matrix=_stillness(features, y, number),
         matrix_name="mean difference of pairs that share the factor, per its mean over factors",
     )

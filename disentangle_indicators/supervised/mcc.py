@@ -9,24 +9,27 @@ from disentangle_indicators._binning import Index
 from disentangle_indicators.factors import Factors
 from disentangle_indicators.supervised._groups import scaled
 from disentangle_indicators.supervised._metric import Metric, Outcome, measure
+from disentangle_indicators.supervised._ranks import Explained, beyond_chance, explained
 
 __all__ = ["METRIC", "mcc"]
 
 PROTOCOLS: dict[str, dict[str, Any]] = {
-    "default": {"correlation": "spearman", "adjust": True, "divide_by": "factors"},
+    "default": {"correlation": "rank slope", "adjust": True, "divide_by": "factors"},
     "pearson": {"correlation": "pearson", "adjust": False, "divide_by": "matched"},
     "spearman": {"correlation": "spearman", "adjust": False, "divide_by": "matched"},
 }
 
 SOURCES = {
-    "default": "as spearman, with the adjusted square of the correlation, so that a factor of many "
-    "classes does not correlate with anything, and with 0 for each factor that is left without a "
-    "latent",
+    "default": "as spearman, divided by the spread of the factor's ranks alone: a code that keeps "
+    "the values of the factor in order, or its classes apart, has 1 whatever their ties; less what "
+    "codes that know nothing have on average, so that a factor of many classes does not correlate "
+    "with anything; 0 for each factor that is left without a latent",
     "pearson": "Hyvarinen and Morioka (2016), as the identifiability literature reports it: the "
     "mean over matched pairs of the absolute Pearson correlation; circular and categorical factors "
     "are ours, since theirs are numbers",
     "spearman": "the same with Spearman's rank correlation, which no monotone change of a latent "
-    "and no outlier alters",
+    "and no outlier alters; with a factor of 0 and 1 no code without ties has more than "
+    "sqrt(3 p (1 - p)), which is 0.87 for p = 1/2 and 0.12 for p = 0.005",
 }
 
 
@@ -59,11 +62,14 @@ def mcc(
     **overrides
         Parameters that differ from the protocol's:
 
-        - correlation: "pearson", or "spearman" for that of ranks, the mean rank on ties. Cosine and
-          sine, and classes, are not ranked; the latent is.
-        - adjust: take the square root of :math:`1 - (1 - R^2)(n - 1)/(n - p - 1)` for p numbers
-          that the factor stands for: 1, or 2 if circular, or its classes but one. Less than 0, and
-          n of p + 1 or less, counts as 0.
+        - correlation: "pearson", or "spearman" for that of ranks, the mean rank on ties; or "rank
+          slope", the covariance of ranks by the variance of those of the factor, which is 1 for
+          each code that keeps the order of the factor. Cosine and sine, and classes, are not
+          ranked; the latent is.
+        - adjust: take the square root of :math:`(R^2 - E) / (1 - E)`, where E is the mean of
+          :math:`R^2` over permuted rows: p / (n - 1) for p numbers that the factor stands for, 1,
+          or 2 if circular, or its classes but one; more for the rank slope of a factor with ties.
+          Less than 0, and E of 1, counts as 0.
         - divide_by: "factors", K; or "matched", the number of pairs, which is less if d < K.
 
     Returns
@@ -84,8 +90,9 @@ def mcc(
     Hyvarinen and Morioka (2016), section 6, and the literature since, for sources that are
     identified up to their order and a change of scale. It rewards a latent for each factor. It says
     nothing of latents that are not matched, or of a latent that knows several factors; a latent
-    that is no monotone function of its factor, such as its square, correlates with nothing. The
-    matching is chosen on the rows that it is scored on, which the null shows.
+    that is no monotone function of its factor, such as its square, correlates with nothing, and no
+    latent alone is both cosine and sine of an angle. The matching is chosen on the rows that it is
+    scored on, which the null shows. Of a factor of 0 and 1 the rank slope is 2 AUC - 1.
 
     Examples
     --------
@@ -107,36 +114,33 @@ class _Target(NamedTuple):
         Rows with a value; None for all.
     basis : array, shape (rows, p), optional
         Orthonormal columns that span its numbers, less their means; None for classes.
-    classes : array of int, optional
-    numbers : int
-        p, of what it stands for.
+    classes : array of int, shape (rows,)
+        In the order of the values.
+    ordered : bool
     """
 
     rows: Index | None
     basis: Float | None
     classes: Index
-    numbers: int
+    ordered: bool
 
 
 def _prepare(z: Float, factors: Factors, p: dict[str, Any]) -> tuple[Float, list[_Target]]:
-    ranked = p["correlation"] == "spearman"
-    targets = [_target(factors, k, ranked) for k in range(factors.number)]
-    return (_ranks(z) if ranked else scaled(z)[0]), targets
+    targets = [_target(factors, k, p["correlation"]) for k in range(factors.number)]
+    return (scaled(z)[0] if p["correlation"] == "pearson" else _ranks(z)), targets
 
 
-def _target(factors: Factors, k: int, ranked: bool) -> _Target:
-    present = factors.present(k)
+def _target(factors: Factors, k: int, correlation: str) -> _Target:
+    present, kind = factors.present(k), factors.kinds[k]
     rows = None if len(present) == len(factors) else present
-    if factors.kinds[k] == "categorical":
-        classes = factors.labels(k)[present]
-        return _Target(rows, None, classes, int(classes.max()))
-    numbers = factors.targets(k)[present]
-    if factors.kinds[k] == "circular":
+    classes, numbers = factors.levels(k)[present], factors.targets(k)[present]
+    if kind == "circular":
         u, weight, _ = np.linalg.svd(numbers - numbers.mean(axis=0), full_matrices=False)
-        basis = u[:, weight > 1e-9 * np.sqrt(len(numbers))]
-    else:
-        basis = _unit(_ranks(numbers) if ranked else scaled(numbers)[0])
-    return _Target(rows, basis, np.zeros(0, dtype=np.int64), basis.shape[1])
+        return _Target(rows, u[:, weight > 1e-9 * np.sqrt(len(numbers))], classes, ordered=False)
+    if kind == "categorical" or correlation == "rank slope":
+        return _Target(rows, None, classes, ordered=kind != "categorical")
+    basis = _unit(scaled(numbers)[0] if correlation == "pearson" else _ranks(numbers))
+    return _Target(rows, basis, classes, ordered=True)
 
 
 def _compute(
@@ -144,18 +148,14 @@ def _compute(
 ) -> Outcome:
     from scipy.optimize import linear_sum_assignment
 
-    whole = _unit(codes)
     squares = np.empty((codes.shape[1], len(targets)))
     for k, target in enumerate(targets):
-        z = whole
+        z = codes
         if target.rows is not None:
-            part = codes[target.rows]
-            z = _unit(_ranks(part) if p["correlation"] == "spearman" else part)
-        squares[:, k] = _squares(z, target)
-        if p["adjust"]:
-            left = len(z) - target.numbers - 1
-            share = (1 - squares[:, k]) * (len(z) - 1) / max(left, 1)
-            squares[:, k] = np.maximum(1 - share, 0.0) if left > 0 else 0.0
+            z = codes[target.rows] if p["correlation"] == "pearson" else _ranks(codes[target.rows])
+        slope = p["correlation"] == "rank slope" and target.basis is None
+        found = explained(z, target.classes, ordered=target.ordered) if slope else _of(z, target)
+        squares[:, k] = beyond_chance(found) if p["adjust"] else found.squares
     r = np.sqrt(squares)
     latents, columns = linear_sum_assignment(r, maximize=True)
     matched = np.zeros(len(targets))
@@ -164,20 +164,25 @@ def _compute(
     return Outcome(
         float(matched.sum() / divide_by),
         per_factor=matched,
+        per_factor_name="" if divide_by == len(targets) else "correlation",
         matrix=r,
-        matrix_name=f"|{p['correlation']} correlation|",
+        matrix_name=_NAMES[p["correlation"]],
     )
 
 
-def _squares(z: Float, target: _Target) -> Float:
-    """Return the squared multiple correlation of columns of length 1 with a factor."""
+def _of(z: Float, target: _Target) -> Explained:
+    """Return the squared multiple correlation of codes with a factor, and that of noise."""
+    z = _unit(z)
     if target.basis is not None:
-        return np.asarray(np.clip(((target.basis.T @ z) ** 2).sum(axis=0), 0.0, 1.0))
-    order = np.argsort(target.classes, kind="stable")
-    first = np.flatnonzero(np.diff(target.classes[order], prepend=-1))
-    size = np.diff(first, append=len(order))
-    sums = np.add.reduceat(z[order], first, axis=0)
-    return np.asarray(np.clip((sums**2 / size[:, None]).sum(axis=0), 0.0, 1.0))
+        squares, numbers = ((target.basis.T @ z) ** 2).sum(axis=0), target.basis.shape[1]
+    else:
+        order = np.argsort(target.classes, kind="stable")
+        first = np.flatnonzero(np.diff(target.classes[order], prepend=-1))
+        size = np.diff(first, append=len(order))
+        sums = np.add.reduceat(z[order], first, axis=0)
+        squares, numbers = (sums**2 / size[:, None]).sum(axis=0), len(first) - 1
+    chance = np.full(z.shape[1], numbers / max(len(z) - 1, 1))
+    return Explained(np.clip(squares, 0.0, 1.0), chance)
 
 
 def _unit(columns: Float) -> Float:
@@ -192,12 +197,16 @@ def _unit(columns: Float) -> Float:
 
 def _ranks(columns: Float) -> Float:
     """Return the rank of each entry in its column, the mean rank on ties."""
-    found = np.empty_like(columns)
-    for rank, column in zip(found.T, columns.T, strict=True):
-        _, inverse, counts = np.unique(column, return_inverse=True, return_counts=True)
-        rank[:] = (np.cumsum(counts) - (counts - 1) / 2)[inverse.reshape(-1)]
-    return found
+    from scipy.stats import rankdata
 
+    return np.asarray(rankdata(columns, axis=0))
+
+
+_NAMES = {
+    "pearson": "|Pearson correlation|",
+    "spearman": "|Spearman correlation|",
+    "rank slope": "|rank slope|",
+}
 
 METRIC = Metric(
     "mcc",
@@ -208,5 +217,5 @@ METRIC = Metric(
     "blind to latents without a match, and to relations that are not monotone",
     SOURCES,
     prepare=_prepare,
-    choices={"correlation": ("pearson", "spearman"), "divide_by": ("factors", "matched")},
+    choices={"correlation": tuple(_NAMES), "divide_by": ("factors", "matched")},
 )

@@ -11,13 +11,14 @@ from disentangle_indicators._factor_columns import TRUTH
 from disentangle_indicators.factors import Factors, as_table
 from disentangle_indicators.supervised import _information as info
 from disentangle_indicators.supervised._metric import Metric, Outcome, measure
+from disentangle_indicators.supervised._ranks import beyond_chance, explained
 from disentangle_indicators.supervised._splits import ORDERS, splits
 
 __all__ = ["METRIC", "r_squared_matrix", "sap"]
 
 PROTOCOLS: dict[str, dict[str, Any]] = {
     "default": {
-        "predictor": "left-out",
+        "predictor": "ranks",
         "neighbours": 20,
         "C": 0.01,
         "train": None,
@@ -51,14 +52,17 @@ PROTOCOLS: dict[str, dict[str, Any]] = {
 }
 
 SOURCES = {
-    "default": "Kumar et al. (2018), section 3, with every row predicted from the others: numbers "
-    "by a line through ranks, which outliers and the scale of codes do not move; classes and "
-    "angles by the mean of the rows with the nearest codes, which need not lie in order",
+    "default": "Kumar et al. (2018), section 3, on ranks, which outliers and the scale of codes do "
+    "not move. Of numbers, and of two classes, the square of the rank slope of mcc, less chance: a "
+    "code that keeps the order of the factor has 1 whatever its ties. Classes and angles are "
+    "predicted by the mean of the other rows with the nearest codes, which need not lie in order, "
+    "less what so few rows miss by chance",
     "locatello2019": "disentanglement_lib, as published: accuracy of scikit-learn's LinearSVC on "
     "one raw code, fitted on 10,000 rows and scored on 5,000; where it met liblinear's random dual "
-    "solver, this is the primal one, which is deterministic",
+    "solver, this is the primal one, which is deterministic. Where one value is common, a latent "
+    "that knows nothing is often right, and the gap of a perfect code is far below 1",
     "locatello2019-continuous": "disentanglement_lib with continuous_factors: squared correlation "
-    "on all rows given, which were 10,000 there",
+    "on all rows given, which were 10,000 there; numbers of a factor, not its classes, count",
     "ubisoft": "Carbonneau et al. (2022): in-sample R squared of one code, the same number",
 }
 
@@ -82,7 +86,10 @@ def sap(
         {\sum_i \lVert t_{ik} - \bar t_k \rVert^2}
 
     where :math:`\hat t_k(z_{ih})` predicts row i from latent h alone, and (1) and (2) are the two
-    latents that predict factor k best; 0 stands for a latent that predicts worse than the mean.
+    latents that predict factor k best; 0 stands for a latent that predicts worse than the mean. By
+    default, :math:`S_{hk}` of numbers and of two classes is :math:`(R^2 - E) / (1 - E)`, where R is
+    the rank slope and E the mean of :math:`R^2` over permuted rows, as in
+    :func:`~disentangle_indicators.supervised.mcc`.
 
     Parameters
     ----------
@@ -97,11 +104,11 @@ def sap(
     **overrides
         Parameters that differ from the protocol's:
 
-        - predictor: "left-out" predicts each row from the other ones. The ranks of an ordinal or
-          continuous factor come from a line through those of the latent. The indicators of the
-          classes of a categorical factor, and cosine and sine of a circular one, are means over
-          the rows of nearest rank. "line" is the squared correlation of the numbers as they are,
-          of whatever kind; "svm" the accuracy of a linear support vector machine for classes.
+        - predictor: "ranks" as above. The indicators of three classes or more, and cosine and sine
+          of a circular factor, are predicted for each row by means over m other rows of nearest
+          rank; the squared error of each row counts m / (m + 1) times, as the mean of m rows has
+          1 / m of their variance. "line" is the squared correlation of the numbers as they are, of
+          whatever kind; "svm" the accuracy of a linear support vector machine for classes.
         - neighbours: how many rows that are, shared by both sides: no more than a tenth of all
           but for two, and all rows of the same code.
         - C: inverse penalty of "svm".
@@ -189,7 +196,7 @@ def r_squared_matrix(codes: Array, factors: Any) -> Float:
 def _prepare(z: Float, factors: Factors, p: dict[str, Any]) -> tuple[Float, Factors]:
     if p["neighbours"] < 1:
         raise ValueError(f"neighbours must be at least 1; got {p['neighbours']}")
-    if p["predictor"] != "left-out":
+    if p["predictor"] != "ranks":
         return z, factors
     from scipy.stats import rankdata
 
@@ -199,8 +206,8 @@ def _prepare(z: Float, factors: Factors, p: dict[str, Any]) -> tuple[Float, Fact
 def _compute(
     codes: Float, factors: Factors, p: dict[str, Any], rng: np.random.Generator
 ) -> Outcome:
-    if p["predictor"] == "left-out":
-        score = _left_out(codes, factors, p["neighbours"])
+    if p["predictor"] == "ranks":
+        score = _of_ranks(codes, factors, p["neighbours"])
     elif p["predictor"] == "line":
         columns = [
             _line(codes[train], factors.values[train, k : k + 1])
@@ -219,46 +226,35 @@ def _compute(
 
 
 _NAMES = {
-    "left-out": "share of the variance of v_k that z_h predicts, left out",
+    "ranks": "share of the variance of v_k that z_h explains",
     "line": "squared correlation of z_h and v_k",
     "svm": "accuracy of z_h for v_k",
 }
 
 
-def _left_out(ranks: Float, factors: Factors, neighbours: int) -> Float:
+def _of_ranks(ranks: Float, factors: Factors, neighbours: int) -> Float:
     from scipy.stats import rankdata
 
     score = np.zeros((ranks.shape[1], factors.number))
     for k, kind in enumerate(factors.kinds):
-        rows = factors.present(k)
-        x, target = ranks[rows], factors.targets(k)[rows]
-        if kind in ("ordinal", "continuous"):
-            score[:, k] = _by_line(x, rankdata(target[:, 0]))
+        rows, classes = factors.present(k), factors.levels(k)
+        x, label = ranks[rows], classes[rows]
+        if kind in ("ordinal", "continuous") or label.max() == 1:
+            score[:, k] = beyond_chance(explained(rankdata(x, axis=0), label, ordered=True))
             continue
+        target = factors.targets(k)[rows]
         if kind == "categorical":
-            label = np.unique(target, return_inverse=True)[1].reshape(-1)
             target = np.eye(int(label.max()) + 1)[label]
         few = max(min(neighbours, len(rows) // 10), 2)
         score[:, k] = [_by_neighbours(column, target, few) for column in x.T]
     return np.maximum(score, 0.0)
 
 
-def _by_line(x: Float, y: Float) -> Float:
-    """Return 1 - (squared errors of rows left out) / (those of the mean), for each column of x."""
-    n = len(y)
-    x, y = x - x.mean(axis=0), y - y.mean()
-    spread = np.sum(x**2, axis=0)
-    leverage = 1 / n + x**2 / np.where(spread > 0, spread, 1.0)
-    slope = x.T @ y / np.where(spread > 0, spread, 1.0)
-    alone = leverage > 1 - 1e-9  # without this row there is no slope
-    error = (y[:, None] - x * slope) / np.where(alone, 1.0, 1 - leverage)
-    mean_error = y * n / (n - 1)
-    error = np.where(alone, mean_error[:, None], error)
-    return np.asarray(1 - np.sum(error**2, axis=0) / np.sum(mean_error**2))
-
-
 def _by_neighbours(x: Float, target: Float, neighbours: int) -> float:
-    """Return the same for means over the rows of the same x, and as many nearest as it takes."""
+    """Return 1 - (squared errors of means over other rows) / (those of the mean), less chance.
+
+    A row is predicted by the rows of the same x, and as many nearest as it takes.
+    """
     n = len(x)
     order = np.argsort(x)
     x, target = x[order], target[order] - target.mean(axis=0)
@@ -270,9 +266,10 @@ def _by_neighbours(x: Float, target: Float, neighbours: int) -> float:
     low = start[same[np.maximum(start - more, 0)]][same]
     high = stop[same[np.minimum(stop - 1 + more, n - 1)]][same]
     sums = np.concatenate([np.zeros((1, target.shape[1])), np.cumsum(target, axis=0)])
-    others = (sums[high] - sums[low] - target) / (high - low - 1)[:, None]
-    error = np.sum((target - others) ** 2)
-    return float(1 - error / np.sum((target * n / (n - 1)) ** 2))
+    m = (high - low - 1)[:, None]
+    error = target - (sums[high] - sums[low] - target) / m
+    of_mean = np.sum(target**2) * n / (n - 1)  # n - 1 other rows have 1 / (n - 1) of the variance
+    return float(1 - np.sum(error**2 * m / (m + 1)) / of_mean)
 
 
 def _machines(z: Float, factors: Factors, p: dict[str, Any], rng: np.random.Generator) -> Float:

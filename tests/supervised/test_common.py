@@ -206,6 +206,40 @@ def test_range_and_shapes(metric, protocol):
         sound(metric, protocol, outcome, *codes.shape, factors.number)
 
 
+@of_all()
+def test_rows_by_factor_average_to_the_score_or_have_another_name(metric, protocol):
+    copies = one_latent_for_two_factors()[1]
+    for codes, factors in (
+        entangled(0)[:2],
+        one_latent_for_two_factors(),
+        (copies.codes(), copies),
+    ):
+        outcome = measure(metric, codes, factors, protocol=protocol)
+        if outcome.per_factor is None:
+            assert outcome.per_factor_name == ""
+        elif not outcome.per_factor_name:
+            assert np.mean(outcome.per_factor) == pytest.approx(outcome.value, abs=1e-9)
+
+
+def one_latent_for_two_factors():
+    """Each factor is in one latent, which holds both: complete, and not disentangled."""
+    rng = np.random.default_rng(0)
+    values = rng.integers(3, size=(400, 2))
+    values = np.column_stack([values, values[:, 0]])  # which leaves the copy no room of its own
+    codes = np.column_stack([values[:, 0] + 3.5 * values[:, 1], rng.normal(size=400)])
+    return codes, as_table(values, 400)
+
+
+def test_completeness_is_not_printed_as_disentanglement():
+    codes, factors = one_latent_for_two_factors()
+    for name, other in {"dci": "completeness", "med": "completeness", "infomec": "infoc"}.items():
+        outcome = measure(METRICS[name], codes, factors.select([0, 1]))
+        assert outcome.value < 0.05
+        assert np.mean(outcome.per_factor) == pytest.approx(outcome.parts[other], abs=1e-9)
+        assert outcome.parts[other] > 0.98
+        assert outcome.per_factor_name == other
+
+
 def sound(metric, protocol, outcome, n, d, k):
     """Within the range, finite throughout, of the shapes that are promised."""
     low, high = metric.range(protocol)
@@ -285,6 +319,44 @@ def test_a_perfect_code_is_at_the_ceiling(metric):
     best = high if metric.higher_is_better else low
     expected = CEILING.get(metric.name, best)
     assert score(metric, "default", codes, factors) == pytest.approx(expected, abs=0.02)
+
+
+RANKED = ("mcc", "sap")
+"""Metrics whose default looks at ranks."""
+
+
+@pytest.mark.parametrize("name", RANKED)
+@pytest.mark.parametrize("kind", ["ordinal", "continuous", "truth"])
+@given(st.data())
+def test_a_code_that_keeps_the_order_of_a_factor_scores_1(name, kind, data):
+    """Whatever its ties: a rare 1 among zeros, many zeros and measurements, few values, none tied."""
+    rng = np.random.default_rng(data.draw(st.integers(0, 2**32 - 1)))
+    n = data.draw(st.sampled_from([20, 200, 1000]))
+    rare = np.arange(n) < max(1, n // data.draw(st.sampled_from([2, 3, 20, 200])))
+    values = {
+        "ordinal": rng.integers(5, size=n) * rare,
+        "continuous": np.where(rare, rng.normal(size=n), 0.0),
+        "truth": rare,
+    }[kind]
+    values[0], values[1] = 1, 0
+    factors = as_table(values, n, kinds=None if kind == "truth" else [kind])
+    assert factors.kinds == ("categorical" if kind == "truth" else kind,)
+    code = np.exp(3.0 * values)
+    if data.draw(st.booleans()):  # a trace of noise breaks the ties of the code
+        gap = np.diff(np.unique(code)).min()
+        code = code + gap * rng.uniform(-0.4, 0.4, size=n)
+    metric = METRICS[name]
+    assert score(metric, "default", -code[:, None], factors) == pytest.approx(1, abs=1e-9)
+
+
+def test_truth_values_are_scored_as_0_and_1():
+    rng = np.random.default_rng(0)
+    truth = rng.random(300) < 0.1
+    codes = truth[:, None] + rng.normal(size=(300, 3)) * [1.0, 4.0, 9.0]
+    for name in RANKED:
+        expected = score(METRICS[name], "default", codes, truth.astype(int))
+        assert 0.1 < expected < 0.9
+        assert score(METRICS[name], "default", codes, truth) == pytest.approx(expected, abs=1e-12)
 
 
 @of_all()

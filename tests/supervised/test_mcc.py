@@ -7,10 +7,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
+from sklearn.metrics import roc_auc_score
 from strategies import rngs
 
 from disentangle_indicators.factors import as_table
 from disentangle_indicators.supervised._metric import measure
+from disentangle_indicators.supervised._ranks import explained
 from disentangle_indicators.supervised.mcc import METRIC, PROTOCOLS, mcc
 
 
@@ -43,7 +45,8 @@ def test_a_perfect_code(protocol):
 def test_a_monotone_change_costs_pearson_only():
     factors = np.random.default_rng(0).normal(size=(300, 2))
     codes = np.exp(3 * factors)
-    assert mcc(codes, factors) == mcc(codes, factors, protocol="spearman") == pytest.approx(1)
+    for protocol in ("default", "spearman"):
+        assert mcc(codes, factors, protocol=protocol) == pytest.approx(1, abs=1e-12)
     assert mcc(codes, factors, protocol="pearson") < 0.8
 
 
@@ -102,6 +105,36 @@ def test_classes_of_one_row_correlate_with_nothing():
     assert mcc(codes, pairs) < 0.5
 
 
+@given(rngs, st.integers(5, 60))
+def test_the_rank_slope_of_two_values_is_that_of_the_area_under_the_curve(rng, n):
+    factor = np.arange(n) < 1 + rng.integers(n - 2)
+    z = np.round(factor + rng.normal(size=n), 1)
+    expected = abs(2 * roc_auc_score(factor, z) - 1)
+    for kind in ("ordinal", "categorical"):
+        table = as_table(factor, n, kinds=[kind])
+        assert mcc(z[:, None], table, adjust=False) == pytest.approx(expected, abs=1e-12)
+
+
+@given(rngs, st.integers(5, 40))
+def test_the_rank_slope_is_spearmans_without_ties(rng, n):
+    z, v = rng.normal(size=(n, 1)), rng.normal(size=n)
+    found = mcc(z, v, adjust=False)
+    assert found == pytest.approx(abs(stats.spearmanr(z[:, 0], v)[0]), abs=1e-12)
+
+
+@pytest.mark.parametrize("kind", ["ordinal", "categorical"])
+def test_squares_of_permuted_rows_are_chance_on_average(kind):
+    """A rare value, ties of the code too: the mean of R^2 over 4,000 permutations."""
+    rng = np.random.default_rng(0)
+    classes = np.repeat([0, 1, 2], [30, 6, 4])
+    ranks = stats.rankdata(np.stack([np.round(rng.normal(size=40)) for _ in range(2)], 1), axis=0)
+    drawn = [rng.permutation(40) for _ in range(4000)]
+    found = [explained(ranks[rows], classes, ordered=kind == "ordinal") for rows in drawn]
+    squares = np.array([each.squares for each in found])
+    error = squares.std(axis=0) / np.sqrt(4000)
+    assert np.all(np.abs(squares.mean(axis=0) - found[0].chance) < 5 * error)
+
+
 def test_adjustment():
     rng = np.random.default_rng(0)
     factor = rng.normal(size=50)
@@ -141,7 +174,7 @@ def test_the_scale_does_not_matter(protocol, power):
 @pytest.mark.parametrize(
     ("options", "words"),
     [
-        ({"correlation": "tau"}, "correlation must be pearson or spearman; got 'tau'"),
+        ({"correlation": "tau"}, "correlation must be pearson, spearman or rank slope; got 'tau'"),
         ({"divide_by": "d"}, "divide_by must be factors or matched; got 'd'"),
     ],
 )

@@ -8,14 +8,20 @@ from golden import arrays, records, small
 from golden_split import both
 from hypothesis import given
 from hypothesis import strategies as st
-from scipy.stats import rankdata
+from scipy.integrate import trapezoid
+from scipy.stats import linregress, norm, rankdata
 from sklearn.svm import LinearSVC
 from strategies import rngs
 
 from disentangle_indicators.factors import as_table
 from disentangle_indicators.rotation._orthogonal import givens
 from disentangle_indicators.supervised._metric import measure
-from disentangle_indicators.supervised.sap import METRIC, r_squared_matrix, sap
+from disentangle_indicators.supervised.sap import (
+    METRIC,
+    _by_neighbours,
+    r_squared_matrix,
+    sap,
+)
 
 PUBLISHED = "locatello2019-continuous"
 
@@ -76,27 +82,31 @@ def test_numpy_agrees_and_bounds_hold(table):
     assert 0 <= sap(codes, factors) <= 1
 
 
-def left_out(predict, target):
-    """1 - errors of predict(rows, row) / errors of the mean of the other rows, by loops."""
+def left_out(near, target):
+    """1 - errors of means over near(rows, row) / errors of the mean of the other rows, by loops.
+
+    A mean of m rows misses a row by 1 + 1 / m of the variance, which is taken off.
+    """
     n = len(target)
     errors, of_mean = 0.0, 0.0
     for row in range(n):
         rows = np.delete(np.arange(n), row)
-        errors += np.sum((target[row] - predict(rows, row)) ** 2)
-        of_mean += np.sum((target[row] - target[rows].mean(axis=0)) ** 2)
+        few = near(rows, row)
+        errors += np.sum((target[row] - target[few].mean(axis=0)) ** 2) / (1 + 1 / len(few))
+        of_mean += np.sum((target[row] - target[rows].mean(axis=0)) ** 2) / (1 + 1 / len(rows))
     return 1 - errors / of_mean
 
 
 @given(rngs, st.integers(4, 30))
-def test_lines_with_each_row_left_out(rng, n):
+def test_numbers_by_the_slope_of_ranks(rng, n):
     factor = rng.integers(5, size=n) + np.arange(n) % 2
     codes = np.round(factor[:, None] + rng.normal(size=(n, 2)), 1)
-    x, y = rankdata(codes, axis=0), rankdata(factor)
-
-    def line(column):
-        return lambda rows, row: np.polyval(np.polyfit(column[rows], y[rows], 1), column[row])
-
-    expected = [max(left_out(line(column), y), 0) for column in x.T]
+    y = rankdata(factor)
+    expected = []
+    for x in rankdata(codes, axis=0).T:
+        chance = x.var() / y.var() / (n - 1)
+        square = linregress(y, x).slope ** 2
+        expected.append(max((square - chance) / (1 - chance), 0) if chance < 1 else 0)
     found = measure(METRIC, codes, factor).matrix[:, 0]
     np.testing.assert_allclose(found, expected, atol=1e-9)
 
@@ -113,18 +123,18 @@ def test_neighbours_with_each_row_left_out(kind, rng, neighbours, ties):
     target = np.eye(5)[factor] if kind == "categorical" else target
     few = max(neighbours, 2)
 
-    def mean(rows, row):
+    def near(rows, row):
         same = np.sum(codes[rows] == codes[row])
         aside = -(-max(few - same, 0) // 2)  # on each side, with all rows of the same code
         below = np.sort(codes[rows][codes[rows] < codes[row]])
         above = np.sort(codes[rows][codes[rows] > codes[row]])
         low = below[max(len(below) - aside, 0)] if aside and len(below) else codes[row]
         high = above[min(aside, len(above)) - 1] if aside and len(above) else codes[row]
-        return target[rows[(codes[rows] >= low) & (codes[rows] <= high)]].mean(axis=0)
+        return rows[(codes[rows] >= low) & (codes[rows] <= high)]
 
     table = as_table(factor, n, kinds=[kind])
     outcome = measure(METRIC, codes[:, None], table, neighbours=neighbours)
-    assert outcome.matrix[0, 0] == pytest.approx(max(left_out(mean, target), 0), abs=1e-9)
+    assert outcome.matrix[0, 0] == pytest.approx(max(left_out(near, target), 0), abs=1e-9)
 
 
 @pytest.mark.parametrize("degrees", [0, 10, 30, 45, 60, 90])
@@ -165,14 +175,41 @@ def test_outliers_do_little_by_default():
     assert sap(spoiled, factors, protocol="ubisoft") < 0.1
 
 
-def test_noise_scores_nothing():
+@pytest.mark.parametrize("ties", [False, True])
+def test_noise_explains_nothing_on_average(ties):
+    """Of 60 rows, by six neighbours or by all rows of the same code, over 2,000 draws."""
     rng = np.random.default_rng(0)
-    table = as_table(
-        rng.integers(9, size=(60, 3)), 60, kinds=["categorical", "ordinal", "circular"]
-    )
-    scores = [sap(rng.normal(size=(60, 4)), table) for _ in range(50)]
-    published = [sap(rng.normal(size=(60, 4)), table, protocol="ubisoft") for _ in range(50)]
-    assert np.mean(scores) < 0.6 * np.mean(published)
+    target = np.eye(9)[rng.integers(9, size=60)]
+    codes = [rng.normal(size=60) for _ in range(2000)]
+    codes = [np.round(2 * z) for z in codes] if ties else codes
+    found = [_by_neighbours(z, target, 6) for z in codes]
+    error = np.std(found, ddof=1) / np.sqrt(2000)
+    assert abs(np.mean(found)) < 5 * error < 0.01
+
+
+@pytest.mark.parametrize("n", [500, 4000])
+def test_classes_are_not_marked_down_by_the_number_of_neighbours(n):
+    """R^2 of a class that moves a Gaussian latent by one half is 0.0153, and was 0 at any n."""
+    found = []
+    for seed in range(40_000 // n):
+        rng = np.random.default_rng(seed)
+        classes = rng.integers(4, size=n)
+        latent = 0.5 * (classes == 2) + rng.normal(size=n)
+        target = np.eye(4)[classes]
+        ordered = np.argsort(latent)
+        found.append(_by_neighbours(latent[ordered], target[ordered], 20))
+    error = np.std(found, ddof=1) / np.sqrt(len(found))
+    assert abs(np.mean(found) - r_squared_of_a_mixture()) < 5 * error
+    assert error < 0.003
+
+
+def r_squared_of_a_mixture():
+    """Of the indicators of 4 classes given a latent, N(1/2, 1) in one of them, else N(0, 1)."""
+    x = np.linspace(-9, 10, 20_001)
+    one, rest = norm.pdf(x, 0.5), norm.pdf(x)
+    p = np.stack([one, rest, rest, rest], axis=1) / (one + 3 * rest)[:, None]
+    density = (one + 3 * rest) / 4
+    return trapezoid(np.sum((p - 0.25) ** 2, axis=1) * density, x) / 0.75
 
 
 def test_one_latent_has_no_second():
@@ -278,7 +315,7 @@ def test_refused_by_the_matrix(factors, words):
 @pytest.mark.parametrize(
     ("parameters", "words"),
     [
-        ({"predictor": "tree"}, "predictor must be left-out, line or svm; got 'tree'"),
+        ({"predictor": "tree"}, "predictor must be ranks, line or svm; got 'tree'"),
         ({"neighbours": 0}, "neighbours must be at least 1; got 0"),
         ({"C": 0, "predictor": "svm"}, "C must be positive; got 0"),
     ],
