@@ -30,6 +30,19 @@ class Groups(NamedTuple):
     size: Index
 
 
+class Classes(NamedTuple):
+    """Factors as classes 0, 1, ..., -1 where one has no value, and their names.
+
+    Parameters
+    ----------
+    labels : list of arrays of int, shape (n,)
+    names : tuple of str
+    """
+
+    labels: list[Index]
+    names: tuple[str, ...]
+
+
 class Part(NamedTuple):
     """Points that are drawn from the same rows.
 
@@ -83,23 +96,35 @@ def parts(
     return [Part(slice(0, train), first), Part(slice(train, points), second)]
 
 
-def usable(labels: list[Index], rows: Iterable[Index]) -> Index:
-    """Return the factors that vary and have a value of two rows, in all of these sets of rows."""
+def check_shared(classes: Classes, rows: Iterable[Index]) -> None:
+    """Refuse one factor alone, and one without a value that two rows share in each set of rows.
+
+    Leaving such a factor out would leave fewer factors to name, and so raise the chance to guess.
+    """
+    check_several(classes.names)
     sets = list(rows)
-    found = [k for k, label in enumerate(labels) if all(_repeats(label[part]) for part in sets)]
-    if not found:
-        sizes = " and ".join(str(len(part)) for part in sets)
+    lacking = [
+        name
+        for name, label in zip(classes.names, classes.labels, strict=True)
+        if not all(repeats(label[part]) for part in sets)
+    ]
+    if lacking:
+        sizes = " and of ".join(str(len(part)) for part in sets)
         raise Undefined(
-            "factors must have a column that varies and in which two rows share a value; none of "
-            f"the {len(labels)} columns does over {sizes} rows"
+            f"factors must have a value that two rows share; {', '.join(lacking)} has none in "
+            f"the part of {sizes} rows"
         )
-    return np.array(found)
 
 
-def _repeats(label: Index) -> bool:
-    counts = np.bincount(label[label >= 0])
-    counts = counts[counts > 0]
-    return len(counts) > 1 and int(counts.max()) > 1
+def check_several(names: tuple[str, ...]) -> None:
+    """Refuse one factor alone, which any code names: chance is 1."""
+    if len(names) == 1:
+        raise Undefined(f"factors must be two at least, to be told apart; only {names[0]} varies")
+
+
+def repeats(label: Index) -> bool:
+    """Return whether two rows share a class; -1 is none."""
+    return int(np.bincount(label[label >= 0], minlength=1).max()) > 1
 
 
 def choose(groups: Groups, count: int, values: str, rng: np.random.Generator) -> Index:
@@ -226,19 +251,15 @@ def count_votes(votes: Index, labels: Index, train: int, d: int, k: int) -> Vote
     )
 
 
-def outcome(found: Votes, active: Index, d: int, usable: Index, rescale: bool) -> Outcome:
-    """Return the accuracy, rescaled if asked so that chance is 0; 1 for a single class."""
-    shares = np.zeros((d, found.shares.shape[1]))
+def outcome(found: Votes, active: Index, d: int, rescale: bool) -> Outcome:
+    """Return the accuracy, rescaled if asked so that chance is 0."""
+    number = found.shares.shape[1]
+    shares = np.zeros((d, number))
     shares[active] = found.shares[: len(active)]
-    value, recall = found.accuracy, found.recall
-    if len(usable) == 1:
-        value, recall = 1.0, np.zeros_like(recall)
-        recall[usable] = 1.0
-    elif rescale:
-        value = (value - 1 / len(usable)) / (1 - 1 / len(usable))
+    chance = 1 / number
     return Outcome(
-        value,
-        per_factor=recall,
+        (found.accuracy - chance) / (1 - chance) if rescale else found.accuracy,
+        per_factor=found.recall,
         per_factor_name="recall",
         matrix=shares,
         matrix_name="share of the factor's votes",

@@ -83,8 +83,7 @@ def factor_vae(
     factors : array, shape (n, K) or (n,)
         As :func:`~disentangle_indicators.supervised.as_table` takes them; each value is a class,
         and continuous factors are put in 20 bins. Values with a single row are not used. Constant
-        factors, and factors none of whose values has two rows, are left out, which leaves fewer
-        classes. A row without a value of a factor is in no batch that shares it.
+        factors are left out. A row without a value of a factor is in no batch that shares it.
     rng : numpy.random.Generator or int
         The same seed gives the same number.
     protocol : {"default", "locatello2019", "ubisoft"}
@@ -105,8 +104,7 @@ def factor_vae(
     -------
     float
         The accuracy, between 0 and 1; chance is 1/K. With `rescale` chance is 0, and less is
-        possible. With one class it is 1 either way: there is nothing to tell apart. Where every
-        latent is left out, all votes are the same, which is chance.
+        possible. Where every latent is left out, all votes are the same, which is chance.
 
     Raises
     ------
@@ -114,7 +112,8 @@ def factor_vae(
         On arrays that do not belong together, on codes that are not finite, and on parameters out
         of range.
     Undefined
-        When no factor can be used (in both parts of the rows, if some are held out).
+        With fewer than two factors, and when a factor has no value that two rows share (in both
+        parts of the rows, if some are held out): without it K and chance would be others.
 
     Notes
     -----
@@ -133,30 +132,31 @@ def factor_vae(
     return measure(METRIC, codes, factors, rng=rng, protocol=protocol, **overrides).value
 
 
-def _prepare(z: Float, factors: Factors, p: dict[str, Any]) -> tuple[Float, list[Index]]:
+def _prepare(z: Float, factors: Factors, p: dict[str, Any]) -> tuple[Float, _groups.Classes]:
     _groups.check(p, batch=2, train=1, evaluate=1, least_sd=0, factor_bins=1)
-    return z, [factors.labels(k, p["factor_bins"]) for k in range(factors.number)]
+    labels = [factors.labels(k, p["factor_bins"]) for k in range(factors.number)]
+    return z, _groups.Classes(labels, factors.names)
 
 
 def _compute(
-    codes: Float, labels: list[Index], p: dict[str, Any], rng: np.random.Generator
+    codes: Float, classes: _groups.Classes, p: dict[str, Any], rng: np.random.Generator
 ) -> Outcome:
     z, active, spread = _groups.active(codes, p["least_sd"])
-    points = p["train"] + p["evaluate"]
+    points, number = p["train"] + p["evaluate"], len(classes.names)
     parts = _groups.parts(len(z), p["train"], points, p["held_out"], rng)
-    usable = _groups.usable(labels, [part.rows for part in parts])
-    y = usable[rng.integers(len(usable), size=points)]
+    _groups.check_shared(classes, [part.rows for part in parts])
+    y = rng.integers(number, size=points)
     votes = np.zeros(points, dtype=np.int64)
     for part in parts:
-        for k in usable:
+        for k, label in enumerate(classes.labels):
             rows = np.flatnonzero(y[part.points] == k) + (part.points.start or 0)
-            groups = _groups.groups_of(labels[k], part.rows)
+            groups = _groups.groups_of(label, part.rows)
             chosen = _groups.choose(groups, len(rows), p["values"], rng)
             batches = _groups.places(groups, chosen, p["batch"], p["draw"], rng)
             ratio = _groups.variances(_groups.centred(z, groups), batches) / spread
             votes[rows] = ratio.argmin(axis=1) if len(active) else 0
-    found = _groups.count_votes(votes, y, p["train"], max(len(active), 1), len(labels))
-    return _groups.outcome(found, active, codes.shape[1], usable, p["rescale"])
+    found = _groups.count_votes(votes, y, p["train"], max(len(active), 1), number)
+    return _groups.outcome(found, active, codes.shape[1], p["rescale"])
 
 
 METRIC = Metric(

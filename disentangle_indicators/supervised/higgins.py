@@ -110,8 +110,7 @@ def higgins(
     factors : array, shape (n, K) or (n,)
         As :func:`~disentangle_indicators.supervised.as_table` takes them; each value is a class,
         and continuous factors are put in 20 bins. Values with a single row are not used; constant
-        factors, and factors none of whose values has two rows, are left out, which leaves fewer
-        classes. A row without a value of a factor is in no pair that shares it.
+        factors are left out. A row without a value of a factor is in no pair that shares it.
     rng : numpy.random.Generator or int
         The same seed gives the same number.
     protocol : {"default", "higgins2017", "locatello2019", "ubisoft"}
@@ -133,7 +132,7 @@ def higgins(
     -------
     float
         The accuracy, between 0 and 1; chance is 1/K. With `rescale` chance is 0, and less is
-        possible. With one class it is 1 either way: there is nothing to tell apart.
+        possible.
 
     Raises
     ------
@@ -141,8 +140,9 @@ def higgins(
         On arrays that do not belong together, on codes that are not finite, and on parameters out
         of range.
     Undefined
-        When no factor can be used (in both parts of the rows, if some are held out), and on codes
-        so large that the classifier cannot be fitted to them as they are.
+        With fewer than two factors, when a factor has no value that two rows share (in both parts
+        of the rows, if some are held out; without it K and chance would be others), and on codes so
+        large that the classifier cannot be fitted to them as they are.
 
     Notes
     -----
@@ -224,11 +224,15 @@ def z_diff(
     one_of("values", values, _groups.VALUES)
     z = as_codes(codes)
     table = as_table(factors, len(z))
-    numbers = [table.levels(k) for k in range(table.number)]
+    usable = [k for k in table.varying if _groups.repeats(table.levels(k))]
+    if not usable:
+        raise Undefined(
+            "factors must have a column that varies and in which two rows share a value; none of "
+            f"the {table.number} columns does over {len(z)} rows"
+        )
     rng = np.random.default_rng(rng)
-    usable = _groups.usable(numbers, [np.arange(len(z))])
-    labels = usable[rng.integers(len(usable), size=points)]
-    groups = {int(k): _groups.groups_of(numbers[k]) for k in usable}
+    labels = np.array(usable)[rng.integers(len(usable), size=points)]
+    groups = {k: _groups.groups_of(table.levels(k)) for k in usable}
     scaled, exponent = _single(z)
     features = np.empty((points, z.shape[1]), dtype=np.float32)
     _fill(features, labels, scaled, groups, pairs, values, rng)
@@ -236,9 +240,9 @@ def z_diff(
 
 
 class _Shared(NamedTuple):
-    """The classes of each factor, -1 for none, and the powers of two that scale the codes."""
+    """The classes of each factor, and the powers of two that scale the codes."""
 
-    labels: list[Index]
+    classes: _groups.Classes
     exponent: Index
 
 
@@ -249,25 +253,23 @@ def _prepare(z: Float, factors: Factors, p: dict[str, Any]) -> tuple[Single, _Sh
     _groups.check(p)
     scaled, exponent = _single(z)
     labels = [factors.labels(k, p["factor_bins"]) for k in range(factors.number)]
-    return scaled, _Shared(labels, exponent)
+    return scaled, _Shared(_groups.Classes(labels, factors.names), exponent)
 
 
 def _compute(
     codes: Single, shared: _Shared, p: dict[str, Any], rng: np.random.Generator
 ) -> Outcome:
-    points, cut, number = p["train"] + p["evaluate"], p["train"], len(shared.labels)
+    points, cut, number = p["train"] + p["evaluate"], p["train"], len(shared.classes.names)
     parts = _groups.parts(len(codes), cut, points, p["held_out"], rng)
-    usable = _groups.usable(shared.labels, [part.rows for part in parts])
-    y = usable[rng.integers(len(usable), size=points)]
+    _groups.check_shared(shared.classes, [part.rows for part in parts])
+    y = rng.integers(number, size=points)
     features = np.empty((points, codes.shape[1]), dtype=np.float32)
     for part in parts:
-        groups = {int(k): _groups.groups_of(shared.labels[k], part.rows) for k in usable}
+        groups = {
+            k: _groups.groups_of(label, part.rows) for k, label in enumerate(shared.classes.labels)
+        }
         _fill(features[part.points], y[part.points], codes, groups, p["pairs"], p["values"], rng)
     x = np.ldexp(features.astype(np.float64) / p["pairs"], shared.exponent)
-    recall = np.zeros(number)
-    if len(usable) == 1:
-        recall[usable] = 1.0
-        return Outcome(1.0, per_factor=recall, per_factor_name="recall")
     if p["standardise"]:
         x = _standardised(x, x[:cut])
     if np.max(x) > _LARGEST:
@@ -279,7 +281,7 @@ def _compute(
     recall = np.bincount(y[cut:], right, number) / np.maximum(
         np.bincount(y[cut:], None, number), 1
     )
-    share, accuracy = 1 / len(usable), float(np.mean(right))
+    share, accuracy = 1 / number, float(np.mean(right))
     return Outcome(
         (accuracy - share) / (1 - share) if p["rescale"] else accuracy,
         per_factor=recall,

@@ -67,7 +67,7 @@ def omes(
     factors : array, shape (n, K) or (n,)
         As :func:`~disentangle_indicators.supervised.as_table` takes them; each value is a class,
         and continuous factors are put in 20 bins. Only rows with a value of every factor are used.
-        Constant factors, and factors in which alone no two rows differ, are left out, of K too.
+        Constant factors are left out, of K too.
     rng : numpy.random.Generator or int
         Draws the pairs. The same seed gives the same number.
     protocol : {"default", "dapueto2024"}
@@ -96,7 +96,8 @@ def omes(
         On arrays that do not belong together, on codes that are not finite, and on parameters out
         of range.
     Undefined
-        When all factors are constant, and when no two rows differ in one factor alone.
+        When all factors are constant, and when for one of them no two rows differ in that factor
+        alone: without it K would be another, and with K the score of codes that know nothing.
 
     Notes
     -----
@@ -144,11 +145,12 @@ def _prepare(z: Float, factors: Factors, p: dict[str, Any]) -> tuple[Float, list
         raise ValueError(f"alpha must be at most 1; got {p['alpha']}")
     labels = [factors.labels(k, p["factor_bins"]) for k in range(factors.number)]
     found = [_runs(*pair) for pair in zip(others(labels), labels, strict=True)]
-    if all(len(runs.places) == 0 for runs in found):
+    lacking = [n for n, runs in zip(factors.names, found, strict=True) if not len(runs.places)]
+    if lacking:
         complete = int(np.sum(np.min(labels, axis=0) >= 0))
         raise Undefined(
-            "factors must have rows that differ in one factor alone; of the "
-            f"{complete} rows with a value of every factor no two do (bins of factors may help)"
+            f"factors must have rows that differ in one factor alone; of the {complete} rows with "
+            f"a value of every factor no two do in {', '.join(lacking)} (bins of factors may help)"
         )
     return z, found
 
@@ -179,15 +181,13 @@ def _compute(
     z, exponent = scaled(codes)
     sd = np.ldexp(z.std(axis=0, ddof=min(1, len(z) - 1)), np.minimum(exponent, 1000))
     active = np.flatnonzero((np.ptp(z, axis=0) > 0) & (sd >= p["least_sd"]))
-    usable = np.flatnonzero([len(each.places) > 0 for each in runs])
     matrix, scores = np.zeros((d, number)), np.zeros(number)
     if len(active):
-        drawn = [_move(z[:, active], runs[k], p, rng) for k in usable]
-        s = np.stack(drawn, axis=1)
-        matrix[np.ix_(active, usable)] = s
-        scores[usable] = _scores(s, p["alpha"], p["pooling"])
+        s = np.stack([_move(z[:, active], each, p, rng) for each in runs], axis=1)
+        matrix[active] = s
+        scores = _scores(s, p["alpha"], p["pooling"])
     return Outcome(
-        float(scores[usable].mean()),
+        float(scores.mean()),
         per_factor=scores,
         matrix=matrix,
         matrix_name="1 - correlation within pairs that differ in the factor",

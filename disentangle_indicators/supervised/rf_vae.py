@@ -77,8 +77,7 @@ def rf_vae(
     factors : array, shape (n, K) or (n,)
         As :func:`~disentangle_indicators.supervised.as_table` takes them; each value is a class,
         and continuous factors are put in 20 bins. Only rows with a value of every factor are used.
-        Constant factors, and factors for which no two rows share the values of all others, are
-        left out as classes.
+        Constant factors are left out.
     rng : numpy.random.Generator or int
         The same seed gives the same number.
     protocol : {"default", "ubisoft"}
@@ -106,8 +105,7 @@ def rf_vae(
     -------
     float
         The accuracy, between 0 and 1; chance is 1/K. With `rescale` chance is 0, and less is
-        possible. With one factor left it is 1 either way: there is nothing to tell apart. Where
-        every latent is left out, all votes are the same, which is chance.
+        possible. Where every latent is left out, all votes are the same, which is chance.
 
     Raises
     ------
@@ -115,7 +113,9 @@ def rf_vae(
         On arrays that do not belong together, on codes that are not finite, and on parameters out
         of range.
     Undefined
-        When there are too few rows that share all factors but one.
+        With fewer than two factors, and when for one of them no rows share the values of all
+        others (in both parts of the rows, if some are held out): without it K and chance would be
+        others.
 
     Notes
     -----
@@ -140,12 +140,13 @@ class _Tables(NamedTuple):
 
     labels: list[Index]
     combinations: list[Index]
+    names: tuple[str, ...]
 
 
 def _prepare(z: Float, factors: Factors, p: dict[str, Any]) -> tuple[Float, _Tables]:
     _groups.check(p, pool=1, batch=2 * p["pool"], train=1, evaluate=1, least_sd=0, factor_bins=1)
     labels = [factors.labels(k, p["factor_bins"]) for k in range(factors.number)]
-    return z, _Tables(labels, _groups.others(labels))
+    return z, _Tables(labels, _groups.others(labels), factors.names)
 
 
 def _compute(
@@ -155,22 +156,23 @@ def _compute(
     points, pool = p["train"] + p["evaluate"], p["pool"]
     parts = _groups.parts(len(z), p["train"], points, p["held_out"], rng)
     groups = [_groups_per_factor(tables, part.rows, p["varies"]) for part in parts]
-    usable = _usable(groups, tables)
-    y = usable[rng.integers(len(usable), size=points)]
+    _check_shared(groups, tables)
+    number = len(tables.names)
+    y = rng.integers(number, size=points)
     variance = np.zeros((points, len(active)))
     for part, of_factor in zip(parts, groups, strict=True):
-        for k in usable:
+        for k in range(number):
             rows = np.flatnonzero(y[part.points] == k) + (part.points.start or 0)
             chosen = _groups.choose(of_factor[k], len(rows) * pool, p["values"], rng)
             batches = _groups.places(of_factor[k], chosen, p["batch"] // pool, p["draw"], rng)
             each = _groups.variances(_groups.centred(z, of_factor[k]), batches)
             variance[rows] = each.reshape(len(rows), pool, -1).mean(axis=1)
     if p["scale"] == "batches":
-        spread = _typical(variance[: p["train"]], y[: p["train"]], usable)
+        spread = _typical(variance[: p["train"]], y[: p["train"]])
     ratio = variance / np.where(spread > 0, spread, 1.0)
     votes = ratio.argmax(axis=1) if len(active) else np.zeros(points, dtype=np.int64)
-    found = _groups.count_votes(votes, y, p["train"], max(len(active), 1), len(tables.labels))
-    return _groups.outcome(found, active, codes.shape[1], usable, p["rescale"])
+    found = _groups.count_votes(votes, y, p["train"], max(len(active), 1), number)
+    return _groups.outcome(found, active, codes.shape[1], p["rescale"])
 
 
 def _groups_per_factor(tables: _Tables, rows: Index, varies: bool) -> list[_groups.Groups]:
@@ -186,23 +188,23 @@ def _groups_per_factor(tables: _Tables, rows: Index, varies: bool) -> list[_grou
     return found
 
 
-def _usable(groups: list[list[_groups.Groups]], tables: _Tables) -> Index:
-    """Return the factors for which there are rows that share all others, in all parts."""
+def _check_shared(groups: list[list[_groups.Groups]], tables: _Tables) -> None:
+    """Refuse one factor alone, and one for which no rows share all others in one of the parts."""
+    _groups.check_several(tables.names)
     shared = np.array([[int(each.size.sum()) for each in part] for part in groups])
-    usable = np.flatnonzero(shared.min(axis=0) > 0)
-    if not len(usable):
+    lacking = [tables.names[k] for k in np.flatnonzero(shared.min(axis=0) == 0)]
+    if lacking:
         complete = int(np.sum(np.min(tables.labels, axis=0) >= 0))
         raise Undefined(
             "factors must have rows that share the values of all factors but one; of the "
-            f"{complete} rows with a value of every factor {shared.max()} do, for the best factor"
-            + (" and part of the rows" if len(groups) > 1 else "")
+            f"{complete} rows with a value of every factor none do for {', '.join(lacking)}"
+            + (" in one part of the rows" if len(groups) > 1 else "")
         )
-    return usable
 
 
-def _typical(variance: Float, y: Index, usable: Index) -> Float:
+def _typical(variance: Float, y: Index) -> Float:
     """Return the median over batches, or where that is 0 the mean, averaged over free factors."""
-    of_factors = [variance[y == k] for k in usable if np.any(y == k)]
+    of_factors = [variance[y == k] for k in np.unique(y)]
     middle = np.mean([np.median(each, axis=0) for each in of_factors], axis=0)
     average = np.mean([each.mean(axis=0) for each in of_factors], axis=0)
     return np.asarray(np.where(middle > 0, middle, average))

@@ -321,6 +321,47 @@ def test_a_perfect_code_is_at_the_ceiling(metric):
     assert score(metric, "default", codes, factors) == pytest.approx(expected, abs=0.02)
 
 
+NAMING = [
+    pytest.param(name, protocol, id=f"{name}@{protocol}")
+    for name in ("higgins", "factor_vae", "rf_vae")
+    for protocol in METRICS[name].protocols
+]
+"""Protocols that ask a code to name one of K factors: chance is 1 / K."""
+
+
+@pytest.mark.parametrize("odd", [1, 2, 3])
+@pytest.mark.parametrize(("name", "protocol"), NAMING)
+def test_a_factor_with_few_odd_rows_changes_no_chance(name, protocol, odd):
+    """Noise scored 1, as the factor was left out where a part of the rows had no odd row."""
+    rng = np.random.default_rng(odd)
+    rows = rng.choice(1000, size=odd, replace=False)
+    table = np.stack([np.isin(np.arange(1000), rows), rng.integers(4, size=1000)], axis=1)
+    factors = as_table(table.astype(int), 1000, names=["odd", "even"])
+    sizes = {"train": 300, "evaluate": 300}
+    other = {"rescale": False, "pairs": 16} if name == "higgins" else {"rescale": False}
+    for seed in range(3):
+        noise = rng.normal(size=(1000, 3))
+        try:
+            found = measure(
+                METRICS[name], noise, factors, protocol=protocol, rng=seed, **sizes, **other
+            )
+        except Undefined as error:
+            assert "odd" in str(error)  # noqa: PT017
+        else:
+            assert len(found.per_factor) == 2
+            # ubisoft draws a value of two rows as often as the other, and fits these two rows
+            learnt = name == "rf_vae" or protocol == "ubisoft"
+            assert found.value < 0.99 if learnt else abs(found.value - 0.5) < 0.2
+
+
+@pytest.mark.parametrize(("name", "protocol"), NAMING)
+def test_one_factor_leaves_nothing_to_tell_apart(name, protocol):
+    rng = np.random.default_rng(0)
+    codes, factor = rng.normal(size=(50, 2)), rng.integers(3, size=(50, 1))
+    with pytest.raises(Undefined, match="must be two at least, .* only factor_0 varies"):
+        score(METRICS[name], protocol, codes, np.hstack([factor, np.ones((50, 1))]))
+
+
 RANKED = ("mcc", "sap")
 """Metrics whose default looks at ranks."""
 

@@ -140,14 +140,14 @@ def test_rows_without_a_value_are_not_used():
     assert omes(codes, factors) == pytest.approx(clean.value, abs=1e-9)
 
 
-def test_factors_that_never_differ_alone_are_left_out():
+def test_factors_that_never_differ_alone_are_named():
     values = np.random.default_rng(0).integers(4, size=(300, 3))
     values[:, 2] = values[:, 1]
-    outcome = measure(METRIC, values[:, :2], values)
-    assert outcome.value == outcome.per_factor[0] == pytest.approx(1, abs=0.02)
-    np.testing.assert_array_equal(outcome.per_factor[1:], 0)
+    words = "of the 300 rows with a value of every factor no two do in factor_1, factor_2"
+    with pytest.raises(ValueError, match=words):
+        measure(METRIC, values[:, :2], values)
     factors = as_table(np.arange(8).reshape(4, 2), 4, kinds=["ordinal"] * 2)
-    with pytest.raises(ValueError, match="of the 4 rows with a value of every factor no two do"):
+    with pytest.raises(ValueError, match="of the 4 rows with .* no two do in factor_0, factor_1"):
         omes(np.arange(4.0)[:, None], factors)
 
 
