@@ -5,7 +5,6 @@ from typing import Any
 import numpy as np
 
 from disentangle_indicators._array import Array, Float
-from disentangle_indicators._binning import Index
 from disentangle_indicators.factors import Factors
 from disentangle_indicators.supervised import _groups
 from disentangle_indicators.supervised._metric import Metric, Outcome, measure

@@ -5,7 +5,6 @@ import pytest
 from golden import arrays, width_bins
 from golden_votes import repeats, tolerance
 
-from disentangle_indicators.factors import as_table
 from disentangle_indicators.supervised._metric import measure
 from disentangle_indicators.supervised.factor_vae import METRIC, PROTOCOLS, factor_vae
 

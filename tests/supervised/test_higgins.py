@@ -8,7 +8,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 from strategies import rngs, seeds
 
-from disentangle_indicators.factors import as_table
 from disentangle_indicators.rotation._orthogonal import givens
 from disentangle_indicators.supervised import METRICS, higgins, z_diff
 from disentangle_indicators.supervised._metric import measure
