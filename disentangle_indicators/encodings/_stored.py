@@ -14,6 +14,12 @@ from numpy.typing import NDArray
 
 RESAVE = "re-save it as float arrays, for instance np.savez(path, mean=mean, logvar=logvar)"
 
+ENCODE = (
+    "first dindic encode FILE --network burgess --data IMAGES -o encodings.npz; for another network "
+    "run its encoder, then np.savez(path, mean=mean, logvar=logvar)"
+)
+"""What to do with a file that holds a network."""
+
 
 class AmbiguousEncodings(ValueError):
     """The file can be read in more than one way; the message ends with the flag that decides."""

@@ -12,7 +12,12 @@ import numpy as np
 
 from disentangle_indicators._array import as_array, variance
 from disentangle_indicators._scales import SCALES
-from disentangle_indicators.encodings._stored import AmbiguousEncodings, Contents, Stored
+from disentangle_indicators.encodings._stored import (
+    ENCODE,
+    AmbiguousEncodings,
+    Contents,
+    Stored,
+)
 
 NATIVE = "dindic.encodings/1"
 """The `format` entry of the metadata of the files that write_encodings makes."""
@@ -62,6 +67,9 @@ _PREFIX = re.compile(r"^(x_)?_?(scvi_|scanvi_|totalvi_|multivi_|ldvae_)?")
 _ROLES = {name: kind for kind, names in ALIASES.items() for name in names} | {
     name: f"ambiguous {kind}" for kind, names in AMBIGUOUS.items() for name in names
 }
+_WEIGHT = re.compile(
+    r"(.*[./])?((in_proj_)?(weight|bias)(_\w+)?|kernel|running_(mean|var)|num_batches_tracked)"
+)
 _SCALE_FLAG = f"add --scale {'|'.join(SCALES)}"
 
 
@@ -76,7 +84,7 @@ class Choice(NamedTuple):
 
 
 def role(key: str) -> str | None:
-    """Return what a key names, whatever its case and prefixes.
+    """Return what a key names, whatever its case, its prefixes and the folders before it.
 
     Returns
     -------
@@ -88,7 +96,7 @@ def role(key: str) -> str | None:
     >>> role("X_latent_qzm"), role("_scvi_latent_qzv"), role("Sigma"), role("weights")
     ('mean', 'var', 'ambiguous scale', None)
     """
-    key = key.lower()
+    key = key.lower().rpartition("/")[2]
     return _ROLES.get(key) or _ROLES.get(_PREFIX.sub("", key))
 
 
@@ -105,7 +113,8 @@ def choose(
     AmbiguousEncodings
         When two keys could play one role, or the convention of the scale is not known.
     ValueError
-        When there is no mean, or a flag names a key that is not there.
+        When there is no mean, a flag names a key that is not there, or the arrays are the weights
+        of a network.
     """
     if scale is not None and scale not in SCALES:
         raise ValueError(f"scale must be one of {', '.join(SCALES)}; got {scale!r}")
@@ -117,6 +126,7 @@ def choose(
         raise ValueError(f"the file has the format {written}, and this version reads {NATIVE}")
     if written == NATIVE and not (mean_key or scale_key or scale):
         return _native(contents)
+    _refuse_weights(contents, mean_key, asked_twice=scale_key is not None and scale is not None)
     mean = mean_key or _mean(contents)
     partner, library, convention = _schema(contents, mean)
     if scale_key is not None:
@@ -145,6 +155,26 @@ def choose(
     raise AmbiguousEncodings(
         f"the name {key!r} does not say whether it holds variances, standard deviations or their "
         f"logarithms{hint}; {_SCALE_FLAG}"
+    )
+
+
+def _refuse_weights(contents: Contents, mean_key: str | None, *, asked_twice: bool) -> None:
+    """Refuse the weights of a network, unless flags name an array of them and its scale.
+
+    Posteriors can be the weights of a network: those of an embedding with one row per sample.
+    """
+    weights = [key for key in contents.arrays if _WEIGHT.fullmatch(key)]
+    if mean_key is None:
+        refused = 2 * len(weights) > len(contents.arrays)
+    else:
+        refused = mean_key in weights and not asked_twice
+    if len(weights) < 2 or not refused:
+        return
+    named = _keys(contents, "mean")
+    more = f"; if {named[0]!r} holds encodings, add --mean-key {named[0]}" if named else ""
+    raise ValueError(
+        f"these are the weights of a network ({len(weights)} arrays such as {weights[0]!r}), not "
+        f"encodings; {ENCODE}{more}"
     )
 
 

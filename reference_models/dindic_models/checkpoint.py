@@ -327,6 +327,8 @@ def _state_dict(path: Path) -> dict[str, Tensor]:
                 f"{path}: damaged, or it holds code or objects, which are never loaded; save the "
                 f"tensors alone: torch.save(model.state_dict(), path) ({_first_line(error)})"
             ) from error
+    if isinstance(values, dict) and isinstance(values.get("state_dict"), dict):  # Lightning
+        values = values["state_dict"]
     if not isinstance(values, dict) or not all(isinstance(v, Tensor) for v in values.values()):
         raise ValueError(f"{path}: not a state_dict, a dict of tensors")
     return {str(name): tensor for name, tensor in values.items()}

@@ -134,6 +134,16 @@ def test_ambiguous_keys_show_the_flag(say, npz, pair, case):
     assert [word for word in words if word not in said] == []
 
 
+@pytest.mark.parametrize("words", [(), ("--mean-key", "fc_mu.weight")])
+def test_weights_of_a_network_are_not_scored(say, npz, words):
+    weights = {
+        f"fc_{name}.{kind}": np.eye(4) for name in ("mu", "var") for kind in ("weight", "bias")
+    }
+    said = say("score", npz(**weights), *words)
+    assert "these are the weights of a network (4 arrays such as 'fc_mu.weight')" in said
+    assert "first dindic encode FILE --network burgess --data IMAGES -o encodings.npz" in said
+
+
 @pytest.mark.parametrize(
     ("words", "message"),
     [

@@ -166,7 +166,7 @@ def test_torch_missing(tmp_path, monkeypatch):
 def test_unknown_suffix_and_missing_file(tmp_path):
     (tmp_path / "a.h6").touch()
     with pytest.raises(
-        ValueError, match=r"\.npz, \.npy, \.safetensors, \.pt, \.pth, \.csv, \.tsv"
+        ValueError, match=r"\.npz, \.npy, \.safetensors, \.pt, \.pth, \.ckpt, \.csv, \.tsv"
     ):
         read_encodings(tmp_path / "a.h6")
     for path in ("none.npz", "none.h6"):

@@ -266,7 +266,9 @@ def test_csv_keeps_every_digit(tmp_path_factory, mean, logvar):
 
 
 def test_formats_are_complete():
-    assert set(FORMATS) == {".npz", ".npy", ".safetensors", ".pt", ".pth", ".csv", ".tsv"}
+    assert set(FORMATS) == {
+        *(".npz", ".npy", ".safetensors", ".pt", ".pth", ".ckpt", ".csv", ".tsv"),
+    }
     assert all(callable(module.read) for module in FORMATS.values())
 
 

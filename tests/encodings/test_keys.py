@@ -232,3 +232,86 @@ def test_native_metadata_that_lie(hand_made, pair, scale):
     path = hand_made(raw, {"format": "dindic.encodings/1", "scale": scale})
     with pytest.raises(ValueError, match="the metadata say"):
         read_encodings(path)
+
+
+def _network():
+    torch = pytest.importorskip("torch")
+    layers = {
+        "fc_mu": torch.nn.Linear(8, 4),
+        "fc_logvar": torch.nn.Linear(8, 4),
+        "bn": torch.nn.BatchNorm1d(4),
+        "attention": torch.nn.MultiheadAttention(4, 1),
+        "lstm": torch.nn.LSTM(4, 4),
+    }
+    return torch.nn.ModuleDict(layers).state_dict()
+
+
+@pytest.mark.parametrize("name", ["a.pt", "lightning.ckpt", "a.safetensors", "a.npz"])
+def test_weights_of_a_network_are_no_encodings(tmp_path, name):
+    """Their table was scored when the advice to add a key was followed."""
+    torch, state = pytest.importorskip("torch"), _network()
+    path = tmp_path / name
+    if path.suffix == ".safetensors":
+        from safetensors.torch import save_file
+
+        save_file(state, path)
+    elif path.suffix == ".npz":
+        np.savez(path, **{key: tensor.numpy() for key, tensor in state.items()})
+    else:
+        ckpt = {"state_dict": state, "epoch": 3, "optimizer_states": [{"lr": 1e-3}]}
+        torch.save(ckpt if path.suffix == ".ckpt" else state, path)
+    key = f"{'state_dict/' * (path.suffix == '.ckpt')}fc_mu.weight"
+    for flags in (
+        {},
+        {"mean_key": key},
+        {"mean_key": key, "scale_key": key.replace("mu", "logvar")},
+    ):
+        with pytest.raises(
+            ValueError,
+            match=rf"{name}: these are the weights of a network.*first "
+            "dindic encode",
+        ) as caught:
+            read_encodings(path, **flags)
+        assert "add --mean-key" not in str(caught.value)
+
+
+def test_posteriors_that_are_weights_must_be_asked_for_twice(npz, pair):
+    path = npz(**{"mu.weight": pair[0], "logvar.weight": pair[1]})
+    with pytest.raises(ValueError, match="weights of a network"):
+        read_encodings(path, mean_key="mu.weight")
+    flags = {"mean_key": "mu.weight", "scale_key": "logvar.weight", "scale": "logvar"}
+    np.testing.assert_array_equal(read_encodings(path, **flags).mean, pair[0])
+
+
+def test_a_mean_among_weights(npz, pair):
+    """A buffer of the network for its input may be called so, and encodings may lie beside it."""
+    path = npz(mean=pair[0], **{f"conv.{i}.weight": pair[1] for i in range(9)})
+    with pytest.raises(ValueError, match="if 'mean' holds encodings, add --mean-key mean$"):
+        read_encodings(path)
+    assert read_encodings(path, mean_key="mean").mean_key == "mean"
+    few = npz(mu=pair[0], logvar=pair[1], weight=pair[0], sample_weight=pair[0][:, 0])
+    assert read_encodings(few).mean_key == "mu"
+
+
+def test_a_folder_of_a_model(tmp_path):
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "config.json").touch()
+    with pytest.raises(
+        ValueError, match=r"run: this is a folder of a model.*dindic encode .*run -o"
+    ):
+        read_encodings(tmp_path / "run")
+
+
+def test_a_dict_in_a_dict(tmp_path, pair):
+    torch = pytest.importorskip("torch")
+    tensors = dict(zip(("mu", "logvar"), map(torch.from_numpy, pair), strict=True))
+    torch.save({"epoch": 3, "z": tensors}, tmp_path / "a.pt")
+    encodings = read_encodings(tmp_path / "a.pt")
+    assert (encodings.mean_key, encodings.scale_key, encodings.scale) == (
+        "z/mu",
+        "z/logvar",
+        "logvar",
+    )
+    torch.save({"train": tensors, "test": tensors}, tmp_path / "a.pt")
+    with pytest.raises(AmbiguousEncodings, match=r"--mean-key train/mu\|test/mu$"):
+        read_encodings(tmp_path / "a.pt")

@@ -318,6 +318,11 @@ class TestWeightsOfOthers:
         state = load(path, network="burgess").model.state_dict()
         assert all(torch.equal(state[name], tensor) for name, tensor in weights.items())
 
+    def test_the_state_dict_of_a_lightning_checkpoint(self, tmp_path, weights):
+        torch.save({"state_dict": weights, "epoch": 3}, tmp_path / "last.ckpt")
+        state = load(tmp_path / "last.ckpt", network="burgess").model.state_dict()
+        assert all(torch.equal(state[name], tensor) for name, tensor in weights.items())
+
     @pytest.mark.parametrize("new", [True, False])
     @pytest.mark.parametrize("nested", [True, False])
     def test_no_code_runs(self, tmp_path, weights, new, nested):

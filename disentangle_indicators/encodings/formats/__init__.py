@@ -45,5 +45,10 @@ def open_file(path: Path) -> Contents:
     """Open a file of any readable format; its arrays are not read yet."""
     if not path.exists():
         raise FileNotFoundError(f"there is no file {path}")
+    if (path / "config.json").is_file():
+        raise ValueError(
+            f"{path}: this is a folder of a model, not of encodings; first dindic encode {path} -o "
+            "encodings.npz"
+        )
     contents: Contents = format_of(path).read(path)
     return contents

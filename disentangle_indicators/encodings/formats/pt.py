@@ -2,15 +2,15 @@
 
 import json
 import pickle
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from numpy.typing import NDArray
 
-from disentangle_indicators.encodings._stored import Contents, Stored, reading
+from disentangle_indicators.encodings._stored import ENCODE, Contents, Stored, reading
 
-SUFFIXES = (".pt", ".pth")
+SUFFIXES = (".pt", ".pth", ".ckpt")
 
 if TYPE_CHECKING:
     import torch
@@ -19,10 +19,10 @@ RESAVE = 'torch.save({"mean": mean, "logvar": logvar}, path)'
 
 
 def read(path: Path) -> Contents:
-    """Open a .pt or .pth file that holds a tensor, a dict of tensors or a tuple of tensors.
+    """Open a file that holds a tensor, a dict of tensors or a tuple of tensors.
 
-    The tensors of a tuple get the keys "0", "1", ...; other values are left out, but strings
-    become metadata. The file is memory-mapped as a whole, so that the pages read so far count as
+    The tensors of a tuple get the keys "0", "1", ..., those of a dict in a dict keys like "z/mu";
+    other values are left out, but strings become metadata. The file is memory-mapped as a whole, so that the pages read so far count as
     resident until the system needs them.
     """
     with reading(path):
@@ -40,7 +40,7 @@ def read(path: Path) -> Contents:
             notes = (f"{path.name} holds one tensor, taken as posterior means",)
         elif isinstance(values, (tuple, list)):
             values = {str(i): value for i, value in enumerate(values)}
-        items = {str(k): v for k, v in values.items()} if isinstance(values, dict) else {}
+        items = _flat(values) if isinstance(values, dict) else {}
         if not items:
             raise ValueError(f"it holds no tensors ({type(values).__name__}); re-save: {RESAVE}")
     arrays = {k: _tensor(path, k, v) for k, v in items.items() if isinstance(v, torch.Tensor)}
@@ -48,6 +48,17 @@ def read(path: Path) -> Contents:
     if isinstance(items.get("factor_names"), (list, tuple)):
         metadata["factor_names"] = json.dumps([str(name) for name in items["factor_names"]])
     return Contents(arrays, metadata, notes)
+
+
+def _flat(values: Mapping[Any, Any]) -> dict[str, Any]:
+    """Return the entries of a dict and of the dicts in it, whose keys are joined by slashes."""
+    flat: dict[str, Any] = {}
+    for key, value in values.items():
+        if isinstance(value, Mapping):
+            flat |= {f"{key}/{inner}": v for inner, v in _flat(value).items()}
+        else:
+            flat[str(key)] = value
+    return flat
 
 
 def _load(path: Path) -> Any:
@@ -61,7 +72,7 @@ def _load(path: Path) -> Any:
     except pickle.UnpicklingError as error:
         raise ValueError(
             "the file holds code or objects, which are not loaded, or is damaged; re-save the "
-            f"tensors: {RESAVE}"
+            f"tensors: {RESAVE}; if it holds a model, {ENCODE}"
         ) from error
 
 
