@@ -37,8 +37,12 @@ def as_array(values: Any, name: str) -> Array:
         )
     if isinstance(values, np.ndarray) or not array_api_compat.is_array_api_obj(values):
         values = np.asarray(values)
-    if array_api_compat.is_torch_array(values):
-        values = values.detach()
+    elif array_api_compat.is_torch_array(values):
+        values = _dense(values, name).detach()
+    elif array_api_compat.is_jax_array(values):
+        # jax has no float64 unless asked for, and sums are float64
+        small = "float16" in str(values.dtype)
+        values = np.asarray(values.astype("float32") if small else values)
     xp = array_api_compat.array_namespace(values)
     if array_api_compat.is_numpy_array(values) and values.dtype.kind not in "fiu":
         raise ValueError(f"{name} must hold real numbers; its dtype is {values.dtype}")
@@ -50,6 +54,17 @@ def as_array(values: Any, name: str) -> Array:
         return widen(xp, values)
     small = "float16" in str(values.dtype)
     return xp.astype(values, xp.float32 if small else xp.float64)
+
+
+def _dense(tensor: Array, name: str) -> Array:
+    """Refuse a tensor of torch whose numbers are not there, or not one by one."""
+    if str(tensor.layout) != "torch.strided":
+        raise ValueError(f"{name} is a sparse tensor: give {name}.to_dense()")
+    if tensor.device.type == "meta":
+        raise ValueError(f"{name} is on the meta device, so that it has a shape and no numbers")
+    if tensor.is_quantized:
+        raise ValueError(f"{name} is a quantised tensor: give {name}.dequantize()")
+    return tensor
 
 
 def as_mean(mean: Any) -> tuple[Any, Array]:

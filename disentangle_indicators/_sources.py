@@ -1,6 +1,7 @@
 """Arrays and batches as what encodings are made of: checked, and gone through in blocks."""
 
 from collections.abc import Callable, Iterable, Iterator
+from math import prod
 from typing import Any, NamedTuple
 
 from disentangle_indicators._array import (
@@ -41,7 +42,7 @@ def of_arrays(mean: Array, values: Array, scale: str) -> Source:
     else:
         _, mean, values = as_pair(mean, values, scale)
     if mean.ndim != 2:
-        raise ValueError(f"mean must have the shape (n, d); its shape is {tuple(mean.shape)}")
+        raise ValueError(_of_more_axes(tuple(mean.shape)))
     check_finite(mean, "mean")
     if values is not None:
         check_scale(values, scale)
@@ -56,6 +57,25 @@ def of_arrays(mean: Array, values: Array, scale: str) -> Source:
 
     n, d = mean.shape
     return Source(n, d, scale, stored)
+
+
+def _of_more_axes(shape: tuple[int, ...]) -> str:
+    """Say how arrays of more than two axes become rows and latents."""
+    n, c, *sites = shape
+    text = (
+        f"mean must have the shape (n, d); its shape is {shape}. Reshape the mean and its scale: "
+        f"reshape({n}, -1) makes every entry a latent; "
+    )
+    if len(sites) == 1:
+        text += f"reshape(-1, {sites[0]}) makes every step a row of {sites[0]} latents"
+        rows = c
+    else:
+        text += f"np.moveaxis(x, 1, -1).reshape(-1, {c}) makes every site a row of {c} latents"
+        rows = prod(sites)
+    return (
+        f"{text}, with clusters=np.repeat(np.arange({n}), {rows}). Samples of each posterior do "
+        "not stand for its mean and variance"
+    )
 
 
 def _refuse_twice(mean: Array, values: Array, scale: str) -> None:

@@ -24,6 +24,7 @@ from disentangle_indicators._array import (
 )
 from disentangle_indicators._clusters import blocks, cluster_codes
 from disentangle_indicators._errors import Undefined
+from disentangle_indicators._given import unpacked
 from disentangle_indicators._prior import as_prior, in_prior_units, is_unit
 from disentangle_indicators._progress import Progress
 from disentangle_indicators._provenance import Input
@@ -159,9 +160,10 @@ class Encodings:
 
         Parameters
         ----------
-        mean : array, shape (n, d), or Encodings
+        mean : array, shape (n, d), Encodings, or distribution
             numpy, torch on any device, or anything that numpy can read. Arrays are viewed and not
-            copied: do not change them afterwards.
+            copied: do not change them afterwards. A Normal, or an Independent one, of torch and
+            other libraries has its width with it.
         var, std, logvar, logstd : array, shape (n, d), optional
             The width of the posteriors; give one, under its right name, or none for means only.
         batches : callable or list, optional
@@ -200,7 +202,7 @@ class Encodings:
         """
         if threads is not None and threads < 1:
             raise ValueError(f"threads must be at least 1; got {threads}")
-        scale, values = one_scale(var, std, logvar, logstd)
+        mean, scale, values = unpacked(mean, *one_scale(var, std, logvar, logstd))
         made: Encodings | None = None
         if isinstance(mean, Encodings):
             if scale or batches is not None:

@@ -4,6 +4,7 @@
 for. One that has no value for this encoder raises Undefined, and only it is left out.
 """
 
+import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -12,6 +13,7 @@ import numpy as np
 
 from disentangle_indicators._array import Array, generator, seed_of
 from disentangle_indicators._errors import Undefined
+from disentangle_indicators._given import file_of
 from disentangle_indicators._indicators import of_encodings
 from disentangle_indicators._indicators_result import ROWS_STILL
 from disentangle_indicators._progress import Progress
@@ -122,8 +124,8 @@ def is_large(encodings: Encodings) -> bool:
 
 
 def score(
-    mean: "Array | Encodings" = None,
-    *,
+    mean: "Array | Encodings | str | os.PathLike[str]" = None,
+    *unnamed: Array,
     var: Array = None,
     std: Array = None,
     logvar: Array = None,
@@ -151,9 +153,13 @@ def score(
 
     Parameters
     ----------
-    mean : array, shape (n, d), or Encodings
+    mean : array, shape (n, d), Encodings, distribution, or path
         Posterior means: numpy, torch on any device, or anything that numpy can read. Or what
-        ``read_encodings`` returns, which has its variances, factors and clusters with it.
+        ``read_encodings`` returns, which has its variances, factors and clusters with it. Or the
+        path of a file that ``read_encodings`` reads without further arguments; or what
+        ``np.load`` returns of such a file; or a Normal or Independent distribution.
+    *unnamed
+        Refused: an array beside the means needs the name of its scale.
     var, std, logvar, logstd : array, shape (n, d)
         The width of the posteriors; give one, under its right name. With none, only the
         variances of the means are looked at.
@@ -215,8 +221,13 @@ def score(
     >>> print(card.verdict["USED"])
     1 of 2 latents carries more than 0.5 nats (so it is for any threshold below 0.846); 1 unused.
     """
+    if unnamed:
+        raise ValueError(
+            "the second array needs the name of its scale: give it as var=, std=, logvar= or "
+            "logstd="
+        )
     encodings = Encodings.of(
-        mean,
+        _opened(mean),
         var,
         std=std,
         logvar=logvar,
@@ -263,6 +274,16 @@ def score(
         encodings=encodings,
         provenance=_provenance(encodings, asked),
     )
+
+
+def _opened(mean: Any) -> Any:
+    """Open a path, or the file of an archive of numpy."""
+    path = file_of(mean)
+    if path is None:
+        return mean
+    from disentangle_indicators.encodings import read_encodings
+
+    return read_encodings(path)
 
 
 def _options(metrics: "str | Iterable[str] | MetricOptions | None") -> "MetricOptions | None":

@@ -253,7 +253,7 @@ def test_two_scales_are_refused(pair):
 
 
 def test_a_scale_by_position_is_refused(pair):
-    with pytest.raises(TypeError):
+    with pytest.raises(ValueError, match="name of its scale: give it as var=, std=, logvar= or"):
         score(*pair)
 
 
