@@ -7,7 +7,7 @@ import numpy as np
 
 from disentangle_indicators._array import Float, to_numpy
 from disentangle_indicators._blocks import Block, Table, power_of_ten, with_error
-from disentangle_indicators._result import Result, plain
+from disentangle_indicators._result import Result, errors_of, plain
 from disentangle_indicators.moments import Moments
 from disentangle_indicators.q_star import QStar
 from disentangle_indicators.registry import INDICATORS
@@ -123,6 +123,11 @@ class Indicators(Result):
                 "q_star": q_star,
             }
         )
+
+    def scalars(self) -> dict[str, float | None]:
+        """Return the indicators of all latents, the counts, and the standard errors."""
+        totals = {n: v for n, v in self.values.items() if not INDICATORS[n].per_latent}
+        return {**totals, **self.counts, **errors_of(self.standard_errors)}
 
     def to_frame(self) -> "pd.DataFrame":
         """Return a data frame with one row per latent, the standard errors included."""

@@ -37,6 +37,10 @@ class MeansOnly(Result):
     mean: Float
     mean_variance: Float
 
+    def scalars(self) -> dict[str, float | None]:
+        """Return the count of active units."""
+        return {"active_units": self.active_units}
+
     def to_frame(self) -> "pd.DataFrame":
         """Return a data frame with one row per latent."""
         frame = super().to_frame()

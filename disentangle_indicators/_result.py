@@ -49,6 +49,34 @@ class Result:
         """Return :meth:`to_dict` as JSON."""
         return json.dumps(self.to_dict(), indent=indent, allow_nan=False)
 
+    def to_scalars(self, prefix: str = "") -> dict[str, float]:
+        """Return the finite numbers that are one each, by name, for a logger.
+
+        Parameters
+        ----------
+        prefix : str
+            Begins every name, as ``"val/"``.
+
+        Returns
+        -------
+        dict of str to float
+            In nats, but for counts; standard errors have ``_se`` behind their name. There are no
+            arrays, no lists and no missing values.
+        """
+        numbers = self.scalars()
+        return {
+            f"{prefix}{name}": float(value)
+            for name, value in numbers.items()
+            if value is not None and math.isfinite(value)
+        }
+
+    def scalars(self) -> dict[str, float | None]:
+        """Return what :meth:`to_scalars` gives, under its own names; None where it has no value."""
+        content = self.own_fields()
+        numbers = {name: value for name, value in content.items() if isinstance(value, float)}
+        errors = content.get("standard_errors")
+        return numbers | (errors_of(errors) if isinstance(errors, dict) else {})
+
     def to_markdown(self) -> str:
         """Return the sentences and tables as Markdown."""
         return to_markdown(self.blocks())
@@ -98,6 +126,11 @@ class Result:
         from disentangle_indicators import plots
 
         return plots.draw(self)
+
+
+def errors_of(errors: dict[str, Any]) -> dict[str, float | None]:
+    """Return the standard errors that are one number each, with ``_se`` behind their name."""
+    return {f"{name}_se": error for name, error in errors.items() if isinstance(error, float)}
 
 
 def one_row(result: Result) -> "pd.DataFrame":

@@ -106,6 +106,15 @@ class Scorecard(Result):
             }
         )
 
+    def scalars(self) -> dict[str, float | None]:
+        """Return the numbers of the indicators, and those of each section behind its name."""
+        found = self.result.scalars()
+        for name in PARTS:
+            part = getattr(self, name)
+            numbers = {} if part is None else part.scalars()
+            found |= {f"{name}.{key}": value for key, value in numbers.items()}
+        return found
+
     def to_frame(self) -> "pd.DataFrame":
         """Return a data frame with one row per latent."""
         frame = self.result.to_frame()

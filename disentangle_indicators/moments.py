@@ -61,6 +61,8 @@ class Moments:
     >>> parts = Moments.of(mean[:1], var[:1]) + Moments.of(mean[1:], var[1:])
     >>> bool(np.allclose(whole.second_moment, parts.second_moment))
     True
+    >>> sum(Moments.of(mean[rows], var[rows]) for rows in (slice(0, 1), slice(1, 3))).n
+    3
     """
 
     n: int
@@ -198,8 +200,10 @@ class Moments:
             raise ValueError("there is no batch to summarise")
         return summary
 
-    def __add__(self, other: "Moments") -> "Moments":
-        """Merge two summaries of the same latents."""
+    def __add__(self, other: "Moments | int") -> "Moments":
+        """Merge two summaries of the same latents; 0 is the summary of no rows."""
+        if isinstance(other, int) and other == 0:
+            return self
         if not isinstance(other, Moments):
             return NotImplemented
         if tuple(self.mean.shape) != tuple(other.mean.shape):
@@ -231,11 +235,7 @@ class Moments:
             scatter=scatter,
         )
 
-    def __radd__(self, other: object) -> "Moments":
-        """Let ``sum`` start from 0."""
-        if other == 0:
-            return self
-        return NotImplemented
+    __radd__ = __add__
 
     @property
     def namespace(self) -> Any:

@@ -14,13 +14,14 @@ import numpy as np
 from disentangle_indicators._array import Array, generator, seed_of
 from disentangle_indicators._errors import Undefined
 from disentangle_indicators._given import file_of
-from disentangle_indicators._indicators import of_encodings
-from disentangle_indicators._indicators_result import ROWS_STILL
+from disentangle_indicators._indicators import indicators, of_encodings
+from disentangle_indicators._indicators_result import ROWS_STILL, Indicators
 from disentangle_indicators._progress import Progress
-from disentangle_indicators._provenance import Provenance
+from disentangle_indicators._provenance import Input, Provenance
 from disentangle_indicators._result import Result
 from disentangle_indicators._scorecard_result import PARTS, Scorecard
 from disentangle_indicators.means import means_only
+from disentangle_indicators.moments import Moments
 from disentangle_indicators.posteriors import Batches, Encodings
 from disentangle_indicators.states import USED
 from disentangle_indicators.verdict import verdict
@@ -131,6 +132,7 @@ def score(
     logvar: Array = None,
     logstd: Array = None,
     batches: Batches | None = None,
+    moments: Moments | None = None,
     factors: Any = None,
     factor_names: Sequence[str] | None = None,
     kinds: Mapping[str, str] | Sequence[str] | None = None,
@@ -166,6 +168,9 @@ def score(
     batches : callable, optional
         In place of the arrays: gives a fresh iterator over (mean, var) batches at each call. A
         list of batches will do.
+    moments : Moments, optional
+        In place of the arrays: sums over rows, in units of the prior. They give the indicators
+        and the verdict. Everything else needs the rows.
     factors : array or data frame, shape (n, k), optional
         Ground-truth factors: numbers, text, categories, truth values; missing where nan or empty.
     factor_names : sequence of str, optional
@@ -226,6 +231,25 @@ def score(
             "the second array needs the name of its scale: give it as var=, std=, logvar= or "
             "logstd="
         )
+    if moments is not None:
+        rows = {"mean": mean, "var": var, "std": std, "logvar": logvar, "logstd": logstd}
+        rows |= {"batches": batches, "factors": factors, "labels": labels, "clusters": clusters}
+        rows |= {"order": order, "metrics": metrics}
+        rows |= {
+            "marginals": marginals or None,
+            "joint": joint or None,
+            "certify": certify or None,
+        }
+        _refuse_beside_moments(rows)
+        return _of_moments(
+            indicators(
+                moments=moments,
+                threshold=threshold,
+                prior_mean=prior_mean,
+                prior_var=prior_var,
+            ),
+            name,
+        )
     encodings = Encodings.of(
         _opened(mean),
         var,
@@ -273,6 +297,31 @@ def score(
         notes=(*encodings.notes, *_cluster_notes(encodings)),
         encodings=encodings,
         provenance=_provenance(encodings, asked),
+    )
+
+
+def _refuse_beside_moments(rows: dict[str, Any]) -> None:
+    given = ", ".join(name for name, value in rows.items() if value is not None)
+    if given:
+        raise ValueError(f"moments= stand for the rows; they exclude {given}")
+
+
+def _of_moments(result: Indicators, name: str) -> Scorecard:
+    """Return the scorecard of sums over rows."""
+    none: dict[str, Any] = dict.fromkeys(PARTS)
+    return Scorecard(
+        name=name,
+        source=f"sums over {result.n} rows of {result.d} latents",
+        verdict=verdict(result),
+        result=result,
+        **none,
+        reasons={"marginals": "they need the rows"},
+        factors=(),
+        notes=(),
+        encodings=None,
+        provenance=Provenance(
+            "disentangle_indicators.score", (Input("moments"),), {"threshold": result.threshold}
+        ),
     )
 
 

@@ -1,9 +1,8 @@
-"""Follow the indicators while a small VAE is trained, without keeping its encodings."""
+"""Follow the indicators of a small VAE over its training, in the validation loop."""
 
 import sys
 
-from disentangle_indicators import Moments, indicators
-from disentangle_indicators.definitions import kl_posterior_prior
+from disentangle_indicators import Moments, indicators, score
 
 try:
     import torch
@@ -13,13 +12,15 @@ except ImportError:
 
 torch.manual_seed(0)
 torch.set_num_threads(1)
-data = torch.randn(2_000, 2) @ torch.randn(2, 8) + 0.3 * torch.randn(2_000, 8)  # two sources
+data = torch.randn(4_000, 2) @ torch.randn(2, 8) + 0.3 * torch.randn(4_000, 8)  # two sources
+training, validation = data.split(2_000)
 encoder, decoder = torch.nn.Linear(8, 2 * 4), torch.nn.Linear(4, 8)
-optimizer = torch.optim.Adam([*encoder.parameters(), *decoder.parameters()], lr=0.02)
+model = torch.nn.ModuleList([encoder, decoder])
+optimizer = torch.optim.Adam(model.parameters(), lr=0.02)
 
 for epoch in range(1, 21):
-    moments = None
-    for x in data[torch.randperm(len(data))].split(200):
+    model.train()
+    for x in training[torch.randperm(2_000)].split(200):
         mean, logvar = encoder(x).chunk(2, dim=1)
         z = mean + torch.exp(logvar / 2) * torch.randn_like(mean)
         rate = 0.5 * (mean**2 + logvar.exp() - logvar - 1).sum(dim=1)
@@ -27,12 +28,13 @@ for epoch in range(1, 21):
         optimizer.zero_grad()
         loss.mean().backward()
         optimizer.step()
-        # A summary of a batch is a few numbers per latent, and summaries add up.
-        batch = Moments.of(mean, logvar.exp())
-        moments = batch if moments is None else moments + batch
+    # Not in the loop above: there the encoder changes from batch to batch.
+    model.eval()
+    with torch.no_grad():
+        codes = [encoder(x).chunk(2, dim=1) for x in validation.split(200)]
+        moments = sum(Moments.of(mean, logvar=logvar) for mean, logvar in codes)
+    log = indicators(moments=moments).to_scalars(prefix="val/")  # for any logger
     if epoch % 5 == 0:
-        print(f"epoch {epoch:2d}: Definition 1 = {float(kl_posterior_prior(moments)):.3f} nats")
+        print(f"epoch {epoch:2d}: val/kl_posterior_prior = {log['val/kl_posterior_prior']:.3f}")
 
-with torch.no_grad():
-    mean, logvar = encoder(data).chunk(2, dim=1)
-print(f"{indicators(mean, logvar.exp()).used} of 4 latents are used; the data have 2 sources.")
+print(f"{score(moments=moments).used} of 4 latents are used; the data have 2 sources.")

@@ -99,7 +99,7 @@ def test_compare_models(empty):
 def test_in_training(empty):
     pytest.importorskip("torch")
     text = output("in_training.py", empty)
-    rates = re.findall(r"epoch +(\d+): Definition 1 = ([\d.]+) nats", text)
+    rates = re.findall(r"epoch +(\d+): val/kl_posterior_prior = ([\d.]+)", text)
     assert [int(epoch) for epoch, _ in rates] == [5, 10, 15, 20]
     assert all(1 < float(rate) < 20 for _, rate in rates)
     assert float(rates[-1][1]) < float(rates[0][1])

@@ -440,3 +440,19 @@ def test_log_sum_of_extremes(xp, number):
     with np.errstate(over="ignore"):  # as in Moments.of, which looks at the result
         ours = float(log_sum(xp, values)[0])
     assert ours == pytest.approx(64 * np.log(number), rel=1e-13)
+
+
+def test_zero_is_the_summary_of_no_rows():
+    moments = Moments.of(np.eye(3), np.ones((3, 3)))
+    assert moments + 0 is moments
+    assert 0 + moments is moments
+    assert sum([moments, moments]).n == 6
+    total = 0
+    for _ in range(2):
+        total += moments
+    assert total.n == 6
+    for other in (1, None, np.zeros(3), "0"):
+        with pytest.raises(TypeError):
+            moments + other
+        with pytest.raises(TypeError):
+            other + moments

@@ -128,6 +128,12 @@ class Scores(Result):
     notes: tuple[str, ...]
     n_clusters: int | None = None
 
+    def scalars(self) -> dict[str, float | None]:
+        """Return scores and standard errors, by names that every logger takes: mig-default."""
+        each = {m.name.replace("@", "-"): m for m in self.metrics.values()}
+        scores = {name: m.value for name, m in each.items()}
+        return scores | {f"{name}_se": m.standard_error for name, m in each.items()}
+
     def to_frame(self) -> "pd.DataFrame":
         """Return a data frame with one row per metric."""
         import pandas as pd
