@@ -4,8 +4,11 @@ from collections.abc import Callable, Iterable, Iterator
 from math import prod
 from typing import Any, NamedTuple
 
+import array_api_compat
+
 from disentangle_indicators._array import (
     Array,
+    as_array,
     as_mean,
     as_pair,
     check_finite,
@@ -13,6 +16,7 @@ from disentangle_indicators._array import (
     namespace,
     row_blocks,
 )
+from disentangle_indicators._scales import repeated
 from disentangle_indicators.moments import Moments
 
 __all__ = ["Batches", "Source", "Stored", "of_arrays", "of_batches"]
@@ -27,19 +31,21 @@ _ROWS = 1 << 16
 
 
 class Source(NamedTuple):
-    """Rows, latents, the stated scale ("" for means only), and how to go through them."""
+    """Rows, latents, the stated scale ("" for means only), how to go through them, and notes."""
 
     n: int
     d: int
     scale: str
     stored: Stored
+    notes: tuple[str, ...] = ()
 
 
 def of_arrays(mean: Array, values: Array, scale: str) -> Source:
     """Check arrays, and return how they are gone through."""
-    if values is None:
-        _, mean = as_mean(mean)
-    else:
+    xp, mean = as_mean(mean)
+    notes: tuple[str, ...] = ()
+    if values is not None:
+        values, notes = _repeated(xp, mean, values, scale)
         _, mean, values = as_pair(mean, values, scale)
     if mean.ndim != 2:
         raise ValueError(_of_more_axes(tuple(mean.shape)))
@@ -56,7 +62,49 @@ def of_arrays(mean: Array, values: Array, scale: str) -> Source:
             yield mean[at, :], None if values is None else values[at, :]
 
     n, d = mean.shape
-    return Source(n, d, scale, stored)
+    if few_rows(n, d):
+        notes += (f"{few_rows(n, d)}, give mean.T",)
+    return Source(n, d, scale, stored, notes)
+
+
+def few_rows(n: int, d: int) -> str:
+    """Return a question where rows are so few that they may be latents, else nothing."""
+    fewer = f"there are fewer rows ({n}) than latents ({d}): if rows and columns are swapped"
+    return fewer if 2 * n < d else ""
+
+
+def check_rows(values: Any, n: int, d: int, name: str, advice: str) -> None:
+    """Refuse what has one row for each latent: rows and columns of one of both are swapped.
+
+    Raises
+    ------
+    ValueError
+        The message ends with the advice when it is those of the mean.
+    """
+    shape = tuple(getattr(values, "shape", ())) or (len(values),)
+    if shape[0] == n or n == d:
+        return
+    if shape[1:] == (n,):
+        raise ValueError(f"{name} must have {n} rows; the shape is {shape}: give the transpose")
+    if shape[0] == d:
+        raise ValueError(
+            f"{name} must have {n} rows; the shape is {shape}, and there are {d} latents: if rows "
+            f"and columns of the means are swapped, {advice}"
+        )
+
+
+def _repeated(xp: Any, mean: Array, values: Any, name: str) -> tuple[Array, tuple[str, ...]]:
+    """Repeat one width for each row, for each latent or for all, and note that."""
+    if isinstance(values, (int, float)):
+        values = xp.asarray(values, dtype=mean.dtype, device=array_api_compat.device(mean))
+    values = as_array(values, name)
+    shape = tuple(mean.shape)
+    found = None if tuple(values.shape) == shape else repeated(tuple(values.shape), shape, name)
+    if found is None:
+        return values, ()
+    fit, note = found
+    own = namespace(values)
+    return own.broadcast_to(own.reshape(values, fit), shape), (note,)
 
 
 def _of_more_axes(shape: tuple[int, ...]) -> str:

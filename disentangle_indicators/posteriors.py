@@ -28,7 +28,7 @@ from disentangle_indicators._given import unpacked
 from disentangle_indicators._prior import as_prior, in_prior_units, is_unit
 from disentangle_indicators._progress import Progress
 from disentangle_indicators._provenance import Input
-from disentangle_indicators._sources import Batches, Stored, of_arrays, of_batches
+from disentangle_indicators._sources import Batches, Stored, check_rows, of_arrays, of_batches
 from disentangle_indicators.factors import Factors, as_column, as_table
 from disentangle_indicators.moments import Moments
 from disentangle_indicators.states import ACTIVE_UNIT, USED, active, check_threshold, used
@@ -164,7 +164,7 @@ class Encodings:
             numpy, torch on any device, or anything that numpy can read. Arrays are viewed and not
             copied: do not change them afterwards. A Normal, or an Independent one, of torch and
             other libraries has its width with it.
-        var, std, logvar, logstd : array, shape (n, d), optional
+        var, std, logvar, logstd : array, shape (n, d), (n, 1), (n,), (1, d), (d,) or (), optional
             The width of the posteriors; give one, under its right name, or none for means only.
         batches : callable or list, optional
             In place of the arrays: gives a fresh iterator over (mean, var) batches at each call,
@@ -225,6 +225,10 @@ class Encodings:
             centre = made.prior_mean if prior_mean is None else prior_mean
             spread = made.prior_var if prior_var is None else prior_var
             changes |= made._other_prior(*as_prior(centre, spread, made.d))
+        beside = {"factors": factors, "labels": labels, "clusters": clusters, "order": order}
+        for what, values in beside.items():
+            if values is not None:
+                check_rows(values, made.n, made.d, what, "give mean.T")
         table = made.factors if factors is None else factors
         for given, what in ((factor_names, "factor_names"), (kinds, "kinds")):
             if given is not None and table is None:

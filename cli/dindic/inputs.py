@@ -14,7 +14,8 @@ if TYPE_CHECKING:
     from disentangle_indicators.posteriors import Encodings
 
 _ARGUMENTS = (
-    *("mean", *SCALES, "mean_key", "scale_key", "scale", "layout", "factors", "factor_names"),
+    *("mean", *SCALES, "mean_key", "scale_key", "scale", "packed", "layout"),
+    *("factors", "factor_names"),
     *("kinds", "labels", "clusters", "prior_mean", "prior_var"),
 )
 """Options of commands that are arguments of read_encodings."""
@@ -23,7 +24,7 @@ _ARGUMENTS = (
 def encodings_from(
     options: dict[str, Any], file: str | None, *, several: bool = False
 ) -> "Encodings":
-    """Open a file, or the .npy files of --mean and the scale, as the options describe it.
+    """Open a file, or the files of --mean and the scale, as the options describe it.
 
     Parameters
     ----------

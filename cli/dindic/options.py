@@ -130,21 +130,24 @@ def metric_names(given: tuple[str, ...]) -> list[str]:
 _PATH = click.Path(dir_okay=False)
 
 _FILES = [
-    click.option("--mean", type=_PATH, help="Posterior means, a .npy file, in place of FILE."),
+    click.option("--mean", type=_PATH, help="Posterior means, a .npy or .csv file for FILE."),
     *(
-        click.option(
-            f"--{scale}", type=_PATH, help=f"{words.capitalize()} for --mean, a .npy file."
-        )
+        click.option(f"--{scale}", type=_PATH, help=f"{words.capitalize()}, a .npy or .csv file.")
         for scale, words in WIDTHS.items()
     ),
     click.option("--mean-key", metavar="KEY", help="Key of the means in the file."),
     click.option("--scale-key", metavar="KEY", help="Key of the scales in the file."),
     click.option("--scale", type=click.Choice(SCALES), help="Kind of the scales in the file."),
     click.option(
+        "--packed",
+        metavar="mean,SCALE",
+        help="One array with the means and then the scale on its axis of latents, as mean,logvar.",
+    ),
+    click.option(
         "--layout",
-        type=click.Choice(["channels", "flatten"]),
-        help="Arrays with more than two axes: channels makes each site a sample, flatten makes "
-        "each entry a latent.",
+        type=click.Choice(["channels", "flatten", "transposed"]),
+        help="Axes of the arrays: channels makes each site a sample, flatten makes each entry a "
+        "latent, transposed reads d rows of n.",
     ),
     click.option("--factors", metavar="KEY|FILE", help="Ground-truth factors, n rows."),
     click.option(

@@ -104,12 +104,13 @@ NEEDS = {
 def score(files: tuple[str, ...], **options: Any) -> None:
     """Score encodings: used latents, indicators and metrics.
 
-    FILE contains posterior means and variances: .npz, .safetensors, .pt, .csv, or .npy files with
-    --mean and one of --var, --std, --logvar, --logstd. Several files are compared.
+    FILE contains posterior means and variances: .npz, .safetensors, .pt or .csv; or means alone,
+    with a second file after --var, --std, --logvar or --logstd. Several files are compared.
 
     \b
     Examples:
       dindic score encodings.npz --plot latents.png
+      dindic score means.csv --var variances.csv
       dindic score a.npz b.npz --paired
       dindic score encodings.npz --metrics all --permutations 50
       dindic score encodings.npz --json - --fail-if 'unused > 4'

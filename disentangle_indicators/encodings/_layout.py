@@ -12,6 +12,9 @@ from disentangle_indicators._array import as_array
 from disentangle_indicators.encodings._stored import Stored, reading
 from disentangle_indicators.posteriors import block_rows
 
+LAYOUTS = ("channels", "flatten", "transposed")
+"""Sites are samples, sites are latents, or a table has one row for each latent."""
+
 
 def blocks(
     path: Path, mean: Stored, scale: Stored | None, layout: str, rows: int | None
@@ -24,7 +27,8 @@ def blocks(
         For messages.
     mean, scale : Stored
         None for means only.
-    layout : {"", "channels", "flatten"}
+    layout : {"", "channels", "flatten", "transposed"}
+        With "transposed" the arrays are transposed already.
     rows : int, optional
         The default makes batches of 8 MB.
     """
@@ -70,4 +74,4 @@ def _table(block: NDArray[Any], layout: str) -> NDArray[Any]:
     """Return (n, C, *sites) as (n * sites, C) for "channels", as (n, C * sites) for "flatten"."""
     if layout == "channels":
         return np.moveaxis(block, 1, -1).reshape(-1, block.shape[1])
-    return block.reshape(len(block), -1) if layout else block
+    return block.reshape(len(block), -1) if layout == "flatten" else block

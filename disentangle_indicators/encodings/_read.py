@@ -1,4 +1,4 @@
-"""From a file, or a pair of .npy files, to Encodings."""
+"""From a file, or a file of means and one of a scale, to Encodings."""
 
 import os
 from collections.abc import Mapping, Sequence
@@ -13,20 +13,23 @@ from disentangle_indicators._array import as_array, one_scale
 from disentangle_indicators._prior import as_prior
 from disentangle_indicators._progress import Progress
 from disentangle_indicators._provenance import Input
+from disentangle_indicators._scales import repeated
+from disentangle_indicators._sources import check_rows, few_rows
 from disentangle_indicators.encodings._columns import (
     Source,
     column_of,
     factors_of,
 )
-from disentangle_indicators.encodings._layout import blocks, laid_out
+from disentangle_indicators.encodings._layout import LAYOUTS, blocks, laid_out
 from disentangle_indicators.encodings._stored import (
     AmbiguousEncodings,
     Contents,
     Stored,
     reading,
 )
+from disentangle_indicators.encodings._views import repeated_to, transposed
 from disentangle_indicators.encodings.formats import open_file
-from disentangle_indicators.encodings.keys import NATIVE, Choice, choose
+from disentangle_indicators.encodings.keys import NATIVE, Choice, choose, choose_packed
 from disentangle_indicators.factors import Factors, as_column, as_table
 from disentangle_indicators.posteriors import Encodings
 
@@ -47,6 +50,7 @@ def read_encodings(
     mean_key: str | None = None,
     scale_key: str | None = None,
     scale: str | None = None,
+    packed: str | None = None,
     layout: str | None = None,
     factors: Source | None = None,
     factor_names: Sequence[str] | None = None,
@@ -69,14 +73,19 @@ def read_encodings(
     path : path, optional
         An .npz, .safetensors, .pt, .pth, .csv or .tsv file, or a lone .npy file of means.
     mean, var, std, logvar, logstd : path, optional
-        In place of `path`: .npy files, the means and one scale.
+        Files of one array each, .npy, .csv or any other: the means, in place of `path`, and one
+        scale. With a scale `path` is the file of the means too.
     mean_key, scale_key : str, optional
         The keys of the arrays in the file.
     scale : {"var", "std", "logvar", "logstd"}, optional
         What the scale is.
-    layout : {"channels", "flatten"}, optional
-        Compulsory when the means have the shape (n, C, ...) with more than two axes: "channels"
-        makes every site a sample of C latents, "flatten" makes every entry a latent.
+    packed : str, optional
+        "mean,logvar" and its like, when one array holds the means and then the scale along axis 1,
+        the axis of latents or channels; `mean_key` names that array.
+    layout : {"channels", "flatten", "transposed"}, optional
+        "channels" or "flatten" is compulsory when the means have the shape (n, C, ...) with more
+        than two axes: "channels" makes every site a sample of C latents, and every image a cluster;
+        "flatten" makes every entry a latent. "transposed" reads tables of the shape (d, n).
     factors, labels, clusters : key or path, optional
         Ground-truth factors (n, k), class labels (n,), and groups of dependent rows (n,): a key of
         the file, or another file. The keys "factors", "factor_names" and "labels" are taken by
@@ -121,19 +130,27 @@ def read_encodings(
     (3, 2)
     """
     given, other = one_scale(var, std, logvar, logstd)
+    if packed is not None and (given or scale_key or scale):
+        raise ValueError("packed= names the scale; it excludes another one")
+    mean, path = (path, None) if mean is None and given else (mean, path)
     if mean is not None:
         if path is not None or mean_key or scale_key or scale:
-            raise ValueError("mean= names an .npy file; it excludes a path, keys and scale=")
-        path, contents, choice = _pair(Path(mean), given, other)
-        files = [Path(name) for name in contents.arrays]
+            raise ValueError(
+                "mean= names a file of one array; it excludes a path, keys and scale="
+            )
+        files = [Path(name) for name in (mean, other) if name is not None]
+        path, contents = files[0], _pair(files)
+        mean_key, scale_key, scale = str(path), str(files[1]) if given else None, given or None
+    elif path is None:
+        raise ValueError("give a path, or the files mean= and one of the scales")
     else:
-        if path is None or given:
-            raise ValueError("give a path, or the .npy files mean= and one of the scales")
         path = Path(path)
         contents, files = open_file(path), [path]
-        with reading(path):
-            choice = choose(contents, mean_key, scale_key, scale)
     with reading(path):
+        if packed is None:
+            choice = choose(contents, mean_key, scale_key, scale)
+        else:
+            contents, choice = choose_packed(contents, mean_key, packed)
         encodings = _checked(path, contents, choice, layout)
     prior = as_prior(prior_mean, prior_var, encodings.d)
     sources = (factors, labels, clusters)
@@ -161,44 +178,51 @@ def _is_file(source: Source, contents: Contents) -> bool:
     return source not in contents.arrays and Path(source).is_file()
 
 
-def _pair(mean: Path, scale: str, other: _PathLike | None) -> tuple[Path, Contents, Choice]:
-    """Open .npy files under their own names; a flag said what each of them is."""
-    arrays: dict[str, Stored] = {}
-    for path in (mean, *([Path(other)] if other is not None else [])):
-        if path.suffix.lower() != ".npy":
-            raise ValueError(f"{path}: mean= and the scales name .npy files")
-        arrays[str(path)] = replace(open_file(path).arrays["mean"], name=str(path))
-    if other is None:
-        note = "no scale is given: means only; add --logvar FILE.npy (or --var, --std, --logstd)"
-        return mean, Contents(arrays), Choice(str(mean), "", "", "flag", (note,))
-    contents, key = Contents(arrays), str(Path(other))
-    with reading(mean):
-        return mean, contents, choose(contents, str(mean), key, scale)
+def _pair(files: Sequence[Path]) -> Contents:
+    """Open files of one array each, which are called as the files are: flags said what they hold."""
+    arrays = {}
+    for path in files:
+        contents = open_file(path)
+        tables = [array for array in contents.arrays.values() if len(array.shape) > 1]
+        tables = tables or list(contents.arrays.values())
+        if len(tables) != 1:
+            raise ValueError(
+                f"{path}: a file of means or of a scale holds one array, and this one has "
+                f"{contents.listing()}; give it as FILE, with --mean-key and --scale-key"
+            )
+        arrays[str(path)] = replace(tables[0], name=str(path))
+    alone = "no scale is given: means only; add --logvar FILE (or --var, --std, --logstd)"
+    return Contents(arrays, notes=(alone,) if len(files) == 1 else ())
 
 
 def _checked(path: Path, contents: Contents, choice: Choice, layout: str | None) -> Encodings:
     """Apply the layout to the shape and look at the first rows for what no encoder can mean."""
+    if layout not in (None, *LAYOUTS):
+        raise ValueError(f"layout must be one of {', '.join(LAYOUTS)}; got {layout!r}")
     mean = contents.arrays[choice.mean_key]
-    scale = contents.arrays[choice.scale_key] if choice.scale_key else None
-    if layout not in (None, "channels", "flatten"):
-        raise ValueError(f"layout must be channels or flatten; got {layout!r}")
     if len(mean.shape) < 2:
         raise ValueError(f"the mean must have the shape (n, d); it is {mean}")
-    if len(mean.shape) > 2 and layout is None:
+    if len(mean.shape) > 2 and layout not in ("channels", "flatten"):
         raise AmbiguousEncodings(
             f"the mean {mean} has more than two axes: are its sites samples (channels) or latents "
             "(flatten)?; add --layout channels|flatten"
         )
-    layout = layout if layout and len(mean.shape) > 2 else ""
-    n, d, sites = laid_out(mean.shape, layout)
+    if len(mean.shape) == 2 and layout != "transposed":
+        layout = ""
+    turned = layout == "transposed"
+    n, d, sites = laid_out(mean.shape[::-1] if turned else mean.shape, layout or "")
     for count, word in ((n, "samples"), (d, "latents")):
         if count == 0:
             raise ValueError(f"the mean has no {word}; it is {mean}")
+    scale, notes = _scale(contents, choice)
+    if turned:
+        mean, scale = transposed(mean), transposed(scale) if scale else None
     as_array(next(mean.blocks(1)), repr(mean.name))
-    notes = (*contents.notes, *choice.notes)
+    if few_rows(n, d) and layout != "flatten":
+        notes += (f"{few_rows(n, d)}, add --layout transposed",)
     return Encodings(
-        stored=partial(blocks, path, mean, scale, layout),
-        source=_described(choice, n, d),
+        stored=partial(blocks, path, mean, scale, layout or ""),
+        source=_described(choice, n, d, sites),
         name=str(path),
         path=path,
         format=path.suffix.lower()[1:],
@@ -208,23 +232,41 @@ def _checked(path: Path, contents: Contents, choice: Choice, layout: str | None)
         scale_key=choice.scale_key,
         scale=choice.scale,
         schema=choice.schema,
-        layout=layout,
+        layout=layout or "",
         clusters=np.repeat(np.arange(mean.shape[0]), sites) if layout == "channels" else None,
         metadata=dict(contents.metadata),
-        notes=notes if scale is None else (*notes, *_suspicions(mean, scale)),
+        notes=notes,
     )
+
+
+def _scale(contents: Contents, choice: Choice) -> tuple[Stored | None, tuple[str, ...]]:
+    """Return the scale in the shape of the mean, None for means only, and what is to be noted."""
+    notes = (*contents.notes, *choice.notes)
+    if not choice.scale_key:
+        return None, notes
+    mean, scale = contents.arrays[choice.mean_key], contents.arrays[choice.scale_key]
+    found = None
+    if scale.shape != mean.shape:
+        found = repeated(scale.shape, mean.shape, repr(scale.name))
+    if found is not None:
+        fit, note = found
+        return repeated_to(scale, fit, mean.shape), (*notes, note)
+    return scale, (*notes, *_suspicions(mean, scale))
 
 
 _FORMULAS = {"var": "{!r}", "std": "{!r}^2", "logvar": "exp({!r})", "logstd": "exp(2 {!r})"}
 
 
-def _described(choice: Choice, n: int, d: int) -> str:
+def _described(choice: Choice, n: int, d: int, sites: int) -> str:
     """Return one sentence about what was read, and by which rule."""
     scale = "no variances"
     if choice.scale:
         rule = "names" if choice.schema == "name" else choice.schema
         scale = f"variance = {_FORMULAS[choice.scale].format(choice.scale_key)} (schema: {rule})"
-    return f"mean from {choice.mean_key!r}, {scale}, {n} samples x {d} latents"
+    size = f"{n} samples x {d} latents"
+    if sites > 1:
+        size += f": {n // sites} images of {sites} sites, the sites of an image are a cluster"
+    return f"mean from {choice.mean_key!r}, {scale}, {size}"
 
 
 def _suspicions(mean: Stored, scale: Stored) -> tuple[str, ...]:
@@ -265,19 +307,22 @@ def _with_columns(
     clusters: Source | None,
 ) -> Encodings:
     """Add the factors, labels and clusters; with channels, those of an image go to its sites."""
-    n, images = encodings.n, contents.arrays[encodings.mean_key].shape[0]
+    n, images = encodings.n, encodings.n
+    if encodings.layout == "channels":
+        images = contents.arrays[encodings.mean_key].shape[0]
 
-    def rows(values: Any) -> Any:
+    def rows(values: Any, name: str) -> Any:
+        if len(values) != images or images == n:
+            check_rows(values, n, encodings.d, name, "add --layout transposed")
+            return values
         each = np.repeat(np.arange(images), n // images)
-        if isinstance(values, Factors):
-            return values.take(each) if len(values) == images else values
-        return values[each] if values.shape[:1] == (images,) else values
+        return values.take(each) if isinstance(values, Factors) else values[each]
 
     changes: dict[str, Any] = {}
     values, names = factors_of(contents, factors)
     if values is not None:
         changes["factors"] = as_table(
-            rows(values), n, kinds=kinds, names=factor_names or names or None
+            rows(values, "factors"), n, kinds=kinds, names=factor_names or names or None
         )
     elif factor_names is not None:
         raise ValueError("factor_names are given without factors")
@@ -287,7 +332,7 @@ def _with_columns(
         clusters = next((key for key in CLUSTERS if key in contents.arrays), None)
     for name, source in (("labels", labels), ("clusters", clusters)):
         if source is not None:
-            changes[name] = as_column(rows(column_of(contents, source, name)), n, name)
+            changes[name] = as_column(rows(column_of(contents, source, name), name), n, name)
     skipped = [
         f"the key {array} is not taken as {key}: its shape does not fit"
         for key, array in contents.arrays.items()

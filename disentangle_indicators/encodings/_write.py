@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from disentangle_indicators._array import as_array, check_finite, one_scale, variance
 from disentangle_indicators._files import atomic
+from disentangle_indicators._scales import repeated
 from disentangle_indicators.encodings._columns import plain, stored_factors
 from disentangle_indicators.encodings.formats import WRITERS
 from disentangle_indicators.encodings.keys import NATIVE
@@ -47,7 +48,7 @@ def write_encodings(
         Ends with .npz or .safetensors.
     mean : array, shape (n, d) or (n, C, ...)
         float32 stays float32, half precision becomes float32, everything else float64.
-    var, std, logvar, logstd : array, shape of `mean`, optional
+    var, std, logvar, logstd : array, shape of `mean`, (n, 1), (n,), (1, d), (d,) or (), optional
         One of them, or none for means only.
     factors : Factors, array, shape (n, k), or data frame, optional
         Numbers, text and truth values, column by column.
@@ -209,6 +210,8 @@ def _host(values: Any, name: str) -> NDArray[Any]:
 
 
 def _logvar(values: NDArray[Any], scale: str, shape: tuple[int, ...]) -> NDArray[Any]:
+    if values.shape != shape and (found := repeated(values.shape, shape, scale)):
+        values = np.broadcast_to(values.reshape(found[0]), shape)
     if values.shape != shape:
         raise ValueError(
             f"mean and {scale} must have the same shape; got {shape} and {values.shape}"

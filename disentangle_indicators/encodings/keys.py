@@ -6,18 +6,20 @@ var = std = 1 in any case. The literal tables below are the whole knowledge.
 """
 
 import re
+from dataclasses import replace
 from typing import NamedTuple
 
 import numpy as np
 
 from disentangle_indicators._array import as_array, variance
-from disentangle_indicators._scales import SCALES
+from disentangle_indicators._scales import SCALES, repeated
 from disentangle_indicators.encodings._stored import (
     ENCODE,
     AmbiguousEncodings,
     Contents,
     Stored,
 )
+from disentangle_indicators.encodings._views import halves, packed_as
 
 NATIVE = "dindic.encodings/1"
 """The `format` entry of the metadata of the files that write_encodings makes."""
@@ -43,12 +45,14 @@ AMBIGUOUS = {
         *("tree_var", "mol_var", "latents_std"),
     ),
     "mean": ("latents_mean",),
+    "packed": ("moments", "parameters"),
 }
 """Names under which different projects store different things.
 
 z_scale is a standard deviation in Pyro and comes before a softplus in Oobleck; tree_var and
 mol_var are negative log-variances in JT-VAE; latents_mean and latents_std often describe the
-whole data set.
+whole data set. moments and parameters hold the mean and the log variance (LDM, diffusers) or the
+standard deviation (EDM2) one after the other.
 """
 
 SCHEMAS = {
@@ -89,7 +93,8 @@ def role(key: str) -> str | None:
     Returns
     -------
     str or None
-        "mean", one of the four scales, "ambiguous mean", "ambiguous scale", or None.
+        "mean", one of the four scales, "ambiguous mean", "ambiguous scale", "ambiguous packed",
+        or None.
 
     Examples
     --------
@@ -97,7 +102,8 @@ def role(key: str) -> str | None:
     ('mean', 'var', 'ambiguous scale', None)
     """
     key = key.lower().rpartition("/")[2]
-    return _ROLES.get(key) or _ROLES.get(_PREFIX.sub("", key))
+    bare = key.strip("_") if key.startswith("_") else key
+    return _ROLES.get(key) or _ROLES.get(_PREFIX.sub("", key)) or _ROLES.get(bare)
 
 
 def choose(
@@ -137,7 +143,11 @@ def choose(
         key = _scale(contents, mean, scale)
     if not key:
         return Choice(mean, "", "", "flag" if mean_key else "name", _means_only(contents, mean))
-    if contents.arrays[key].shape != contents.arrays[mean].shape:
+    shape = contents.arrays[mean].shape
+    if (
+        contents.arrays[key].shape != shape
+        and repeated(contents.arrays[key].shape, shape, repr(key)) is None
+    ):
         raise ValueError(
             f"the scale must have the shape of the mean; {contents.arrays[mean]}, "
             f"{contents.arrays[key]}"
@@ -195,13 +205,23 @@ def _native(contents: Contents) -> Choice:
     return Choice("mean", scale, scale, "native", notes)
 
 
-def _keys(contents: Contents, *roles: str) -> list[str]:
-    """Return the keys with one of these roles, leaving out scalars and text."""
+def _keys(contents: Contents, *roles: str, numbers: bool = False) -> list[str]:
+    """Return the keys of arrays with one of these roles, or of single numbers; never of text."""
     return [
         key
         for key, array in contents.arrays.items()
-        if array.shape and not array.dtype.startswith(("str", "bytes")) and role(key) in roles
+        if bool(array.shape) != numbers
+        and not array.dtype.startswith(("str", "bytes"))
+        and role(key) in roles
     ]
+
+
+def _is_shorter(scale: Stored, mean: Stored) -> bool:
+    """Whether a scale would have to be repeated: under a vague name it is one of the data set."""
+    try:
+        return scale.shape != mean.shape and repeated(scale.shape, mean.shape, "") is not None
+    except ValueError:
+        return True
 
 
 def _mean(contents: Contents) -> str:
@@ -215,6 +235,11 @@ def _mean(contents: Contents) -> str:
         )
     if found:
         return found[0]
+    if packed := _keys(contents, "ambiguous packed"):
+        raise AmbiguousEncodings(
+            f"{contents.arrays[packed[0]]} holds the mean and the scale one after the other on axis "
+            "1; add --packed mean,logvar or --packed mean,std"
+        )
     if vague := _keys(contents, "ambiguous mean"):
         raise AmbiguousEncodings(
             f"{vague[0]!r} often is one vector for the whole data set; if it holds the posterior "
@@ -226,10 +251,50 @@ def _mean(contents: Contents) -> str:
                 f"two arrays without names could be anything; if the mean comes first, add "
                 f"--mean-key {pair[0]} --scale-key {pair[1]} --scale {'|'.join(SCALES)}"
             )
+    tables = _tables(contents)
     raise ValueError(
         f"no key names a mean ({', '.join(ALIASES['mean'])}); the file has {contents.listing()}; "
-        "add --mean-key KEY"
+        f"add --mean-key {tables[0] if len(tables) == 1 else 'KEY'}"
     )
+
+
+def _tables(contents: Contents) -> list[str]:
+    """Return the keys of arrays with two axes or more."""
+    return [key for key, array in contents.arrays.items() if len(array.shape) > 1]
+
+
+def choose_packed(contents: Contents, key: str | None, packed: str) -> tuple[Contents, Choice]:
+    """Split an array that holds the means and a scale one after the other along axis 1.
+
+    Returns
+    -------
+    contents : Contents
+        With the halves under names of their own.
+    choice : Choice
+
+    Raises
+    ------
+    AmbiguousEncodings
+        When several arrays could be the one.
+    ValueError
+        When there is none, or its axis has no halves.
+    """
+    first, second = packed_as(packed)
+    found = [key] if key is not None else []
+    for some in (_keys(contents, "ambiguous packed"), _keys(contents, "mean"), _tables(contents)):
+        found = found or some
+    if len(found) > 1:
+        raise AmbiguousEncodings(
+            f"{' and '.join(map(repr, found))} could each be the packed array; "
+            f"add --mean-key {'|'.join(found)}"
+        )
+    if not found or found[0] not in contents.arrays:
+        raise ValueError(f"there is no packed array {key or ''!r}; it has {contents.listing()}")
+    parts = dict(zip((first, second), halves(contents.arrays[found[0]]), strict=True))
+    mean = parts.pop("mean")
+    ((scale, widths),) = parts.items()
+    arrays = {**contents.arrays, mean.name: mean, widths.name: widths}
+    return replace(contents, arrays=arrays), Choice(mean.name, widths.name, scale, "flag")
 
 
 def _schema(contents: Contents, mean: str) -> tuple[str, str, str]:
@@ -247,7 +312,12 @@ def _schema(contents: Contents, mean: str) -> tuple[str, str, str]:
 def _scale(contents: Contents, mean: str, scale: str | None) -> str:
     arrays = contents.arrays
     clear = [key for key in _keys(contents, *SCALES) if key != mean]
-    vague = [key for key in _keys(contents, "ambiguous scale") if key != mean]
+    clear = clear or _keys(contents, *SCALES, numbers=True)
+    vague = [
+        key
+        for key in _keys(contents, "ambiguous scale")
+        if key != mean and not _is_shorter(arrays[key], arrays[mean])
+    ]
     said = [key for key in clear if role(key) == scale]
     if len(said) == 1:
         return said[0]
@@ -270,7 +340,10 @@ def _means_only(contents: Contents, mean: str) -> tuple[str, ...]:
     shape = contents.arrays[mean].shape
     alike = [key for key, array in contents.arrays.items() if array.shape == shape and key != mean]
     if not alike:
-        return ("the file holds no scale: means only",)
+        note = "the file holds no scale: means only"
+        even = len(shape) > 1 and shape[1] % 2 == 0
+        more = "; if the second half of axis 1 is a scale, add --packed mean,logvar or mean,std"
+        return (note + more * even,)
     note = f"no key names a scale: means only; if it is one of {', '.join(map(repr, alike[:8]))}"
     return (f"{note}, add --scale-key {alike[0]} --scale {'|'.join(SCALES)}",)
 

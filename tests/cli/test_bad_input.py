@@ -151,7 +151,7 @@ def test_weights_of_a_network_are_not_scored(say, npz, words):
         (["--var", "v.npy"], "give FILE, or --mean"),
         (["good.npz", "--mean", "m.npy"], "either FILE or --mean, not both"),
         (["--mean", "m.npy", "--var", "v.npy", "--std", "v.npy"], "got var, std"),
-        (["--mean", "good.npz", "--var", "v.npy"], ".npy files"),
+        (["--mean", "good.npz", "--var", "v.npy"], "holds one array, and this one has 'mean'"),
         (["--mean", "nope.npy", "--var", "v.npy"], "nope.npy"),
         (["good.npz", "--mean-key", "nope"], "--mean-key 'nope' is not in the file"),
         (["good.npz", "--scale-key", "nope"], "--scale-key 'nope' is not in the file"),

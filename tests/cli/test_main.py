@@ -152,6 +152,8 @@ def test_examples_in_the_help_run(dindic, npz, pair, folder, name):
     np.save("mu.npy", mean)
     np.save("lv.npy", np.log(var))
     np.save("factors.npy", factors)
+    for file, table in (("means.csv", mean), ("variances.csv", var)):
+        np.savetxt(file, table, delimiter=",", header="0,1,2,3", comments="")
     lines = [line.strip() for line in dindic(name, "--help").stdout.splitlines()]
     if name == "models":
         pytest.importorskip("torch", reason="torch is not installed: dindic models is NOT tested")

@@ -28,6 +28,57 @@ def test_npy_pairs_agree_with_the_file(numbers, good, pair, scale):
     assert found["name"] == "m.npy"
 
 
+def test_two_tables_as_pandas_writes_them(numbers, folder, good, pair):
+    import pandas as pd
+
+    for name, values in zip(("m.csv", "v.csv"), pair, strict=True):
+        pd.DataFrame(values).to_csv(name)
+    expected = numbers(good)["mutual_information"]
+    for words in (("m.csv",), ("--mean", "m.csv")):
+        found = numbers(*words, "--var", "v.csv")
+        assert found["mutual_information"] == pytest.approx(expected, 1e-12)
+
+
+@pytest.mark.parametrize("half", ["std", "logvar"])
+def test_packed_moments(dindic, say, numbers, npz, pair, half):
+    """A latent cache: half of its channels are scales, and the advice made latents of them."""
+    mean, scale = pair[0].reshape(20, 4, 2, 2), TO_SCALE[half](pair[1]).reshape(20, 4, 2, 2)
+    path = npz("moments.npz", moments=np.concatenate([mean, scale], axis=1))
+    apart = npz("apart.npz", **{"mean": mean, half: scale})
+    assert "add --packed mean,logvar or --packed mean,std" in say("score", path)
+    words = ("--layout", "channels")
+    found = numbers(path, "--packed", f"mean,{half}", *words)
+    expected = numbers(apart, *words)
+    assert (found["d"], found["n"], found["n_clusters"]) == (4, 80, 20)
+    assert found["mutual_information"] == expected["mutual_information"]
+    text = flat(dindic("score", apart, *words).stdout)
+    assert "20 images of 4 sites, the sites of an image are a cluster" in text
+
+
+def test_a_table_of_factors_with_text(numbers, good):
+    lines = [f'c{i},"T, naive",{"ab"[i % 2]},{i % 3}' for i in range(80)]
+    Path("obs.csv").write_text(",cell_type,batch,dose\n" + "\n".join(lines))
+    found = numbers(good, "--factors", "obs.csv")["factors"]
+    assert [(f["name"], f["kind"], f["values"]) for f in found] == [
+        ("cell_type", "categorical", 1),
+        ("batch", "categorical", 2),
+        ("dose", "ordinal", 3),
+    ]
+
+
+def test_one_width_for_each_row_is_noted(dindic, npz, pair):
+    result = dindic("score", npz(mean=pair[0], var=pair[1][:, :1]))
+    assert "note: 'var' has the shape (80, 1): one width for each row" in flat(result.stderr)
+
+
+def test_swapped_axes_are_noted(dindic, say, numbers, npz, good, pair):
+    path = npz("t.npz", mean=pair[0].T, var=pair[1].T, y=np.arange(80) % 3)
+    assert "swapped, add --layout transposed" in flat(dindic("score", path).stderr)
+    assert "swapped, add --layout transposed" in say("score", path, "--labels", "y")
+    found = numbers(path, "--layout", "transposed", "--labels", "y")
+    assert found["mutual_information"] == numbers(good)["mutual_information"]
+
+
 @pytest.mark.parametrize("scale", TO_SCALE)
 def test_the_scale_flag_decides(numbers, npz, good, pair, scale):
     path = npz(mean=pair[0], sigma=TO_SCALE[scale](pair[1]))

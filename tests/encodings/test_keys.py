@@ -82,7 +82,13 @@ def test_prefixes(npz, pair, prefix):
     assert role(f"{prefix}sigma") == "ambiguous scale"
 
 
-@pytest.mark.parametrize("name", ["weights", "meaning", "sigma2", "my_mean", "mean_"])
+@pytest.mark.parametrize("key", ["__{}__", "__{}", "_{}_"])
+def test_underscores_around_a_name(npz, pair, key):
+    encodings = read_encodings(npz(**{key.format("mu"): pair[0], key.format("logstd"): pair[1]}))
+    assert (encodings.mean_key, encodings.scale) == (key.format("mu"), "logstd")
+
+
+@pytest.mark.parametrize("name", ["weights", "meaning", "sigma2", "my_mean", "mean_", "__dict__"])
 def test_other_names_mean_nothing(name):
     assert role(name) is None
 
@@ -160,6 +166,11 @@ def test_the_hint_is_a_hint(npz):
         AmbiguousEncodings, match=r"read as std, .* would be (0\.99\d*|1|1\.0\d?)\)"
     ):
         read_encodings(npz(mean=mean, sigma=np.full(mean.shape, 0.8)))
+
+
+def test_the_only_table_is_offered_as_the_mean(npz, pair):
+    with pytest.raises(ValueError, match=r"add --mean-key latents$"):
+        read_encodings(npz(latents=pair[0], y=np.arange(23)))
 
 
 def test_no_mean_lists_the_keys(npz):

@@ -1,6 +1,8 @@
 """Tables of text: columns mean_0, mean_1, ... and logvar_0, logvar_1, ... beside any others.
 
 The index follows the prefix after "_", "." or nothing, and counts from 0 or from 1 without gaps.
+Columns 0, 1, ... without a prefix are one array, and a column without a name, or with the one that
+pandas gives it, is the index of the rows.
 """
 
 import csv
@@ -24,11 +26,29 @@ def read(path: Path) -> Contents:
         rows = _rows(path)
         header = next(rows)
         n = sum(1 for _ in rows)
-        arrays = {
-            prefix: _group(path, prefix, members, n) for prefix, members in _groups(header).items()
-        }
+        groups = _groups(header)
+        if not groups and all(map(_is_number, header)):
+            raise ValueError(
+                "line 1 holds numbers, not the names of columns; add a line mean_0,mean_1,..."
+            )
+        notes: tuple[str, ...] = ()
+        if "" in groups and "mean" not in groups:
+            groups["mean"] = groups.pop("")
+            note = (
+                f"the columns of {path.name} are numbers: taken as posterior means; for the scale,"
+            )
+            notes = (f"{note} give --mean {path.name} --logvar FILE (or --var, --std, --logstd)",)
+        arrays = {prefix: _group(path, prefix, members, n) for prefix, members in groups.items()}
         arrays |= {name: _column(path, name, n) for name in header if name and name not in arrays}
-    return Contents(arrays)
+    return Contents(arrays, notes=notes)
+
+
+def _is_number(name: str) -> bool:
+    try:
+        float(name)
+    except ValueError:
+        return False
+    return True
 
 
 def columns(path: Path, only: str | None = None) -> dict[str, NDArray[Any]]:
@@ -57,7 +77,7 @@ def _rows(path: Path) -> Iterator[list[str]]:
     with open(path, newline="", encoding="utf-8-sig") as stream:
         rows = csv.reader(stream, delimiter=_separator(path), strict=True)
         first = next((row for row in rows if "".join(row).strip()), [])
-        header = [name.strip() for name in first]
+        header = [re.sub(r"Unnamed: \d+", "", name.strip()) for name in first]
         if not header:
             raise ValueError("the file is empty")
         for name in header:
@@ -79,7 +99,7 @@ def _groups(header: list[str]) -> dict[str, list[int]]:
     """
     found: dict[str, list[tuple[int, int]]] = {}
     for position, name in enumerate(header):
-        if match := re.fullmatch(r"(.+?)[_.]?([0-9]+)", name):
+        if match := re.fullmatch(r"(.*?)[_.]?([0-9]+)", name):
             found.setdefault(match[1], []).append((int(match[2]), position))
     groups = {}
     for prefix, members in found.items():

@@ -1,0 +1,79 @@
+"""Tables as pandas writes them: columns 0, 1, ... and an index."""
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from disentangle_indicators.encodings import read_encodings
+
+rng = np.random.default_rng(3)
+MEAN = rng.normal(size=(30, 12))
+VAR = rng.uniform(0.1, 1, size=(30, 12))
+INDEXES = {
+    "range": None,
+    "barcodes": [f"cell,{i}" for i in range(30)],
+    "named": pd.Index([f"cell {i}" for i in range(30)], name="barcode"),
+}
+
+
+def _save(path, values, index=None, again=False):
+    pd.DataFrame(values, index=index).to_csv(path, sep="\t" if path.suffix == ".tsv" else ",")
+    if again:  # an index that is read as a column, and written beside another index
+        pd.read_csv(path).to_csv(path)
+    return path
+
+
+@pytest.mark.parametrize("index", INDEXES)
+@pytest.mark.parametrize("suffix", [".csv", ".tsv"])
+def test_columns_without_names_are_means(tmp_path, index, suffix):
+    """The columns 1, 10 and 11 were joined to one array."""
+    found = read_encodings(_save(tmp_path / f"means{suffix}", MEAN, INDEXES[index]))
+    np.testing.assert_array_equal(found.mean, MEAN)
+    assert (found.n, found.d, found.scale) == (30, 12, "")
+    assert "taken as posterior means" in found.notes[0]
+
+
+@pytest.mark.parametrize("again", [False, True])
+def test_a_table_of_means_and_one_of_variances(tmp_path, again):
+    mean = _save(tmp_path / "means.csv", MEAN, INDEXES["barcodes"] if not again else None, again)
+    var = _save(tmp_path / "variances.csv", VAR)
+    for found in (read_encodings(mean=mean, var=var), read_encodings(mean, var=var)):
+        np.testing.assert_array_equal(found.mean, MEAN)
+        np.testing.assert_array_equal(found.var, VAR)
+        assert found.notes == ()
+        assert [Path(each.name).name for each in found.inputs] == ["means.csv", "variances.csv"]
+
+
+def test_named_columns_of_two_tables(tmp_path):
+    pd.DataFrame(MEAN, columns=[f"V{i + 1}" for i in range(12)]).to_csv(tmp_path / "m.csv")
+    pd.DataFrame(VAR[:, 0], columns=["std"]).to_csv(tmp_path / "s.csv")
+    found = read_encodings(mean=tmp_path / "m.csv", std=tmp_path / "s.csv")
+    np.testing.assert_array_equal(found.mean, MEAN)
+    np.testing.assert_allclose(found.var, np.repeat(VAR[:, :1], 12, axis=1) ** 2)
+
+
+def test_numbers_that_are_no_positions_are_columns(tmp_path):
+    pd.DataFrame({"mean_0": [1.0, 2], "2019": [0, 1], "2020": [1, 0]}).to_csv(tmp_path / "a.csv")
+    found = read_encodings(tmp_path / "a.csv", labels="2020")
+    assert (found.d, found.labels.tolist()) == (1, [1, 0])
+
+
+@pytest.mark.parametrize("index", INDEXES)
+def test_a_table_of_factors_with_text(tmp_path, index):
+    rows = {
+        "cell_type": ["T cell, CD4", 'B "naive"', ""] * 10,
+        "batch": pd.Categorical(["b1", "b2"] * 15),
+        "treated": [True, False] * 15,
+        "dose": np.arange(30) % 3,
+    }
+    pd.DataFrame(rows, index=INDEXES[index]).to_csv(tmp_path / "obs.csv")
+    mean = _save(tmp_path / "means.csv", MEAN)
+    found = read_encodings(mean, factors=tmp_path / "obs.csv").factors
+    if index == "named":
+        found = found.select(range(1, 5))
+    assert found.names == ("cell_type", "batch", "treated", "dose")
+    assert found.kinds == ("categorical", "categorical", "categorical", "ordinal")
+    assert found.classes[0] == ('B "naive"', "T cell, CD4")
+    assert np.isnan(found.values[:, 0]).sum() == 10
