@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 _ARGUMENTS = (
     *("mean", *SCALES, "mean_key", "scale_key", "scale", "packed", "layout"),
     *("factors", "factor_names"),
-    *("kinds", "labels", "clusters", "prior_mean", "prior_var"),
+    *("kinds", "labels", "clusters", "order", "prior_mean", "prior_var"),
 )
 """Options of commands that are arguments of read_encodings."""
 
@@ -71,7 +71,7 @@ def check_given(files: Sequence[str | None], options: dict[str, Any]) -> None:
 
 def inputs(files: Sequence[str | None], options: dict[str, Any]) -> list[str]:
     """Return the files that a command reads, which no output may overwrite."""
-    named = ("mean", *SCALES, "factors", "labels", "clusters")
+    named = ("mean", *SCALES, "factors", "labels", "clusters", "order")
     read = click.get_current_context().meta.get(READ, [])
     return [path for path in (*files, *map(options.get, named), *read) if path]
 

@@ -161,6 +161,12 @@ _FILES = [
         metavar="KEY|FILE",
         help="Cluster of each row, n entries; rows of one cluster are dependent.",
     ),
+    click.option(
+        "--order",
+        metavar="KEY|FILE|rows",
+        help="Time of each row of a series, n entries; rows for the order of the file.  Blocks of "
+        "rows become clusters.",
+    ),
 ]
 
 _MEANING = [

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from disentangle_indicators._array import as_array, one_scale
+from disentangle_indicators._clusters import blocks as cut
 from disentangle_indicators._prior import as_prior
 from disentangle_indicators._progress import Progress
 from disentangle_indicators._provenance import Input
@@ -31,7 +32,7 @@ from disentangle_indicators.encodings._views import repeated_to, transposed
 from disentangle_indicators.encodings.formats import open_file
 from disentangle_indicators.encodings.keys import NATIVE, Choice, choose, choose_packed
 from disentangle_indicators.factors import Factors, as_column, as_table
-from disentangle_indicators.posteriors import Encodings
+from disentangle_indicators.posteriors import Encodings, in_blocks
 
 CLUSTERS = ("clusters", "cluster")
 """Keys that our own files have, or had, for the cluster of each row."""
@@ -57,6 +58,7 @@ def read_encodings(
     kinds: Mapping[str, str] | Sequence[str] | None = None,
     labels: Source | None = None,
     clusters: Source | None = None,
+    order: Source | None = None,
     prior_mean: Any = 0.0,
     prior_var: Any = 1.0,
     threads: int = 1,
@@ -90,6 +92,9 @@ def read_encodings(
         Ground-truth factors (n, k), class labels (n,), and groups of dependent rows (n,): a key of
         the file, or another file. The keys "factors", "factor_names" and "labels" are taken by
         themselves, and so is the key "clusters" of a file that write_encodings wrote.
+    order : key, path or "rows", optional
+        Times of the rows of a series, (n,), or "rows" when rows are stored in order of time. In
+        order of time rows are cut into 30 blocks, which serve as clusters.
     factor_names : sequence of str, length k, optional
     kinds : sequence, or dict by name, of str, optional
         Of the factors, where they are not what they look like.
@@ -153,7 +158,7 @@ def read_encodings(
             contents, choice = choose_packed(contents, mean_key, packed)
         encodings = _checked(path, contents, choice, layout)
     prior = as_prior(prior_mean, prior_var, encodings.d)
-    sources = (factors, labels, clusters)
+    sources = (factors, labels, clusters, order)
     beside = [Path(s) for s in sources if s is not None and _is_file(s, contents)]
     encodings = replace(
         encodings,
@@ -167,7 +172,10 @@ def read_encodings(
         progress=progress,
     )
     try:
-        return _with_columns(encodings, contents, factors, factor_names, kinds, labels, clusters)
+        encodings = _with_columns(
+            encodings, contents, factors, factor_names, kinds, labels, clusters
+        )
+        return encodings if order is None else _in_order(encodings, contents, order, clusters)
     except ValueError as error:  # what belongs to the rows is named with the file it belongs to
         if str(error).startswith(str(path)):
             raise
@@ -307,22 +315,14 @@ def _with_columns(
     clusters: Source | None,
 ) -> Encodings:
     """Add the factors, labels and clusters; with channels, those of an image go to its sites."""
-    n, images = encodings.n, encodings.n
-    if encodings.layout == "channels":
-        images = contents.arrays[encodings.mean_key].shape[0]
-
-    def rows(values: Any, name: str) -> Any:
-        if len(values) != images or images == n:
-            check_rows(values, n, encodings.d, name, "add --layout transposed")
-            return values
-        each = np.repeat(np.arange(images), n // images)
-        return values.take(each) if isinstance(values, Factors) else values[each]
-
     changes: dict[str, Any] = {}
     values, names = factors_of(contents, factors)
     if values is not None:
         changes["factors"] = as_table(
-            rows(values, "factors"), n, kinds=kinds, names=factor_names or names or None
+            _of_sites(values, encodings, contents, "factors"),
+            encodings.n,
+            kinds=kinds,
+            names=factor_names or names or None,
         )
     elif factor_names is not None:
         raise ValueError("factor_names are given without factors")
@@ -332,10 +332,44 @@ def _with_columns(
         clusters = next((key for key in CLUSTERS if key in contents.arrays), None)
     for name, source in (("labels", labels), ("clusters", clusters)):
         if source is not None:
-            changes[name] = as_column(rows(column_of(contents, source, name), name), n, name)
+            values = _of_sites(column_of(contents, source, name), encodings, contents, name)
+            changes[name] = as_column(values, encodings.n, name)
     skipped = [
         f"the key {array} is not taken as {key}: its shape does not fit"
         for key, array in contents.arrays.items()
         if key in ("factors", "labels") and key not in changes
     ]
     return replace(encodings, **changes, notes=(*encodings.notes, *skipped))
+
+
+def _images(encodings: Encodings, contents: Contents) -> int:
+    """Return the number of images, which is that of the rows without channels."""
+    if encodings.layout != "channels":
+        return encodings.n
+    return contents.arrays[encodings.mean_key].shape[0]
+
+
+def _of_sites(values: Any, encodings: Encodings, contents: Contents, name: str) -> Any:
+    """Return what belongs to the rows; with channels, that of an image goes to its sites."""
+    n, images = encodings.n, _images(encodings, contents)
+    if len(values) != images or images == n:
+        check_rows(values, n, encodings.d, name, "add --layout transposed")
+        return values
+    each = np.repeat(np.arange(images), n // images)
+    return values.take(each) if isinstance(values, Factors) else values[each]
+
+
+def _in_order(
+    encodings: Encodings, contents: Contents, order: Source, clusters: Source | None
+) -> Encodings:
+    """Cut the rows of a series into blocks, in place of what else are its clusters."""
+    if clusters is not None:
+        raise ValueError("give either clusters or order; both say which rows depend")
+    times = (
+        np.arange(_images(encodings, contents))
+        if order == "rows" and order not in contents.arrays
+        else column_of(contents, order, "order")
+    )
+    found = cut(_of_sites(times, encodings, contents, "order"), encodings.n)
+    notes = (*encodings.notes, in_blocks(int(found.max()) + 1))
+    return replace(encodings, clusters=found, notes=notes)

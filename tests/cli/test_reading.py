@@ -148,6 +148,27 @@ def test_clusters_change_errors_and_not_values(dindic, numbers, npz, pair):
     assert "over 80 clusters" in flat(dindic("score", many, "--clusters", "c").stdout)
 
 
+def test_a_series_has_blocks_as_clusters(dindic, say, numbers, npz):
+    """Rows of an autocorrelated series: the standard error is that of its blocks, as by hand."""
+    rng = np.random.default_rng(0)
+    walk = np.zeros((600, 2))
+    for t in range(1, 600):
+        walk[t] = 0.95 * walk[t - 1] + 0.3 * rng.normal(size=2)
+    hours, shuffled = np.arange(600) / 4, rng.permutation(600)
+    path = npz(mean=walk[shuffled], var=np.full((600, 2), 0.1), t=hours[shuffled])
+    blocks = npz("b.npz", mean=walk, var=np.full((600, 2), 0.1), c=np.arange(600) // 20)
+    found, by_hand = numbers(path, "--order", "t"), numbers(blocks, "--clusters", "c")
+    assert found["n_clusters"] == 30
+    errors = [card["standard_errors"]["kl_posterior_prior"] for card in (found, by_hand)]
+    assert errors[0] == pytest.approx(errors[1], 1e-9)
+    assert errors[0] > 2 * numbers(path)["standard_errors"]["kl_posterior_prior"]
+    rows = numbers(blocks, "--order", "rows")["standard_errors"]["kl_posterior_prior"]
+    assert rows == pytest.approx(errors[1], 1e-9)
+    note = "rows are a series: 30 consecutive blocks of rows serve as clusters"
+    assert note in flat(dindic("score", path, "--order", "t").stderr)
+    assert "either clusters or order" in say("score", path, "--order", "t", "--clusters", "t")
+
+
 def test_priors_agree_with_scaled_arrays(numbers, npz, good, pair):
     centre, spread = np.array([1.0, 0.0, -2.0, 0.5]), np.array([0.1, 1.0, 4.0, 2.0])
     np.save("centre.npy", centre)
@@ -214,6 +235,8 @@ def test_several_commands_take_the_prior_and_clusters(dindic, npz, pair):
     c = np.arange(80) // 2
     path = npz("a.npz", mean=pair[0], var=pair[1], factors=factors, c=c)
     wide = npz("b.npz", mean=2 * pair[0], var=4 * pair[1], factors=factors, c=c)
+    dindic("convert", path, "stored.npz", "--order", "rows")
+    assert len(set(read_encodings("stored.npz").clusters)) == 30
     for words in (
         ("check", "--metric", "sap@ubisoft"),
         ("axes", "--null-codes", "1"),

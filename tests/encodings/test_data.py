@@ -3,8 +3,9 @@
 import numpy as np
 import pytest
 
-from disentangle_indicators.encodings import AmbiguousEncodings, read_encodings
+from disentangle_indicators.encodings import AmbiguousEncodings, read_encodings, write_encodings
 from disentangle_indicators.factors import as_table
+from disentangle_indicators.posteriors import Encodings
 
 rng = np.random.default_rng(1)
 IMAGES = rng.normal(size=(5, 3, 2, 4))
@@ -277,3 +278,62 @@ def test_a_source_with_several_arrays(tmp_path, npz, pair):
     np.savez(tmp_path / "two.npz", a=np.ones(23), b=np.ones(23))
     with pytest.raises(ValueError, match="alone or named so"):
         read_encodings(npz(mean=pair[0]), labels=tmp_path / "two.npz")
+
+
+TIMES = {
+    "numbers": np.arange(23.0) / 7,
+    "dates": np.datetime64("2024-01-30") + np.arange(23),
+    "text": np.array([f"2024-01-{i + 1:02d}" for i in range(23)]),
+}
+
+
+@pytest.mark.parametrize("times", TIMES)
+def test_a_series_is_cut_into_blocks(npz, pair, times):
+    """Neighbours in time share a block, in whatever order the rows are stored."""
+    shuffled = np.random.default_rng(0).permutation(23)
+    path = npz(mean=pair[0], var=pair[1], t=TIMES[times][shuffled])
+    found = read_encodings(path, order="t")
+    expected = Encodings.of(*pair, order=shuffled)
+    assert found.clusters.tolist() == expected.clusters.tolist()
+    assert found.cluster_codes[0] == 11
+    assert found.notes == expected.notes != ()
+
+
+def test_rows_in_order_of_time(npz, any_format, pair, tmp_path):
+    expected = Encodings.of(*pair, order=np.arange(23)).clusters.tolist()
+    path = any_format(mean=pair[0], var=pair[1])
+    assert read_encodings(path, order="rows").clusters.tolist() == expected
+    (tmp_path / "t.csv").write_text("order\n" + "\n".join(map(str, range(23))))
+    found = read_encodings(path, order=tmp_path / "t.csv")
+    assert found.clusters.tolist() == expected
+    assert found.inputs[1].name.endswith("t.csv")
+    key = npz(mean=pair[0], rows=np.arange(23)[::-1])
+    assert read_encodings(key, order="rows").clusters.tolist() == expected[::-1]
+
+
+def test_the_blocks_of_images_have_all_their_sites(npz):
+    images = np.repeat(IMAGES, 20, axis=0)
+    order = np.random.default_rng(0).permutation(100)
+    found = read_encodings(npz(mean=images, t=order), layout="channels", order="t").clusters
+    assert (found.reshape(100, 8) == found[::8, None]).all()
+    assert found[::8].tolist() == (order * 30 // 100).tolist()
+    rows = read_encodings(npz(mean=images), layout="channels", order="rows")
+    assert rows.clusters[::8].tolist() == (np.arange(100) * 30 // 100).tolist()
+
+
+def test_an_order_that_is_none(npz, pair):
+    path = npz(mean=pair[0], c=np.arange(23) // 2, same=np.zeros(23), short=np.arange(22))
+    for words, rule in (
+        ({"order": "c", "clusters": "c"}, "either clusters or order"),
+        ({"order": "nope"}, "order: 'nope' is neither a key nor a file"),
+        ({"order": "same"}, "order must leave two blocks"),
+        ({"order": "short"}, "order"),
+    ):
+        with pytest.raises(ValueError, match=rf"encodings\.npz: .*{rule}"):
+            read_encodings(path, **words)
+
+
+def test_an_order_goes_before_the_clusters_of_the_file(tmp_path, pair):
+    path = write_encodings(tmp_path / "a.npz", pair[0], var=pair[1], clusters=np.arange(23) // 4)
+    assert read_encodings(path).cluster_codes[0] == 6
+    assert read_encodings(path, order="rows").cluster_codes[0] == 11
