@@ -23,6 +23,7 @@ from disentangle_indicators._array import (
     variance,
 )
 from disentangle_indicators._clusters import blocks, cluster_codes
+from disentangle_indicators._copies import Copies, find_copies, joined
 from disentangle_indicators._errors import Undefined
 from disentangle_indicators._given import unpacked
 from disentangle_indicators._prior import as_prior, in_prior_units, is_unit
@@ -65,6 +66,7 @@ DEPENDS = {
     "_richest": {"stored", "prior_mean", "prior_var"},
     "_marginals": {"stored", "prior_mean", "prior_var", "clusters"},
     "cluster_codes": {"clusters"},
+    "copies": {"stored"},
 }
 """What is computed once and kept, and the fields that it depends on."""
 
@@ -446,6 +448,39 @@ class Encodings:
     def draws(self) -> int:
         """The independent draws that there are: clusters, or rows."""
         return self.n if self.cluster_codes is None else self.cluster_codes[0]
+
+    @cached_property
+    def copies(self) -> Copies | None:
+        """Rows that are copies of each other, exact or nearly; None where there are none.
+
+        Near copies are looked for in the used latents. The arrays are read whole.
+        """
+        moments = self.summary()
+        means_only = self.means_only
+        latents = active(to_numpy(moments.mean_variance)) if means_only else used(moments)
+        return find_copies(to_numpy(self.mean), latents)
+
+    @property
+    def independent_codes(self) -> tuple[int, Any] | None:
+        """The number of independent draws and the code of each row's: clusters and copies.
+
+        None where rows are independent.
+        """
+        if self.copies is None:
+            return self.cluster_codes
+        if self.cluster_codes is None:
+            return self.copies.groups, self.copies.codes
+        codes = joined(self.cluster_codes[1], self.copies)
+        return int(codes.max()) + 1, codes
+
+    @property
+    def dependence(self) -> str:
+        """One sentence on rows that depend on each other: clusters, copies, or none named."""
+        if self.copies is not None and self.draws != (self.independent_codes or (0, 0))[0]:
+            return self.copies.sentence
+        if self.cluster_codes is not None:
+            return f"Rows of one cluster count as one draw, of {self.draws}."
+        return "Rows are taken as independent."
 
     @property
     def marginals(self) -> "Marginals":
