@@ -126,7 +126,7 @@ def has_normal_variance(second_moment: Float) -> Any:
     return np.abs(second_moment - 1) <= NORMAL_VARIANCE
 
 
-def is_saturated(information: Any, n: int) -> Any:
+def is_saturated(information: Any, n: float) -> Any:
     """Whether fewer than ten of n posteriors overlap, at this information above 0."""
     return (np.expm1(np.maximum(information, 0.0)) > SATURATED * n) | (n == 1)
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from disentangle_indicators._blocks import Block, Table, with_error
+from disentangle_indicators._clusters import widening
 from disentangle_indicators._result import Result, one_row
 from disentangle_indicators.aggregate._marginals_result import Marginals
 
@@ -23,6 +24,9 @@ class Joint(Result):
     ----------
     n, d, points : int
         Rows, latents, and points of each of the two Monte Carlo runs.
+    draws : int
+        Independent draws of the population: clusters, distinct rows where there are copies, or
+        rows.
     seed : int or None
         The seed, where one was given.
     mutual_information, total_correlation, kl_aggregate_prior : float
@@ -32,13 +36,16 @@ class Joint(Result):
     saturation : float
         exp(I) / n: one over the number of posteriors that overlap with one of them. Below .01 the
         three numbers above are nearly those of the population; up to .1, I is too low and TC too
-        high by one to five times as many nats; beyond, they say mostly how many rows there are.
+        high by one to five times as many nats; beyond, they depend mostly on the number of rows.
+        With clusters or copies, the geometric mean of the share of q(z) that is of the point's own
+        cluster; for clusters of one row that is exp(I) / n.
     saturated : bool
-        Whether that is above 0.1, so that only the ranges below should be reported.
+        Whether fewer than ten posteriors, or clusters, overlap, so that only the ranges below
+        should be reported.
     mutual_information_low, mutual_information_high : float
         Range of I(x; z) of the population; each end holds in expectation, before it is cut off at
-        0. The upper one is None where rows are clustered. Tables print the ends two standard
-        errors further out.
+        0. The upper one is None where all rows are one cluster. Tables print the ends two
+        standard errors further out, more for few draws.
     total_correlation_low, total_correlation_high : float
         The range of TC that follows.
     kl_aggregate_prior_low, kl_aggregate_prior_high : float
@@ -60,6 +67,8 @@ class Joint(Result):
         row sampling for the ends of the ranges, which are to first order: where rows are saturated
         that of the lower end of I(x; z) is up to a third too small.
     marginals : Marginals
+    dependence : str
+        One sentence on clusters or copies of rows.
 
     Examples
     --------
@@ -75,6 +84,7 @@ class Joint(Result):
 
     n: int
     d: int
+    draws: int
     points: int
     seed: int | None
     mutual_information: float
@@ -97,6 +107,7 @@ class Joint(Result):
     bound_weights: dict[str, float]
     standard_errors: dict[str, float]
     marginals: Marginals
+    dependence: str
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain Python values; what saturated rows do not show is under `of_rows` only."""
@@ -152,12 +163,11 @@ def joint_table(r: Joint) -> Table:
     note = (
         f"nats; Monte Carlo with 2 x {r.points} points{seed}; ± one standard error, of the points "
         "and in the sums of drawing rows; ranges are of the population, hold in expectation, and "
-        f"include two standard errors; saturation exp(I)/n = {r.saturation:.2g}"
+        f"include two standard errors; saturation{' exp(I)/n' * (r.draws == r.n)} = {r.saturation:.2g}"
     )
     if r.saturated:
         note += f": {overlap(r)}, so that only ranges are given"
-    if r.mutual_information_high is None:
-        note += "; where rows are clustered, I(x; z) has no upper end, and saturation counts rows"
+    note += f". {r.dependence}"
     return Table(("quantity", "value [nats]", "how to read it"), tuple(rows), "Joint", note)
 
 
@@ -172,6 +182,16 @@ def _row(r: Joint, label: str, name: str) -> tuple[str, str, str]:
 
 def overlap(r: Joint) -> str:
     """Say how many posteriors overlap, and what that does to I(x; z) of the rows."""
+    if r.draws < r.n:
+        if r.saturation > 0.5:
+            return (
+                f"the posteriors of {r.draws} independent draws hardly overlap, and I(x; z) of the "
+                "rows depends mostly on their number, whatever the model"
+            )
+        return (
+            f"each posterior overlaps with about {1 / r.saturation:.0f} of {r.draws} independent "
+            "draws, too few for I(x; z) of the rows to be that of the population"
+        )
     if r.saturation > 0.5:
         return (
             f"the posteriors of these {r.n} rows hardly overlap, and I(x; z) of the rows is mostly "
@@ -184,9 +204,13 @@ def overlap(r: Joint) -> str:
 
 
 def span(r: Joint, name: str) -> tuple[float | None, float | None]:
-    """Return the range of a quantity, two standard errors of its ends included."""
+    """Return the range of a quantity, two standard errors of its ends included.
+
+    For few draws they are widened by Student's t.
+    """
     out: list[float | None] = []
-    for which, sign in (("low", -2), ("high", 2)):
+    reach = 2 * (1 if r.draws == r.n else widening(r.draws))
+    for which, sign in (("low", -reach), ("high", reach)):
         end: float | None = getattr(r, f"{name}_{which}")
         error = r.standard_errors.get(f"{name}_{which}", math.inf)
         known = end is not None and math.isfinite(error)

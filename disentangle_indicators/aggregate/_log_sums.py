@@ -30,24 +30,27 @@ def log_sums(
     var: Float,
     like: Array,
     *,
+    groups: Any = None,
     spread: Float | None = None,
     precision: str = "float64",
     memory: int = 1 << 28,
 ) -> Float:
-    r"""Return the log of the sum over all components but a point's own, in float64.
+    r"""Return the log of the sum over all components but those of a point's own group, in float64.
 
-    .. math:: \log \sum_{j \ne m} \exp E_{y \sim N(z, s)} \log N(y; \mu_j, v_j)
+    .. math:: \log \sum_{g_j \ne g_m} \exp E_{y \sim N(z, s)} \log N(y; \mu_j, v_j)
 
     Parameters
     ----------
     z : array, shape (s, d)
         Points.
     own : array of int, shape (s,)
-        The component that is left out of each point's sum.
+        The group g that is left out of each point's sum.
     mean, var : array, shape (n, d)
         Components.
     like : array
         Products are taken in its namespace and on its device.
+    groups : array of int, shape (n,), optional
+        The group of each component; by default each is one, numbered as the components are.
     spread : array, shape (s, d), optional
         Variance s of the point, 0 by default.
     precision : {"float64", "float32"}
@@ -58,7 +61,7 @@ def log_sums(
     Returns
     -------
     array, shape (s,)
-        Nats; -inf when there is one component only.
+        Nats; -inf when there is no other component.
     """
     xp, dtype = namespace(like), getattr(namespace(like), precision)
     device = array_api_compat.device(like)
@@ -76,6 +79,7 @@ def log_sums(
     on_host = "cpu" in str(device).lower() or isinstance(like, np.ndarray)
     rows = max(1, (_CACHE_BYTES if on_host else memory // 4) // (8 * columns))
     nothing = put(np.array(-np.inf))
+    groups = np.arange(n) if groups is None else groups
     greatest = np.full(points, -np.inf)
     total = np.zeros(points)
     for first in range(0, n, columns):
@@ -84,7 +88,7 @@ def log_sums(
         uncertain = bound > TOLERANCE[precision]
         constant = -0.5 * (m * m / v + np.log(v) + LOG_2PI).sum(axis=1)
         right, shift = put(np.concatenate([-0.5 / v, m / v], axis=1)).T, put(constant)
-        index = xp.asarray(np.arange(first, first + len(m)), device=device)
+        index = xp.asarray(groups[first : first + columns], device=device)
         for start in range(0, points, rows):
             at = slice(start, min(start + rows, points))
             exponent = left[at, :] @ right

@@ -138,8 +138,12 @@ def of_encodings(encodings: Encodings) -> Marginals:
     return kept
 
 
-def evaluate(encodings: Encodings, points: Float | None = None) -> Evaluation:
+def evaluate(
+    encodings: Encodings, points: Float | None = None, *, every_row: bool = False
+) -> Evaluation:
     """Compute the marginals, and their densities at points (s, d); the encodings keep the former.
+
+    `every_row` asks for the surprise of each row, where few are enough for the marginals.
 
     Raises
     ------
@@ -153,6 +157,7 @@ def evaluate(encodings: Encodings, points: Float | None = None) -> Evaluation:
         to_numpy(var),
         points,
         codes=encodings.cluster_codes,
+        every_row=every_row,
         threads=encodings.threads,
         progress=encodings.progress,
     )
@@ -168,13 +173,15 @@ def evaluate_arrays(
     points: Float | None = None,
     *,
     codes: tuple[int, Any] | None = None,
+    every_row: bool = False,
     threads: int = 1,
     progress: Progress | None = None,
 ) -> Evaluation:
     """Compute the marginals of numpy arrays that were checked, and their densities at points."""
     n, d = mean.shape
     second, log_var = np.mean(mean * mean + var, axis=0), np.mean(np.log(var), axis=0)
-    picked = _picked(n) if codes is None else np.ones(n, dtype=bool)
+    few = codes is None and not every_row
+    picked = _picked(n) if few else np.ones(n, dtype=bool)
     points = np.empty((0, d)) if points is None else points
     density = np.empty(points.shape)
     keep_freed_memory()

@@ -87,10 +87,9 @@ class Controls:
     ) -> "Controls":
         """Evaluate the controls at the points, and their expectations under picked rows.
 
-        `log_marginals` (s, d) is the log of each marginal at the points, `codes` (n,) the cluster
-        of each row, None where rows are independent.
+        `log_marginals` (s, d) is the log of each marginal at the points, `codes` (n,) the group
+        of each row, one draw of the population.
         """
-        codes = np.arange(len(mean)) if codes is None else codes
         second, centre = to_numpy(moments.second_moment), to_numpy(moments.mean)
         precision = np.linalg.pinv(to_numpy(moments.covariance), hermitian=True)
         log_var = np.log(var).sum(axis=1)
@@ -134,7 +133,8 @@ class Controls:
         """Return the mean of y (s,) over the mixture, by regression on the controls.
 
         All rows that were drawn have the same weight, however often they were. Where each was
-        drawn twice or more, only what varies within rows is left to chance.
+        drawn twice or more, only what varies within rows is left to chance. What is too rare to
+        be among the points is left to chance as well, about one point's share.
         """
         count = np.bincount(self.point_rows, minlength=self.n)
         weight = 1 / count[self.point_rows] / np.count_nonzero(count)
@@ -160,6 +160,7 @@ class Controls:
         error = math.sqrt(freedom * float(spread @ spread))
         if not within:
             error *= math.sqrt(y.size / (y.size - 1))
+        error = max(error, 1 / y.size)
         rows = self.rows @ slope
         sampled = 0.0
         if within:  # the rest and the controls vary together between rows

@@ -12,7 +12,7 @@ from scipy.special import logsumexp
 from scipy.stats import norm
 from strategies import encodings, rngs, seeds, to
 
-from disentangle_indicators import Moments
+from disentangle_indicators import Encodings, Moments
 from disentangle_indicators.aggregate import Joint, _upper_bound, joint, marginals
 from disentangle_indicators.aggregate import _joint as joint_module
 from disentangle_indicators.aggregate._marginals import evaluate_arrays
@@ -24,8 +24,11 @@ NAMES = ("mutual_information", "total_correlation", "kl_aggregate_prior")
 
 
 def sampled(mean, var, **kwargs):
-    """The joint without its upper bound, which takes most of the time and changes nothing else."""
-    return joint(mean, var, clusters=np.arange(mean.shape[0]), **kwargs)
+    """The joint of rows taken as independent, and any upper bound, which takes most of the time."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(_upper_bound, "_STEPS", 1)
+        patch.setattr(Encodings, "copies", None)
+        return joint(mean, var, **kwargs)
 
 
 def same(a, b, tolerance):
@@ -145,7 +148,7 @@ def test_all_pairs_of_two_encoders(rng, seed):
     one = sum(marginals(mean[h][:, None], var[h][:, None]).total_information for h in (0, 1))
     assert ours.mutual_information == pytest.approx(one, abs=1e-6)
     assert abs(ours.total_correlation) <= 1e-6
-    assert ours.standard_errors["mutual_information"] <= 1e-6
+    assert ours.standard_errors["mutual_information"] == 1 / 144  # of what is too rare to be seen
 
 
 def replications(mean, var, points, times):
@@ -170,6 +173,45 @@ def test_errors_are_what_replication_shows(points):
         *mixture(np.random.default_rng(1)), points, times=80
     ).values():
         assert 0.7 <= values.std(ddof=1) / errors.mean() <= 1.25
+
+
+def on_a_grid(seed, spacing):
+    """A discrete code of 500 rows on 5 x 5 means, and I(x; z) of its rows by quadrature."""
+    mean = spacing * np.random.default_rng(seed).integers(5, size=(500, 2))
+    cells, counts = np.unique(mean, axis=0, return_counts=True)
+    axes = [np.arange(-1, 4 * spacing + 1, 0.025)] * 2
+    density = [norm.pdf(z, cells[:, h, None], 0.1) for h, z in enumerate(axes)]
+    q = (density[0].T * counts) @ density[1] / 500
+    entropy = -np.sum(q * np.log(np.maximum(q, 1e-300))) * 0.025**2
+    return mean, np.full(mean.shape, 0.01), entropy - np.log(2 * np.pi * np.e * 0.01)
+
+
+def misses(spacing, points, times):
+    """The distances to the exact value in errors, and how many runs are called wrong."""
+    out, wrong = [], 0
+    for seed in range(times):
+        mean, var, exact = on_a_grid(seed, spacing)
+        run = sampled(mean, var, points=points, rng=seed)
+        out.append((run.mutual_information - exact) / run.standard_errors["mutual_information"])
+        wrong += "IT IS NOT" in repr(run)
+    return np.abs(out), wrong
+
+
+@pytest.mark.parametrize(("spacing", "points"), [(0.8, 1000), (0.7, 1000), (0.8, 4096)])
+def test_errors_cover_what_is_too_rare_to_be_drawn(spacing, points):
+    """Between the cells of a grid lie few points, or none, and the rest varies hardly."""
+    missed, wrong = misses(spacing, points, times=15)
+    assert np.max(missed) <= 5
+    assert wrong == 0
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("points", [1000, 4096])
+@pytest.mark.parametrize("spacing", [1.0, 0.8, 0.7, 0.6])
+def test_errors_cover_on_grids(spacing, points):
+    missed, wrong = misses(spacing, points, times=200)
+    assert np.mean(missed <= 1.96) >= 0.9
+    assert wrong == 0
 
 
 @pytest.mark.slow
@@ -232,7 +274,7 @@ def test_controls_have_known_means(data, rng):
     n, moments = len(mean), Moments.of(mean, var, covariance=True)
     at = draw(mean, var, 400 * n, rng)
     exact = evaluate_arrays(mean, var, at.z)
-    controls = Controls.of(at, np.log(exact.density), moments, exact, mean, var, None)
+    controls = Controls.of(at, np.log(exact.density), moments, exact, mean, var, np.arange(n))
     size = 1 + np.abs(controls.rows).max(axis=0)
     assert np.all(np.abs(controls.rows.mean(axis=0)) <= 1e-6 * size)
     order = np.argsort(at.rows, kind="stable")
@@ -441,24 +483,32 @@ def test_the_upper_end_is_not_below_the_lower(monkeypatch):
     assert ours.mutual_information_high == ours.mutual_information_low > 0
 
 
-def test_clusters_have_no_upper_end():
+def test_clusters_of_one_row_change_nothing():
     mean, var = mixture(np.random.default_rng(12), n=60)
     plain = joint(mean, var, points=100, rng=0)
-    each = sampled(mean, var, points=100, rng=0)
-    for name in (*NAMES, "residual", "kl_aggregate_prior_high"):
-        assert getattr(each, name) == getattr(plain, name), name
-        assert each.standard_errors[name] == pytest.approx(plain.standard_errors[name], rel=1e-9)
-    assert each.mutual_information_high is None
-    assert each.total_correlation_low is each.kl_aggregate_prior_low is each.rest_low is None
-    assert each.bound_weights == {}
-    assert each.vacuous
-    read = json.loads(each.to_json())
-    assert read["mutual_information_high"] is None
-    assert "≥ " in repr(each)
-    assert "≤ " in repr(each)
+    each = joint(mean, var, points=100, rng=0, clusters=np.arange(60)[::-1])
+    same(each, plain, 1e-9)
+    assert plain.dependence == "Rows are taken as independent."
+    assert each.dependence == "Rows of one cluster count as one draw, of 60."
+
+
+def test_one_cluster_has_no_upper_end():
+    mean, var = mixture(np.random.default_rng(12), n=60)
+    plain = joint(mean, var, points=100, rng=0)
     one = joint(mean, var, points=100, rng=0, clusters=["a"] * 60)
+    for name in (*NAMES, "residual", "kl_aggregate_prior_high"):
+        assert getattr(one, name) == getattr(plain, name), name
+    assert one.mutual_information_high is None
+    assert one.total_correlation_low is one.kl_aggregate_prior_low is one.rest_low is None
+    assert one.bound_weights == {}
+    assert one.vacuous
+    assert one.saturated
+    assert one.draws == 1
     assert one.standard_errors["mutual_information_low"] == math.inf
-    assert json.loads(one.to_json())["standard_errors"]["mutual_information_low"] is None
+    read = json.loads(one.to_json())
+    assert read["mutual_information_high"] is None
+    assert read["standard_errors"]["mutual_information_low"] is None
+    assert "not known" in repr(one)
 
 
 @pytest.mark.parametrize("points", [200, 800])
@@ -487,7 +537,7 @@ def test_progress_is_told():
 
     mean, var = mixture(np.random.default_rng(14), n=20)
     sampled(mean, var, points=100, rng=0, progress=bar)
-    assert seen == [("marginals", 3), ("joint", 2)]
+    assert seen == [("marginals", 3), ("joint", 5)]
 
 
 @pytest.mark.parametrize(

@@ -145,6 +145,19 @@ def test_shrinking_keeps_the_moments(data, share):
     assert np.all(np.abs(m.var(axis=0) - (1 - share) * mean.var(axis=0)) <= 1e-12 * scale)
 
 
+@given(rng=rngs, share=st.floats(0.01, 0.9))
+def test_shrinking_knows_the_moments_of_other_rows_only(rng, share):
+    """What is left out may change by any amount; its own place follows."""
+    mean, var, rest = rng.normal(size=(20, 2)), np.ones((20, 2)), np.arange(20) >= 4
+    moved = np.where(rest[:, None], mean, 5 * mean + 3)
+    (m, v), (m_moved, v_moved) = (shrunk(x, var, share, rest) for x in (mean, moved))
+    assert np.all(v == v_moved)
+    assert np.all(m[rest] == m_moved[rest])
+    assert v == pytest.approx(var + share * mean[rest].var(axis=0))
+    centre = mean[rest].mean(axis=0)
+    assert m - centre == pytest.approx(np.sqrt(1 - share) * (mean - centre), abs=1e-12)
+
+
 @given(data=encodings(min_n=2, max_n=60, max_d=4), rng=rngs)
 def test_leaving_out_the_own_row_cannot_lower_information(data, rng):
     """KL(q_m || q) <= (1 - 1/n) KL(q_m || the others), as q mixes q_m with the others."""
