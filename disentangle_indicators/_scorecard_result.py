@@ -31,7 +31,8 @@ class Scorecard(Result):
     name, source : str
         What the encodings are called, and how they were read.
     verdict : dict of str to str
-        USED, PRIOR and TRUST, a sentence each.
+        USED, PRIOR and TRUST, and before them CHECK where the arrays may not be what they are
+        called.
     result : Indicators or MeansOnly
         MeansOnly where there are no variances. Its fields can be read from the scorecard itself.
     marginals, joint, certificate : Marginals, Joint, Certificate or None
@@ -134,6 +135,9 @@ class Scorecard(Result):
             remark = f"; exact marginals left out: {left_out}" if left_out else ""
             blocks.append(latent_table(self.result, self.marginals, remark=remark))
             blocks.append(definition_table(self.result))
+            if "covariance" in reasons:
+                reason = reasons["covariance"]
+                blocks.append(f"Indicators of the covariance are left out: {reason}.")
         else:
             blocks += self.result.blocks()
         for name in PARTS:

@@ -29,6 +29,9 @@ Stored = Callable[[int | None], Iterator[tuple[Array, Array | None]]]
 
 _ROWS = 1 << 16
 
+WIDE = 2048
+"""Latents up to which covariances are computed unasked: d^3 is then about ten seconds."""
+
 
 class Source(NamedTuple):
     """Rows, latents, the stated scale ("" for means only), how to go through them, and notes."""
@@ -159,8 +162,9 @@ def of_batches(given: Any, threads: int) -> tuple[Source, Moments]:
     alone = first[1] is None
     scale = "" if alone else "var"
     pairs = ((m, namespace(m).ones_like(m) if v is None else v) for m, v in stored(None))
-    moments = Moments.of_batches(pairs, errors=True, covariance=True, threads=threads)
-    return Source(moments.n, int(first[0].shape[-1]), scale, stored), moments
+    d = int(first[0].shape[-1])
+    moments = Moments.of_batches(pairs, errors=True, covariance=d <= WIDE, threads=threads)
+    return Source(moments.n, d, scale, stored), moments
 
 
 def _pair(batch: Any, number: int, alone: bool | None) -> tuple[Array, Array | None]:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from disentangle_indicators._array import Array, generator, seed_of
+from disentangle_indicators._doubts import doubts
 from disentangle_indicators._errors import Undefined
 from disentangle_indicators._given import file_of
 from disentangle_indicators._indicators import indicators, of_encodings
@@ -20,7 +21,8 @@ from disentangle_indicators._progress import Progress
 from disentangle_indicators._provenance import Input, Provenance
 from disentangle_indicators._result import Result
 from disentangle_indicators._scorecard_result import PARTS, Scorecard
-from disentangle_indicators.means import means_only
+from disentangle_indicators._sources import WIDE
+from disentangle_indicators.means import MeansOnly, means_only
 from disentangle_indicators.moments import Moments
 from disentangle_indicators.posteriors import Batches, Encodings
 from disentangle_indicators.states import USED
@@ -278,9 +280,16 @@ def score(
     points = POINTS if joint is True else int(joint)
     generator(rng)  # refuses what is no seed
     asked = Asked(threshold, marginals, points, certify, _options(metrics), rng)
-    result = means_only(encodings) if encodings.means_only else of_encodings(encodings, threshold)
-    found: dict[str, Any] = dict.fromkeys(PARTS)
     reasons: dict[str, str] = {}
+    covariance = encodings.d <= WIDE
+    if not covariance and not encodings.means_only:
+        reasons["covariance"] = f"{encodings.d} latents take more than about ten seconds"
+    result = (
+        means_only(encodings)
+        if encodings.means_only
+        else of_encodings(encodings, threshold, covariance=covariance)
+    )
+    found: dict[str, Any] = dict.fromkeys(PARTS)
     for section, compute in SECTIONS.items():
         try:
             found[section] = compute(encodings, asked)
@@ -289,7 +298,7 @@ def score(
     return Scorecard(
         name=encodings.name,
         source=encodings.source,
-        verdict=verdict(result, found["marginals"], found["joint"]),
+        verdict=_checked(encodings, result) | verdict(result, found["marginals"], found["joint"]),
         result=result,
         **found,
         reasons=reasons,
@@ -333,6 +342,12 @@ def _opened(mean: Any) -> Any:
     from disentangle_indicators.encodings import read_encodings
 
     return read_encodings(path)
+
+
+def _checked(encodings: Encodings, result: Indicators | MeansOnly) -> dict[str, str]:
+    """Return what should be checked about the input, before the verdict."""
+    text = doubts(encodings, result) if isinstance(result, Indicators) else ""
+    return {"CHECK": text} if text else {}
 
 
 def _options(metrics: "str | Iterable[str] | MetricOptions | None") -> "MetricOptions | None":

@@ -124,7 +124,13 @@ def estimate_q_star(
         moments = Moments.of(mean, var, errors=False, covariance=covariance)
     if family.startswith("factorised"):
         return _factorised(moments, family, method, tol, max_iterations, step_size)
-    return _with_covariance(moments, family, rank, tol, max_iterations)
+    if family == "low-rank":
+        return _with_covariance(moments, family, rank, tol, max_iterations)
+    kept = vars(moments).setdefault("_fits", {})  # each fit costs d^3, and several bounds ask
+    if (family, tol) not in kept:
+        kept[family, tol] = _with_covariance(moments, family, rank, tol, max_iterations)
+    fit: QStar = kept[family, tol]
+    return fit
 
 
 def _factorised(

@@ -1,0 +1,75 @@
+"""Signs that the arrays are not what they are called: transposed, swapped, another scale.
+
+Values never decide what an array is, since collapsed latents look alike on every scale. Where no
+trained encoder gives such values, the report asks.
+"""
+
+import numpy as np
+
+from disentangle_indicators._array import namespace, to_numpy
+from disentangle_indicators._indicators_result import Indicators
+from disentangle_indicators.posteriors import Encodings
+
+__all__ = ["doubts"]
+
+FEWEST = 10
+"""Rows below which every sign may be chance."""
+
+WIDE = 64
+"""Latents below which more latents than rows are no sign."""
+
+
+def doubts(encodings: Encodings, result: Indicators) -> str:
+    """Return questions about the input in one sentence each, "" where there is none.
+
+    Parameters
+    ----------
+    encodings : Encodings
+    result : Indicators
+        Of these encodings.
+
+    Returns
+    -------
+    str
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from disentangle_indicators import score
+    >>> wide = np.random.default_rng(0).normal(size=(12, 100))
+    >>> print(score(wide, std=np.full((12, 100), 0.1)).verdict["CHECK"])
+    12 rows and 100 latents: are the arrays transposed? A row is a sample, a column is a latent.
+    """
+    found = []
+    if result.d >= WIDE and result.d > 2 * result.n:
+        found.append(
+            f"{result.n} rows and {result.d} latents: are the arrays transposed? A row is a "
+            "sample, a column is a latent."
+        )
+    logarithm = encodings.scale.startswith("log")
+    if result.n >= FEWEST and logarithm and _is_swapped(result):
+        found.append(
+            "Every mean is negative on average, and the posteriors are wide: were the means and "
+            f"the {encodings.scale} swapped?"
+        )
+    elif result.n >= FEWEST and _is_wide(encodings, result):
+        other = "a variance or a standard deviation" if logarithm else "on another scale"
+        found.append(
+            f"Every posterior is wider than the prior: is the {encodings.scale} {other}, or is the "
+            "prior another one?"
+        )
+    return " ".join(found)
+
+
+def _is_swapped(result: Indicators) -> bool:
+    """Whether means look like log variances, which are below 0, and posteriors are wide."""
+    means, widths = result.mean, result.posterior_variance
+    below = bool(np.all(means < 0.01)) and bool(np.any(means < -0.5))
+    return below and bool(np.all(widths > 0.9)) and bool(np.any(widths > 1.2))
+
+
+def _is_wide(encodings: Encodings, result: Indicators) -> bool:
+    """Whether every single posterior is wider than the prior."""
+    if not np.all(to_numpy(result.moments.log_var) > 0):
+        return False  # no need to go through the rows
+    return all(bool(namespace(var).min(var) > 1) for _, var in encodings.batches())

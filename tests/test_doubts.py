@@ -1,0 +1,83 @@
+"""What the report asks about arrays that no trained encoder gives, and of no other ones."""
+
+import numpy as np
+import pytest
+
+from disentangle_indicators import read_encodings, score
+
+ROOT = "examples/data/mnist_vae.npz"
+
+
+def trained(d=6, n=400, used=3, beta=1.0, seed=0):
+    """Posteriors like those of a trained VAE: means about 0, widths below the prior's."""
+    rng = np.random.default_rng(seed)
+    width = np.where(np.arange(d) < used, rng.uniform(0.02, 0.6, d), 1.0)
+    logvar = np.log(width) + 0.1 * width * rng.normal(size=(n, d)) - 0.005
+    return rng.normal(size=(n, d)) * np.sqrt(1 - width), logvar
+
+
+def asked(mean, **width):
+    return score(mean, **width, marginals=False).verdict.get("CHECK", "")
+
+
+@pytest.mark.parametrize("used", [0, 1, 6])
+@pytest.mark.parametrize("d", [1, 2, 6, 100])
+def test_right_arrays_are_not_questioned(d, used):
+    for seed in range(3):
+        mean, logvar = trained(d, used=used, seed=seed)
+        assert asked(mean, logvar=logvar) == ""
+        assert asked(mean, var=np.exp(logvar)) == ""
+        assert asked(mean) == ""
+
+
+def test_a_real_model_is_not_questioned():
+    encodings = read_encodings(ROOT)
+    assert "CHECK" not in score(encodings).verdict
+
+
+@pytest.mark.parametrize("wrong", ["var", "std", "tiny"])
+def test_a_variance_called_a_logarithm_is_questioned(wrong):
+    mean, logvar = trained()
+    values = {"var": np.exp(logvar), "std": np.exp(logvar / 2), "tiny": np.exp(logvar - 9)}[wrong]
+    text = asked(mean, logvar=values)
+    assert text.startswith("Every posterior is wider than the prior: is the logvar a variance or")
+
+
+def test_wide_variances_are_questioned():
+    mean, logvar = trained()
+    text = asked(mean, var=np.exp(logvar) + 1)
+    assert text.startswith("Every posterior is wider than the prior: is the var on another scale,")
+    assert score(mean * 9, var=np.exp(logvar) * 81, prior_var=81.0).verdict.get("CHECK") is None
+
+
+@pytest.mark.parametrize("used", [1, 6])
+def test_swapped_arrays_are_questioned(used):
+    mean, logvar = trained(used=used)
+    assert "were the means and the logvar swapped?" in asked(logvar, logvar=mean)
+
+
+@pytest.mark.parametrize(("n", "d", "hint"), [(16, 300, True), (300, 16, False), (20, 30, False)])
+def test_transposed_arrays_are_questioned(n, d, hint):
+    mean, logvar = trained(d, n)
+    text = "are the arrays transposed? A row is a sample, a column is a latent."
+    assert (text in asked(mean, logvar=logvar)) is hint
+
+
+def test_the_question_opens_the_report():
+    card = score(*[np.zeros((20, 100))], var=np.ones((20, 100)))
+    assert [*card.verdict] == ["CHECK", "USED", "PRIOR", "TRUST"]
+    assert str(card).index("CHECK") < str(card).index("USED")
+    assert card.to_dict()["verdict"]["CHECK"] == card.verdict["CHECK"]
+
+
+def test_covariances_of_very_many_latents_are_left_out(monkeypatch):
+    mean, logvar = trained(6)
+    assert score(mean, logvar=logvar).gaussian_total_correlation is not None
+    for module in ("scorecard", "_sources"):
+        monkeypatch.setattr(f"disentangle_indicators.{module}.WIDE", 5)
+    for width in ({"mean": mean, "logvar": logvar}, {"batches": [(mean, np.exp(logvar))]}):
+        card = score(**width)
+        assert card.gaussian_total_correlation is None
+        assert card.reasons["covariance"] == "6 latents take more than about ten seconds"
+        assert "Indicators of the covariance are left out: 6 latents take" in str(card)
+    assert "covariance" not in score(mean).reasons
