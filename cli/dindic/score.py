@@ -155,6 +155,7 @@ def _card(
     file: str | None, options: dict[str, Any], metrics: "MetricOptions | None", *, several: bool
 ) -> "Scorecard":
     from disentangle_indicators import score as score_encodings
+    from disentangle_indicators.encodings import spread_of_channels
 
     encodings = encodings_from(options, file, several=several)
     if metrics is not None:
@@ -169,6 +170,8 @@ def _card(
             metrics=metrics,
             rng=options["seed"],
         )
+        if encodings.layout == "channels" and not options["quiet"]:
+            say_notes((spread_of_channels(encodings),), file if several else None)
     return stamped(card)
 
 

@@ -98,7 +98,7 @@ def with_classes(numbers: Factors, classes: Sequence[str]) -> Factors:
 
 def factors_of(
     contents: Contents, source: Source | None
-) -> tuple[Factors | NDArray[Any] | None, tuple[str, ...]]:
+) -> tuple[Factors | NDArray[Any] | None, tuple[str, ...], tuple[str, ...]]:
     """Return the factors of a key, of several keys joined by commas, or of another file.
 
     Without a source the key "factors" is taken, when it is there and is a table.
@@ -108,11 +108,12 @@ def factors_of(
     factors : Factors, or array, shape (n, k) or (n,), or None
     factor_names : tuple of str
         Empty when the file does not say.
+    notes : tuple of str
     """
     arrays = contents.arrays
     if source is None:
-        if "factors" not in arrays or len(arrays["factors"].shape) not in (1, 2):
-            return None, ()
+        if not is_taken(contents, "factors", 1, 2):
+            return None, (), ()
         source = "factors"
     if isinstance(source, str) and source in arrays:
         values, names = arrays[source].read(), _names(contents)
@@ -120,21 +121,39 @@ def factors_of(
         if source != "factors" and len(names) != k:
             names = (source,) if k == 1 else ()
         if source != "factors":
-            return values, names
+            return values, names, ()
         kinds, classes = (_list(contents, f"factor_{what}") for what in ("kinds", "classes"))
-        return (with_kinds(values, kinds, classes) if kinds or classes else values), names
+        return (with_kinds(values, kinds, classes) if kinds or classes else values), names, ()
     keys = source.split(",") if isinstance(source, str) else []
     if keys and all(key in arrays for key in keys):
-        return side_by_side([arrays[key].read() for key in keys]), tuple(keys)
+        return side_by_side([arrays[key].read() for key in keys]), tuple(keys), ()
     path = _other(contents, source, "factors")
     module = format_of(path)
     if not hasattr(module, "columns"):
         other = open_file(path)
         values = column_of(contents, path, "factors")
         kinds, classes = (_list(other, f"factor_{what}") for what in ("kinds", "classes"))
-        return (with_kinds(values, kinds, classes) if kinds or classes else values), _names(other)
+        found = with_kinds(values, kinds, classes) if kinds or classes else values
+        return found, _names(other), ()
     columns = module.columns(path)
-    return side_by_side(list(columns.values())), tuple(columns)
+    notes = _without_index(columns, path)
+    return side_by_side(list(columns.values())), tuple(columns), notes
+
+
+def is_taken(contents: Contents, key: str, *axes: int) -> bool:
+    """Whether a key is taken without a flag: it has so many axes, and holds no objects."""
+    array = contents.arrays.get(key)
+    return array is not None and len(array.shape) in axes and array.dtype != "object"
+
+
+def _without_index(columns: dict[str, NDArray[Any]], path: Path) -> tuple[str, ...]:
+    """Drop a first column of text that names the rows, each by another word; note it."""
+    name = next(iter(columns), "")
+    words = columns.get(name, np.empty(0))
+    if len(columns) == 1 or words.dtype.kind != "U" or len(np.unique(words)) < len(words):
+        return ()
+    del columns[name]
+    return (f"the column {name!r} of {path} is no factor: it names each row by another word",)
 
 
 def column_of(contents: Contents, source: Source, name: str) -> NDArray[Any]:
@@ -147,7 +166,10 @@ def column_of(contents: Contents, source: Source, name: str) -> NDArray[Any]:
         other = {key: array for key, array in other.items() if key and len(array.shape) == 1}
     found = next((key for key in (name, name.removesuffix("s")) if key in other), None)
     if found is None and len(other) != 1:
-        raise ValueError(f"{path}: {name} must be alone or named so; there are {', '.join(other)}")
+        raise ValueError(
+            f"{path}: {name} are one column, and there are {', '.join(other)}; save one of them "
+            f"alone, or call it {name}"
+        )
     return (other[found] if found else next(iter(other.values()))).read()
 
 

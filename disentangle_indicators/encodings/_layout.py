@@ -8,12 +8,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from disentangle_indicators._array import as_array
+from disentangle_indicators._array import as_array, to_numpy
 from disentangle_indicators.encodings._stored import Stored, reading
-from disentangle_indicators.posteriors import block_rows
+from disentangle_indicators.posteriors import Encodings, block_rows
 
 LAYOUTS = ("channels", "flatten", "transposed")
 """Sites are samples, sites are latents, or a table has one row for each latent."""
+
+_SHOWN = 16
+"""Channels up to which each is shown."""
 
 
 def blocks(
@@ -47,6 +50,41 @@ def laid_out(shape: tuple[int, ...], layout: str) -> tuple[int, int, int]:
     """Return the samples, the latents and the sites a sample of an array of this shape."""
     sites = prod(shape[2:]) if layout == "channels" else 1
     return shape[0] * sites, prod(shape[1:]) // max(sites, 1), sites
+
+
+def spread_of_channels(encodings: Encodings) -> str:
+    """Return a note on the standard deviation of each channel, in units of the latents.
+
+    Latent diffusion scales latents by the reciprocal of the standard deviation of all entries,
+    such as 0.18215. The standard deviations are those of samples of the posteriors, or of means
+    where there are only means.
+
+    Parameters
+    ----------
+    encodings : Encodings
+
+    Returns
+    -------
+    str
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> spread_of_channels(Encodings.of(np.array([[5.0, -3.0], [-5.0, 3.0]]), var=1e-4))
+    'standard deviation of each channel: 5, 3; 1 / that of all entries = 0.2425'
+    """
+    moments = encodings.summary()
+    scatter = to_numpy(moments.mean_scatter) / moments.n
+    own = scatter if encodings.means_only else to_numpy(moments.variance)
+    var = own * encodings.prior_var
+    centre = to_numpy(moments.mean) * np.sqrt(encodings.prior_var) + encodings.prior_mean
+    whole = np.sqrt(np.mean(var) + np.var(centre))
+    std = np.sqrt(var)
+    shown = ", ".join(f"{s:.4g}" for s in std) if len(std) <= _SHOWN else ""
+    shown = shown or f"{std.min():.4g} to {std.max():.4g} in {len(std)} channels"
+    return (
+        f"standard deviation of each channel: {shown}; 1 / that of all entries = {1 / whole:.4g}"
+    )
 
 
 def _floats(block: NDArray[Any], key: str, path: Path) -> NDArray[Any]:

@@ -20,9 +20,11 @@ from disentangle_indicators.encodings._columns import (
     Source,
     column_of,
     factors_of,
+    is_taken,
 )
 from disentangle_indicators.encodings._layout import LAYOUTS, blocks, laid_out
 from disentangle_indicators.encodings._stored import (
+    OBJECTS,
     AmbiguousEncodings,
     Contents,
     Stored,
@@ -316,7 +318,7 @@ def _with_columns(
 ) -> Encodings:
     """Add the factors, labels and clusters; with channels, those of an image go to its sites."""
     changes: dict[str, Any] = {}
-    values, names = factors_of(contents, factors)
+    values, names, notes = factors_of(contents, factors)
     if values is not None:
         changes["factors"] = as_table(
             _of_sites(values, encodings, contents, "factors"),
@@ -326,7 +328,7 @@ def _with_columns(
         )
     elif factor_names is not None:
         raise ValueError("factor_names are given without factors")
-    if labels is None and len(getattr(contents.arrays.get("labels"), "shape", ())) == 1:
+    if labels is None and is_taken(contents, "labels", 1):
         labels = "labels"
     if clusters is None and contents.metadata.get("format") == NATIVE:
         clusters = next((key for key in CLUSTERS if key in contents.arrays), None)
@@ -335,11 +337,12 @@ def _with_columns(
             values = _of_sites(column_of(contents, source, name), encodings, contents, name)
             changes[name] = as_column(values, encodings.n, name)
     skipped = [
-        f"the key {array} is not taken as {key}: its shape does not fit"
+        f"the key {array} is not taken as {key}: "
+        + (f"it {OBJECTS}" if array.dtype == "object" else "its shape does not fit")
         for key, array in contents.arrays.items()
         if key in ("factors", "labels") and key not in changes
     ]
-    return replace(encodings, **changes, notes=(*encodings.notes, *skipped))
+    return replace(encodings, **changes, notes=(*encodings.notes, *notes, *skipped))
 
 
 def _images(encodings: Encodings, contents: Contents) -> int:

@@ -12,6 +12,10 @@ import numpy as np
 from numpy.lib import format as npy_format
 from numpy.typing import NDArray
 
+OBJECTS = (
+    "holds Python objects; re-save text as np.asarray(values, dtype=str) and numbers as "
+    "np.asarray(values, dtype=float)"
+)
 RESAVE = "re-save it as float arrays, for instance np.savez(path, mean=mean, logvar=logvar)"
 
 ENCODE = (

@@ -51,8 +51,11 @@ def test_packed_moments(dindic, say, numbers, npz, pair, half):
     expected = numbers(apart, *words)
     assert (found["d"], found["n"], found["n_clusters"]) == (4, 80, 20)
     assert found["mutual_information"] == expected["mutual_information"]
-    text = flat(dindic("score", apart, *words).stdout)
-    assert "20 images of 4 sites, the sites of an image are a cluster" in text
+    result = dindic("score", apart, *words)
+    assert "20 images of 4 sites, the sites of an image are a cluster" in flat(result.stdout)
+    whole = np.sqrt(mean.var() + np.mean(pair[1]))
+    assert "note: standard deviation of each channel: " in result.stderr
+    assert f"1 / that of all entries = {1 / whole:.4g}" in flat(result.stderr)
 
 
 def test_a_table_of_factors_with_text(numbers, good):

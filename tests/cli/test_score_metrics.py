@@ -135,3 +135,16 @@ def test_a_collapsed_code_costs_the_other_files_nothing(dindic, numbers, known, 
         metrics = {file["name"]: file["metrics"] for file in numbers(*files, *METRICS)["files"]}
         assert metrics[collapsed] is None
         assert list(metrics[known]["metrics"]) == ["mig@default", "sap@ubisoft"]
+
+
+@pytest.mark.parametrize("what", ["labels", "factors"])
+def test_constant_ground_truth_costs_no_other_section(dindic, numbers, npz, pair, known, what):
+    """In a comparison the other file keeps its metrics, and each file its verdict."""
+    path = npz("constant.npz", mean=pair[0], var=pair[1], **{what: np.ones(len(pair[0]), int)})
+    text = flat(dindic("score", path, *METRICS).stdout)
+    assert "USED" in text
+    assert "metrics: none: factors must vary; each of the 1 columns holds a single value" in text
+    found = numbers(path, known, *METRICS)["files"]
+    assert [file["metrics"] is None for file in found] == [True, False]
+    assert found[0]["mutual_information"] == numbers(path)["mutual_information"]
+    assert list(found[1]["metrics"]["metrics"]) == ["mig@default", "sap@ubisoft"]

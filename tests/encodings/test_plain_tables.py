@@ -70,10 +70,50 @@ def test_a_table_of_factors_with_text(tmp_path, index):
     }
     pd.DataFrame(rows, index=INDEXES[index]).to_csv(tmp_path / "obs.csv")
     mean = _save(tmp_path / "means.csv", MEAN)
-    found = read_encodings(mean, factors=tmp_path / "obs.csv").factors
-    if index == "named":
-        found = found.select(range(1, 5))
+    encodings = read_encodings(mean, factors=tmp_path / "obs.csv")
+    found = encodings.factors
+    assert ("the column 'barcode' of" in encodings.notes[-1]) == (index == "named")
     assert found.names == ("cell_type", "batch", "treated", "dose")
     assert found.kinds == ("categorical", "categorical", "categorical", "ordinal")
     assert found.classes[0] == ('B "naive"', "T cell, CD4")
     assert np.isnan(found.values[:, 0]).sum() == 10
+
+
+def test_a_lone_column_of_words_is_a_factor(tmp_path):
+    mean = _save(tmp_path / "means.csv", MEAN)
+    (tmp_path / "word.csv").write_text("word\n" + "\n".join(f"w{i}" for i in range(30)))
+    assert read_encodings(mean, factors=tmp_path / "word.csv").factors.names == ("word",)
+    (tmp_path / "two.csv").write_text("id,word\n" + "\n".join(f"{i},w{i}" for i in range(30)))
+    assert read_encodings(mean, factors=tmp_path / "two.csv").factors.names == ("id", "word")
+
+
+def test_labels_of_a_table_of_several_columns(tmp_path):
+    mean = _save(tmp_path / "means.csv", MEAN)
+    (tmp_path / "obs.csv").write_text("a,b\n" + "x,y\n" * 30)
+    with pytest.raises(
+        ValueError, match=r"obs\.csv: labels are one column, .* or call it labels$"
+    ):
+        read_encodings(mean, labels=tmp_path / "obs.csv")
+
+
+@pytest.mark.parametrize("dtype", [str, "S"])
+def test_text_in_npz_files(tmp_path, dtype):
+    batch = np.array(["b1", "b2", ""] * 10)
+    table = np.stack([batch, batch[::-1]], axis=1).astype(dtype)
+    np.savez(tmp_path / "a.npz", mean=MEAN, factors=table, cell_type=batch.astype(dtype))
+    found = read_encodings(tmp_path / "a.npz", labels="cell_type")
+    assert found.factors.kinds == ("categorical", "categorical")
+    assert found.factors.classes[0] == ("b1", "b2")
+    assert read_encodings(tmp_path / "a.npz", factors="cell_type").factors.names == ("cell_type",)
+
+
+@pytest.mark.parametrize("key", ["factors", "labels"])
+def test_objects_do_not_cost_the_file(tmp_path, key):
+    """np.savez(path, labels=adata.obs["batch"]) pickles text, and the whole file was refused."""
+    words = pd.Series(["b1", "b2"] * 15, dtype=object)
+    np.savez(tmp_path / "a.npz", mean=MEAN, **{key: np.asarray(words)}, allow_pickle=True)
+    found = read_encodings(tmp_path / "a.npz")
+    np.testing.assert_array_equal(found.mean, MEAN)
+    assert "re-save text as np.asarray(values, dtype=str)" in found.notes[-1]
+    with pytest.raises(ValueError, match=rf"a\.npz: '{key}' holds Python objects; re-save text"):
+        read_encodings(tmp_path / "a.npz", **{key: key})

@@ -4,7 +4,12 @@ import numpy as np
 import pytest
 
 from disentangle_indicators import score
-from disentangle_indicators.encodings import AmbiguousEncodings, read_encodings, write_encodings
+from disentangle_indicators.encodings import (
+    AmbiguousEncodings,
+    read_encodings,
+    spread_of_channels,
+    write_encodings,
+)
 from disentangle_indicators.posteriors import Encodings
 
 VAR = {
@@ -76,6 +81,30 @@ def test_what_packed_excludes(npz, pair):
         read_encodings(path, mean_key="y", packed="mean,var")
     with pytest.raises(AmbiguousEncodings, match=r"add --mean-key a\|b$"):
         read_encodings(npz(a=pair[0], b=pair[1]), packed="mean,var")
+
+
+@pytest.mark.parametrize("prior", [{}, {"prior_mean": 1.0, "prior_var": 4.0}])
+def test_the_spread_of_channels(npz, prior):
+    """Latent diffusion composes its scaling factor from these numbers."""
+    mean = 5.5 * MEAN + np.arange(4)[:, None, None]
+    var = SCALE**2
+    found = read_encodings(
+        npz(latents=mean, std=SCALE), mean_key="latents", layout="channels", **prior
+    )
+    std = np.sqrt(mean.var(axis=(0, 2, 3)) + var.mean(axis=(0, 2, 3)))
+    whole = 1 / np.sqrt(mean.var() + var.mean())
+    shown = ", ".join(f"{s:.4g}" for s in std)
+    assert spread_of_channels(found) == (
+        f"standard deviation of each channel: {shown}; 1 / that of all entries = {whole:.4g}"
+    )
+
+
+def test_the_spread_of_many_channels_of_means(npz):
+    mean = np.repeat(MEAN, 5, axis=1) * np.arange(1, 21)[:, None, None]
+    std = mean.std(axis=(0, 2, 3))
+    found = spread_of_channels(read_encodings(npz(mean=mean), layout="channels"))
+    assert f"{std.min():.4g} to {std.max():.4g} in 20 channels; " in found
+    assert found.endswith(f"= {1 / mean.std():.4g}")
 
 
 WIDTHS = {

@@ -214,7 +214,7 @@ def test_factors_of_every_sort_come_back(tmp_path, suffix, name):
     """Their values, classes and missing values, without objects in the file."""
     path = write_encodings(tmp_path / f"a.{suffix}", np.zeros((3, 2)), factors=TABLES[name])
     expected = as_table(TABLES[name], 3)
-    values, names = factors_of(open_file(path), None)
+    values, names, _ = factors_of(open_file(path), None)
     table = as_table(values, 3, names=names)
     np.testing.assert_array_equal(table.values, expected.values)
     assert table.classes == expected.classes

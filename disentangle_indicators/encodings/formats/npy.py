@@ -5,7 +5,7 @@ from math import prod
 from pathlib import Path
 
 from disentangle_indicators.encodings._stored import (
-    RESAVE,
+    OBJECTS,
     Contents,
     mapped,
     npy_header,
@@ -21,7 +21,7 @@ def read(path: Path) -> Contents:
     with reading(path), open(path, "rb") as stream:
         shape, fortran, dtype = npy_header(stream)
         if dtype.hasobject:
-            array = refused("mean", shape, "object", path, f"holds Python objects; {RESAVE}")
+            array = refused("mean", shape, "object", path, OBJECTS)
         else:
             array = mapped(path, "mean", shape, dtype, stream.tell(), fortran=fortran)
             end = stream.tell() + prod(shape) * dtype.itemsize

@@ -18,7 +18,7 @@ from numpy.lib import format as npy_format
 from numpy.typing import NDArray
 
 from disentangle_indicators.encodings._stored import (
-    RESAVE,
+    OBJECTS,
     Contents,
     Stored,
     native,
@@ -77,7 +77,7 @@ def _member(path: Path, archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> Stor
         shape, fortran, dtype = npy_header(stream)
         need = stream.tell() + prod(shape) * dtype.itemsize
     if dtype.hasobject:
-        return refused(name, shape, "object", path, f"holds Python objects; {RESAVE}")
+        return refused(name, shape, "object", path, OBJECTS)
     if need != info.file_size:
         word = "truncated" if need > info.file_size else "damaged"
         raise ValueError(f"{name!r} is {word}: {info.file_size} bytes, {need} announced")
