@@ -20,7 +20,7 @@ export PIP_CONSTRAINT := constraints.txt
 export PIP_BUILD_CONSTRAINT := constraints.txt
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help demo test slow lowest lowest-pins lint format docs wheel-check bench study-gpu clean
+.PHONY: help demo test slow calibration mutants lowest lowest-pins lint format docs wheel-check bench study-gpu clean
 .DEFAULT_GOAL := help
 
 help:  ## list the targets
@@ -70,6 +70,12 @@ test: .venv/.test  ## the whole test suite, but for the slow tests
 
 slow: .venv/.test  ## the slow tests
 	HYPOTHESIS_PROFILE=ci OMP_NUM_THREADS=1 $(RUN) pytest -n $(WORKERS) -m slow $(ARGS) || [ $$? -eq 5 ]
+
+calibration: .venv/.test  ## simulations with known truth, into docs/calibration.md (an hour; goes on where it stopped)
+	PYTHONPATH=tests $(RUN) calibration --processes $(WORKERS) $(ARGS)
+
+mutants: .venv/.test  ## how many broken lines of the core the tests notice (an hour and more)
+	$(BIN)/python tests/mutants.py $(ARGS)
 
 lowest: $(LOWEST)/.test  ## the test suite with the oldest declared releases, without torch
 	DINDIC_LOWEST=1 HYPOTHESIS_PROFILE=ci OMP_NUM_THREADS=1 $(LOWEST)/bin/python -m pytest \
