@@ -140,7 +140,8 @@ def mutual_information_per_latent(moments: Moments, q_star: QStar) -> Array:
     array([0.5493, 0.    ])
     """
     _need_factorised(q_star, "Definition 3")
-    return factorised.mean_kl_per_latent(moments, q_star.mean, q_star.var)
+    values = factorised.mean_kl_per_latent(moments, q_star.mean, q_star.var)
+    return moments.namespace.clip(values, 0, None)
 
 
 def kl_aggregate_prior(moments: Moments, q_star: QStar) -> float | Array:
@@ -221,7 +222,12 @@ def kl_q_star_prior(moments: Moments, q_star: QStar) -> float | Array:
 
 
 def mutual_information_via_q_star(moments: Moments, q_star: QStar) -> float | Array:
-    """Definition 6, eq. (31): Definition 1 less Definition 5.
+    r"""Definition 6, eq. (31): Definition 1 less Definition 5.
+
+    .. math:: \tfrac12\sum_h(S_h - s_h + \log s_h - \ell_h)
+
+    for a factorised q* with variances s. Far from zero, both Definitions are large and nearly
+    equal, so that their S and s are subtracted first.
 
     Parameters
     ----------
@@ -240,11 +246,17 @@ def mutual_information_via_q_star(moments: Moments, q_star: QStar) -> float | Ar
     >>> round(mutual_information_via_q_star(moments, estimate_q_star(moments=moments)), 4)
     0.5493
     """
-    return kl_posterior_prior(moments) - kl_q_star_prior(moments, q_star)
+    if q_star.covariance is not None or q_star.nu is not None:
+        return kl_posterior_prior(moments) - kl_q_star_prior(moments, q_star)
+    return _total(moments, mutual_information_per_latent_via_q_star(moments, q_star))
 
 
 def mutual_information_per_latent_via_q_star(moments: Moments, q_star: QStar) -> Array:
-    """Definition 7, eq. (32): Definition 1 less Definition 5, of each latent.
+    r"""Definition 7, eq. (32): Definition 1 less Definition 5, of each latent.
+
+    .. math:: \tfrac12(S_h - s_h + \log s_h - \ell_h)
+
+    with s the variances of q* about zero. S and s are subtracted first, as in Definition 6.
 
     Parameters
     ----------
@@ -271,8 +283,9 @@ def mutual_information_per_latent_via_q_star(moments: Moments, q_star: QStar) ->
     array([0.5493])
     """
     _need_factorised(q_star, "Definition 7")
-    prior = factorised.kl_prior_per_latent(moments.namespace, q_star.mean, q_star.var)
-    return kl_posterior_prior_per_latent(moments) - prior
+    log_s = moments.namespace.log(q_star.var)
+    apart = moments.second_moment - q_star.var - q_star.mean**2
+    return 0.5 * (apart + log_s - moments.log_var)
 
 
 def gaussian_total_correlation(moments: Moments, q_star: QStar | None = None) -> float | Array:
@@ -291,7 +304,7 @@ def gaussian_total_correlation(moments: Moments, q_star: QStar | None = None) ->
     -------
     float, or array of shape (...)
         Nats, at least 0; 0 if and only if no two latents are correlated. It sees no other
-        dependence, and is biased by about d(d-1)/(4n) when there is none.
+        dependence, and is high by about d(d-1)/(4n), d used latents, when there is none.
 
     Notes
     -----
