@@ -8,6 +8,8 @@ import numpy as np
 from disentangle_indicators import definitions as define
 from disentangle_indicators import standard_errors
 from disentangle_indicators._array import Array, Float, to_numpy
+from disentangle_indicators._chance import Spread, chance
+from disentangle_indicators._cluster_errors import clustered
 from disentangle_indicators._errors import Undefined
 from disentangle_indicators._indicators_result import Indicators
 from disentangle_indicators._prior import as_prior
@@ -20,9 +22,11 @@ from disentangle_indicators.states import (
     USED,
     active,
     check_threshold,
+    has_heavy_tails,
     has_normal_variance,
     information_about_mean,
     states,
+    tails_are_unsettled,
     used_range,
 )
 
@@ -107,7 +111,7 @@ def indicators(
             0.0 if prior_mean is None else prior_mean, 1.0 if prior_var is None else prior_var, d
         )
         each = {} if moments.co_scatter is None else standard_errors.per_latent(moments)
-        return of_moments(moments, each, None, threshold, *prior)
+        return _of_moments(moments, each, None, None, threshold, *prior)
     if mean is None and batches is None:
         raise ValueError("give either mean and var or batches=")
     encodings = Encodings.of(
@@ -139,20 +143,22 @@ def of_encodings(
     if encodings.means_only:
         raise Undefined("Definitions 1-7 need the posterior variances; there are only means")
     clusters = encodings.cluster_codes
-    moments = encodings.summary(errors=errors and clusters is None, covariance=covariance)
+    moments = encodings.summary(errors=errors, covariance=covariance)
     if not covariance:
         moments = replace(moments, scatter=None)
     elif "full-mean" not in define.upper_bounds(moments):
         moments = replace(moments, scatter=None)  # latents that repeat each other to the last bit
     each: dict[str, Any] = {}
+    spread: Spread | None = None
     if errors and clusters is None:
         total = standard_errors.totals(encodings.batches, moments)
         each = total | standard_errors.per_latent(moments)
     elif errors and clusters is not None:
-        total, latents = standard_errors.clustered(encodings.batches, moments, clusters)
+        total, latents, spread = clustered(encodings.batches, moments, clusters)
         each = total | latents
     count = None if clusters is None else clusters[0]
-    found = of_moments(moments, each, count, threshold, encodings.prior_mean, encodings.prior_var)
+    prior = encodings.prior_mean, encodings.prior_var
+    found = _of_moments(moments, each, count, spread, threshold, *prior)
     parameters = {
         "threshold": threshold,
         "prior_mean": encodings.prior_mean,
@@ -162,23 +168,26 @@ def of_encodings(
     return replace(found, provenance=Provenance(call, encodings.inputs, parameters))
 
 
-def of_moments(
+def _of_moments(
     moments: Moments,
     errors: dict[str, Any],
     n_clusters: int | None,
+    spread: Spread | None,
     threshold: float,
     prior_mean: float | Float,
     prior_var: float | Float,
 ) -> Indicators:
-    """Return what the sums over rows alone determine, beside errors that are given."""
+    """Return what the sums over rows alone determine, beside errors that are given.
+
+    With clusters, chance terms need the `spread` of their averages; without, rows give it.
+    """
     q_star = estimate_q_star(moments=moments)
     bounds = define.upper_bounds(moments) if moments.scatter is not None else {}
     values = _values(moments, q_star, covariance="full-mean" in bounds)
     named = states(moments, threshold)
-    offset = np.array(named) == "offset"
-    third = values["mutual_information_per_latent"]
-    counted = np.where(offset, information_about_mean(moments), third)
-    second, spread = to_numpy(moments.second_moment), to_numpy(moments.mean_variance)
+    if spread is None and n_clusters is None and moments.n > 1:
+        spread = Spread.of_rows(moments)
+    second, varies = to_numpy(moments.second_moment), to_numpy(moments.mean_variance)
     counts = {state: named.count(state) for state in ("weak", "offset", "unused")}
     deterministic = named.count("near-deterministic")
     return Indicators(
@@ -190,21 +199,23 @@ def of_moments(
             "used": named.count("used") + deterministic,
             "near_deterministic": deterministic,
             **counts,
-            "active_units": len(active(spread)),
+            "active_units": len(active(varies)),
             "normal_variance": int(has_normal_variance(second).sum()),
         },
         threshold=threshold,
-        used_range=used_range(counted, threshold),
+        used_range=used_range(information_about_mean(moments), threshold),
         solver_difference=_solver_difference(values),
         prior_mean=prior_mean,
         prior_var=prior_var,
         states=named,
         second_moment=second,
         mean=to_numpy(moments.mean),
-        mean_variance=spread,
+        mean_variance=varies,
         posterior_variance=to_numpy(moments.var),
         upper_bounds=bounds,
-        chance=_chance(moments.n, second.size),
+        chance={} if spread is None else chance(moments, spread),
+        chance_at_least=tails_are_unsettled(moments),
+        heavy_tailed=tuple(np.flatnonzero(has_heavy_tails(moments)).tolist()),
         standard_errors={
             name: error if isinstance(error, float) else to_numpy(error)
             for name, error in errors.items()
@@ -226,29 +237,12 @@ def _values(moments: Moments, q_star: QStar, *, covariance: bool) -> dict[str, A
     return values
 
 
-def _chance(n: int, d: int) -> dict[str, float]:
-    r"""Say what a perfect match shows on average, :math:`-\tfrac12 E\log\det` of a Wishart matrix.
-
-    The expectation is a sum of digamma functions of (n - i)/2, i = 1..d, here by their asymptotic
-    series; to first order d/(2n), d(d - 1)/(4n) and d(d + 3)/(4n). There is none for n <= d + 9.
-    """
-    if n <= d + 9:
-        return {}
-    x = (n - np.arange(1, d + 1)) / 2
-    shortfall = 0.5 * (np.log(n / 2) - np.log(x) + 1 / (2 * x) + 1 / (12 * x * x))
-    total, apart = float(shortfall.sum()), d * float(shortfall[0])
-    return {
-        "kl_aggregate_prior": d / (2 * n),
-        "gaussian_total_correlation": total - apart,
-        "mutual_information_full_mean": total,
-        "kl_aggregate_prior_full_mean": total,
-    }
-
-
 def _solver_difference(values: dict[str, Any]) -> float:
+    """Return by how much two routes to one number differ, relative to numbers above 1."""
     pairs = (
         ("kl_aggregate_prior", "kl_q_star_prior"),
         ("mutual_information", "mutual_information_via_q_star"),
         ("mutual_information_per_latent", "mutual_information_per_latent_via_q_star"),
     )
-    return max(float(np.max(np.abs(to_numpy(values[a]) - to_numpy(values[b])))) for a, b in pairs)
+    one, two = (np.concatenate([np.ravel(to_numpy(values[p[k]])) for p in pairs]) for k in (0, 1))
+    return float(np.max(np.abs(one - two) / np.maximum(np.abs(one), 1.0)))

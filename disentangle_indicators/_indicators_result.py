@@ -17,9 +17,6 @@ if TYPE_CHECKING:
 
     from disentangle_indicators.aggregate import Marginals
 
-ROWS_STILL = "chance terms, log n and saturation still take rows as independent"
-"""What is printed where rows are clustered: standard errors count clusters, the others rows."""
-
 __all__ = ["Indicators", "definition_table", "latent_table"]
 
 
@@ -33,7 +30,7 @@ class Indicators(Result):
     Parameters
     ----------
     n, d, n_clusters : int
-        Rows, latents, and clusters, None where rows are independent.
+        Rows, latents, and clusters, None where rows are taken as independent.
     values : dict of str to float, array or None
         The indicators of :data:`~disentangle_indicators.registry.INDICATORS` by name; None where
         one has no value (a singular covariance) or the covariance was not asked for.
@@ -44,7 +41,7 @@ class Indicators(Result):
     used_range : (float, float)
         The thresholds for which the count of used latents is the same.
     solver_difference : float
-        Largest difference between Definitions 4/5, 2/6 and 3/7.
+        Largest difference between Definitions 4/5, 2/6 and 3/7, relative to numbers above 1.
     prior_mean, prior_var : float or array
     states : tuple of str
     second_moment, mean, mean_variance, posterior_variance : array
@@ -52,7 +49,11 @@ class Indicators(Result):
     upper_bounds : dict of str to float
         Of I(x; z), by family of q*; empty unless the covariance was asked for.
     chance : dict of str to float
-        What a perfect match, near-deterministic codes drawn from the prior, shows on average.
+        What a perfect match shows on average: this encoder with independent latents and S = 1.
+    chance_at_least : bool
+        Whether tails are so heavy that chance is only known to be at least that.
+    heavy_tailed : tuple of int
+        Latents whose means have a kurtosis above 9, so that their standard errors are too small.
     standard_errors : dict of str to float or array
         By the name of the indicator.
     q_star : QStar
@@ -86,6 +87,8 @@ class Indicators(Result):
     posterior_variance: Float
     upper_bounds: dict[str, float]
     chance: dict[str, float]
+    chance_at_least: bool
+    heavy_tailed: tuple[int, ...]
     standard_errors: dict[str, Any]
     q_star: QStar
     moments: Moments
@@ -102,6 +105,23 @@ class Indicators(Result):
         """List the indicators and counts too."""
         return sorted({*super().__dir__(), *self.values, *self.counts})
 
+    @property
+    def draws(self) -> int:
+        """The independent draws that there are: clusters, or rows."""
+        return self.n if self.n_clusters is None else self.n_clusters
+
+    @property
+    def drawn(self) -> str:
+        """What was drawn: "rows" or "clusters"."""
+        return "rows" if self.n_clusters is None else "clusters"
+
+    def by_chance(self, name: str) -> str | None:
+        """Return what a perfect match shows of an indicator, in words; None where not known."""
+        value = self.chance.get(name)
+        if value is None:
+            return None
+        return f"{'at least' if self.chance_at_least else 'about'} {value:.2g}"
+
     def to_dict(self) -> dict[str, Any]:
         """Return plain Python values, without the moments."""
         left_out = ("moments", "q_star", "values", "counts")
@@ -110,13 +130,12 @@ class Indicators(Result):
             name: plain(getattr(self.q_star, name))
             for name in ("family", "method", "converged", "n_iterations", "residual")
         }
-        drawn = "rows" if self.n_clusters is None else "clusters"
         return self.stamped(
             {
                 "schema": self.schema,
                 "unit": "nats",
                 "estimator": "posterior averages against q* in closed form, in units of the prior",
-                "error": f"one standard error of sampling {drawn}",
+                "error": f"one standard error of sampling {self.drawn}",
                 **plain(self.values),
                 **self.counts,
                 **content,
@@ -173,8 +192,7 @@ def latent_table(
     for h in shown:
         cells = [str(h)]
         if exact is not None:
-            error = float(exact.standard_errors["information"][h])
-            cells.append(with_error(float(exact.information[h]), error))
+            cells.append(exact.in_words(h))
         cells += [
             with_error(float(third[h]), None if errors is None else float(errors[h])),
             f"{result.second_moment[h]:.3f}",
@@ -203,7 +221,7 @@ def latent_table(
         information = ("I(x; z_h) [nats]", "Def 3 [nats]")
         note = (
             f"I(x; z_h): exact for these rows, by quadrature to {power_of_ten(exact.quadrature_error)} "
-            "nats; Def 3: an upper bound of it; S: second moment of q(z_h)"
+            f"nats; {exact.reading()}; Def 3: an upper bound of it; S: second moment of q(z_h)"
         )
     columns = ("latent", *information, "S", "Def 1 [nats]", "Var(mean)", "state")
     return Table(columns, tuple(rows), title="Latents, by information", note=note + remark)
@@ -225,16 +243,19 @@ def definition_table(result: Indicators) -> Table:
             text = f"≥ {text}"
         reading = indicator.reading
         if indicator.by_chance:
-            chance = result.chance.get(name)
-            reading = (
-                "too few rows to trust" if chance is None else indicator.by_chance.format(chance)
-            )
+            chance = result.by_chance(name)
+            if chance is not None:
+                reading = indicator.by_chance.format(chance)
+            elif result.chance or result.draws == 1:
+                reading = f"too few {result.drawn} to trust"
         rows.append((str(indicator.definition or ""), name, text, reading))
-    drawn = "rows" if result.n_clusters is None else f"{result.n_clusters} clusters"
+    drawn = "rows, which are taken as independent"
+    if result.n_clusters is not None:
+        drawn = f"{result.n_clusters} clusters"
     note = (
-        f"nats; ± one standard error over {drawn}, q* in closed form; two routes to "
+        f"nats; ± one standard error over {drawn}; q* in closed form; two routes to "
         f"4/5, 2/6 and 3/7 differ by {result.solver_difference:.1e} (a check of the solver)"
-        f"{units(result)}" + ("" if result.n_clusters is None else f"; {ROWS_STILL}")
+        f"{units(result)}"
     )
     return Table(
         ("Def", "name", "value [nats]", "how to read it"), tuple(rows), "Indicators", note

@@ -223,7 +223,7 @@ INDICATORS: dict[str, Indicator] = {
             function=define.gaussian_total_correlation,
             covariance=True,
             influence=lambda rows: 0.5 * (rows.apart - rows.full),
-            by_chance="by chance {:.2g}",
+            by_chance="by chance {}",
             compared=True,
         ),
         Indicator(
@@ -235,7 +235,7 @@ INDICATORS: dict[str, Indicator] = {
             direction="upper bound",
             covariance=True,
             influence=lambda rows: 0.5 * (rows.full - rows.log_var),
-            by_chance="low by ≤ {:.2g}",
+            by_chance="low by {}",
         ),
         Indicator(
             name="kl_aggregate_prior_full_mean",
@@ -246,7 +246,7 @@ INDICATORS: dict[str, Indicator] = {
             direction="lower bound",
             covariance=True,
             influence=lambda rows: 0.5 * (rows.second - rows.full),
-            by_chance="by chance {:.2g}",
+            by_chance="by chance {}",
         ),
     )
 }

@@ -16,7 +16,7 @@ from disentangle_indicators._doubts import doubts
 from disentangle_indicators._errors import Undefined
 from disentangle_indicators._given import file_of
 from disentangle_indicators._indicators import indicators, of_encodings
-from disentangle_indicators._indicators_result import ROWS_STILL, Indicators
+from disentangle_indicators._indicators_result import Indicators
 from disentangle_indicators._progress import Progress
 from disentangle_indicators._provenance import Input, Provenance
 from disentangle_indicators._result import Result
@@ -226,7 +226,7 @@ def score(
     >>> mean = rng.normal(size=(1000, 2)) * [0.9, 0.0]
     >>> card = score(mean, logvar=np.log(np.broadcast_to([0.19, 1.0], (1000, 2))))
     >>> print(card.verdict["USED"])
-    1 of 2 latents carries more than 0.5 nats (so it is for any threshold below 0.846); 1 unused.
+    1 of 2 latents carries more than 0.5 nats (so it is for any threshold below 0.844); 1 unused.
     """
     if unnamed:
         raise ValueError(
@@ -303,7 +303,7 @@ def score(
         **found,
         reasons=reasons,
         factors=_described(encodings),
-        notes=(*encodings.notes, *_cluster_notes(encodings)),
+        notes=encodings.notes,
         encodings=encodings,
         provenance=_provenance(encodings, asked),
     )
@@ -357,10 +357,6 @@ def _options(metrics: "str | Iterable[str] | MetricOptions | None") -> "MetricOp
     from disentangle_indicators.supervised import MetricOptions
 
     return metrics if isinstance(metrics, MetricOptions) else MetricOptions(metrics)
-
-
-def _cluster_notes(encodings: Encodings) -> tuple[str, ...]:
-    return () if encodings.clusters is None or encodings.means_only else (ROWS_STILL,)
 
 
 def _described(encodings: Encodings) -> tuple[dict[str, Any], ...]:

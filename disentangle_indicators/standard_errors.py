@@ -11,8 +11,8 @@ Definition 5   :math:`\tfrac12(1 - 1/S)\,u`
 
 and the standard error is its standard deviation over the square root of n. Latents of one sample
 depend on each other, so the error of a total is that of the per-sample sums over latents, from a
-second pass over the data, and not the per-latent errors in quadrature. Rows that come in clusters
-(the sites of an image, the cells of a donor) count as one draw per cluster.
+second pass over the data, and not the per-latent errors in quadrature. Rows are independent here;
+for those that come in clusters see :mod:`~disentangle_indicators._cluster_errors`.
 """
 
 import math
@@ -34,13 +34,17 @@ from disentangle_indicators.posteriors import Batches
 from disentangle_indicators.registry import INDICATORS, Indicator, Rows
 from disentangle_indicators.registry import totals as totals_of
 
-__all__ = ["clustered", "per_latent", "totals"]
+__all__ = ["Influence", "per_latent", "totals"]
 
 ENOUGH = 1 << 14
 """Rows enough for the error of a total; of twice as many and more, one of every few is picked, by a
 fixed scramble of their numbers, and the errors of totals that are sums over latents are scaled to
-the errors that all rows give the latents.
-With light tails this fixes the error of a total to 0.6%."""
+the errors that all rows give the latents. With light tails this fixes the error of a total to 0.6%.
+"""
+
+UNLIKE = 0.05
+"""Relative difference of the latents' errors, from the picked rows and from all, above which a few
+rows far out matter, and all rows are read for the errors of totals."""
 
 
 def per_latent(moments: Moments) -> dict[str, Array]:
@@ -86,7 +90,7 @@ def per_latent(moments: Moments) -> dict[str, Array]:
         for name, indicator in INDICATORS.items()
         if indicator.per_latent and indicator.weights is not None
     }
-    return errors | _shared(errors)
+    return with_shared(errors)
 
 
 def totals(batches: Batches, moments: Moments) -> dict[str, float]:
@@ -114,28 +118,37 @@ def totals(batches: Batches, moments: Moments) -> dict[str, float]:
     """
     influence = Influence(moments)
     step = max(moments.n // ENOUGH, 1)
+    spread, sample = _spread(influence, step, batches, moments)
+    if sample is not None and moments.co_scatter is not None:
+        ratio = _correction(influence.indicators, moments, sample)
+        if np.any(np.abs(ratio - 1) > UNLIKE):
+            spread, _ = _spread(influence, 1, batches, moments)
+        else:
+            spread *= ratio
+    return with_shared(dict(zip(influence.names, spread.tolist(), strict=True)))
+
+
+def _spread(
+    influence: "Influence", step: int, batches: Batches, moments: Moments
+) -> tuple[Float, Moments | None]:
+    """Return the errors of the totals from one row of every `step`, and the moments of those."""
     n, first, second = 0, 0.0, 0.0
     sample: Moments | None = None
-    for mean, var in _blocks(_pick(step, batches, moments.n)):
+    for mean, var in row_batches(step, batches, moments.n):
         t = influence(mean, var)
         n, first, second = n + len(t), first + t.sum(axis=0), second + (t * t).sum(axis=0)
         if step > 1:
             part = Moments.of(mean, var)
             sample = part if sample is None else sample + part
     if n == 1:
-        errors = dict.fromkeys(influence.names, math.inf)
-        return errors | _shared(errors)
+        return np.full(len(influence.names), math.inf), sample
     variance = np.maximum(second - first * first / n, 0.0) / (n - 1)
-    spread = np.sqrt(variance / moments.n)
-    if sample is not None and moments.co_scatter is not None:
-        spread *= _correction(influence.indicators, moments, sample)
-    errors = dict(zip(influence.names, spread.tolist(), strict=True))
-    return errors | _shared(errors)
+    return np.sqrt(variance / moments.n), sample
 
 
-def _shared(errors: dict[str, Any]) -> dict[str, Any]:
-    """Return the errors of the indicators that have the error of another one."""
-    return {
+def with_shared(errors: dict[str, Any]) -> dict[str, Any]:
+    """Add the errors of the indicators that have the error of another one."""
+    return errors | {
         name: errors[indicator.error_of]
         for name, indicator in INDICATORS.items()
         if indicator.error_of in errors
@@ -146,7 +159,7 @@ def _correction(indicators: list[Indicator], moments: Moments, sample: Moments) 
     """Return the errors of the latents from all rows over those from the picked ones, per total.
 
     Few rows far out carry most of a heavy-tailed variance, and the pick may miss them or catch
-    too many; the latents' own errors know.
+    too many; the latents' own errors show that.
     """
     exact, picked = per_latent(moments), per_latent(sample)
 
@@ -229,96 +242,26 @@ class Influence:
         return Rows(second, log_var, (x * x + v) @ self.inverse_var - d, full - d)
 
 
-def clustered(
-    batches: Batches, moments: Moments, clusters: tuple[int, Any]
-) -> tuple[dict[str, float], dict[str, Float]]:
-    """Return the standard errors of totals and per latent when whole clusters are drawn.
-
-    Parameters
-    ----------
-    batches : callable
-        Gives the batches that `moments` summarises, once more.
-    moments : Moments
-    clusters : (int, array)
-        Their number and the code of each row's; see
-        :func:`~disentangle_indicators._clusters.cluster_codes`.
-
-    Returns
-    -------
-    totals : dict of str to float
-    per_latent : dict of str to array, shape (d,)
-        Nats, by the name of the indicator; infinite when there is one cluster.
+def row_batches(step: int, batches: Batches, n: int) -> Iterator[tuple[Array, Array]]:
+    """Yield blocks of one row of every `step`, counted over all batches, of which n rows are due.
 
     Raises
     ------
     ValueError
-        When the batches do not give the rows of `moments`.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> mean, var = np.array([[1.0], [-1.0], [2.0], [0.0]]), np.full((4, 1), 0.5)
-    >>> total, _ = clustered(lambda: [(mean, var)], Moments.of(mean, var), (2, np.array([0, 0, 1, 1])))
-    >>> round(total["mutual_information"], 4)
-    0.125
+        When the batches give another number of rows.
     """
-    from scipy import sparse
-
-    count, codes = clusters
-    influence = Influence(moments)
-    second, log_mean = to_numpy(moments.second_moment), to_numpy(moments.log_var)
-    d = second.size
-    sums = np.zeros((count, len(influence.names) + 2 * d))
-    row = 0
-    for mean, var in _blocks(_pick(1, batches, moments.n)):
-        m, v = to_numpy(mean), to_numpy(var)
-        columns = [influence(mean, var), m * m + v - second, np.log(v) - log_mean]
-        block = codes[row : row + len(m)]
-        member = sparse.csr_array(
-            (np.ones(len(m)), (block, np.arange(len(m)))), shape=(count, len(m))
-        )
-        sums += member @ np.concatenate(columns, axis=1)
-        row += len(m)
-    correction = count / max(count - 1, 1)
-
-    def error(x: Float) -> Float:
-        return to_numpy(np.sqrt(correction * np.sum(x * x, axis=0)) / moments.n)
-
-    k = len(influence.names)
-    u, log_var = sums[:, k : k + d], sums[:, k + d :]
-    weights = {
-        name: indicator.weights(second)
-        for name, indicator in INDICATORS.items()
-        if indicator.per_latent and indicator.weights is not None
-    }
-    if count == 1:
-        totals = dict.fromkeys(influence.names, math.inf)
-        latents = {name: np.full(d, math.inf) for name in weights}
-    else:
-        totals = dict(zip(influence.names, error(sums[:, :k]).tolist(), strict=True))
-        latents = {name: error(a * u + b * log_var) for name, (a, b) in weights.items()}
-    return totals | _shared(totals), latents | _shared(latents)
-
-
-def _pick(step: int, batches: Batches, n: int) -> Batches:
-    """Keep one row of every `step`, counted over all batches, of which n rows are due."""
-
-    def thinned() -> Iterator[tuple[Array, Array]]:
-        first = 0
-        for mean, var in batches():
+    first = 0
+    for mean, var in batches():
+        for rows in row_blocks(mean, 2048 * step if step > 1 else None):
             if step == 1:
-                yield mean, var
-            for rows in row_blocks(mean, 2048 * step) if step > 1 else ():
-                kept = _one_of_every(step, first + rows.start, first + rows.stop)
-                if kept.size:
-                    yield _take(mean[rows, :], kept), _take(var[rows, :], kept)
-            first += mean.shape[0]
-        if first != n:
-            raise ValueError(
-                f"batches must give the same rows at every call; first {n}, now {first}"
-            )
-
-    return thinned
+                yield mean[rows, :], var[rows, :]
+                continue
+            kept = _one_of_every(step, first + rows.start, first + rows.stop)
+            if kept.size:
+                yield _take(mean[rows, :], kept), _take(var[rows, :], kept)
+        first += mean.shape[0]
+    if first != n:
+        raise ValueError(f"batches must give the same rows at every call; first {n}, now {first}")
 
 
 def _one_of_every(step: int, start: int, stop: int) -> Any:
@@ -339,9 +282,3 @@ def _take(array: Array, rows: Any) -> Array:
         return array[rows]
     xp = namespace(array)
     return xp.take(array, xp.asarray(rows, device=array.device), axis=0)
-
-
-def _blocks(batches: Batches) -> Iterator[tuple[Array, Array]]:
-    for mean, var in batches():
-        for rows in row_blocks(mean):
-            yield mean[rows, :], var[rows, :]

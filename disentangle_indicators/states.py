@@ -15,9 +15,11 @@ from disentangle_indicators._array import Float, to_numpy
 from disentangle_indicators.moments import Moments
 from disentangle_indicators.thresholds import (
     ACTIVE_UNIT,
+    HEAVY_TAIL,
     NEAR_DETERMINISTIC,
     NORMAL_VARIANCE,
     SATURATED,
+    UNSETTLED_TAILS,
     USED,
     WEAK,
 )
@@ -31,10 +33,13 @@ __all__ = [
     "USED",
     "WEAK",
     "active",
+    "has_heavy_tails",
     "has_normal_variance",
     "information_about_mean",
     "is_saturated",
+    "kurtosis",
     "states",
+    "tails_are_unsettled",
     "used",
     "used_exact",
     "used_range",
@@ -126,9 +131,53 @@ def has_normal_variance(second_moment: Float) -> Any:
     return np.abs(second_moment - 1) <= NORMAL_VARIANCE
 
 
-def is_saturated(information: Any, n: float) -> Any:
-    """Whether fewer than ten of n posteriors overlap, at this information above 0."""
-    return (np.expm1(np.maximum(information, 0.0)) > SATURATED * n) | (n == 1)
+def is_saturated(information: Any, draws: float) -> Any:
+    """Whether fewer than ten posteriors overlap, at this information above 0.
+
+    Rows of one cluster count as one draw.
+    """
+    return (np.expm1(np.maximum(information, 0.0)) > SATURATED * draws) | (draws == 1)
+
+
+def kurtosis(moments: Moments) -> Float:
+    r"""Return the kurtosis of the means of each latent: array (d,), at least 1.
+
+    .. math:: 1 + \operatorname{Var}((\mu - b)^2 + v) / \operatorname{Var}(\mu)^2
+
+    It is 3 for Gaussian codes. It counts as 3 where it is not known: for unused latents, for
+    means far from zero, and without the co-moments of rows.
+    """
+    s = to_numpy(moments.mean_scatter) / moments.n
+    offset = to_numpy(moments.mean) ** 2
+    if moments.co_scatter is None:
+        return np.full_like(s, 3.0)
+    spread = to_numpy(moments.co_scatter[..., 0, :]) / moments.n
+    known = (s > 0.1 * to_numpy(moments.variance)) & (offset <= s / 4)
+    square = np.where(known, s * s, 1.0)
+    return np.where(known, 1 + np.maximum(spread - 4 * offset * s, 0.0) / square, 3.0)
+
+
+def has_heavy_tails(moments: Moments) -> Any:
+    """Return for which latents a few rows far out decide the standard errors: array (d,) of bool.
+
+    Examples
+    --------
+    >>> mean = np.random.default_rng(0).standard_t(3, size=(2000, 1))
+    >>> has_heavy_tails(Moments.of(mean, np.full_like(mean, 0.1)))
+    array([ True])
+    """
+    return kurtosis(moments) > HEAVY_TAIL
+
+
+def tails_are_unsettled(moments: Moments) -> bool:
+    """Whether chance terms are only known to be at least what the rows show.
+
+    They stand on fourth moments, of which a sample from a heavy tail shows too little.
+    """
+    weight = (to_numpy(moments.mean_scatter) / moments.n / to_numpy(moments.variance)) ** 2
+    each = kurtosis(moments)
+    average = np.sum(weight * each) / max(float(np.sum(weight)), np.finfo(float).tiny)
+    return bool(average > UNSETTLED_TAILS or np.any(each > HEAVY_TAIL))
 
 
 def information_about_mean(moments: Moments) -> Float:

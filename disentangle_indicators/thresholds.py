@@ -15,5 +15,13 @@ ACTIVE_UNIT = 0.01
 NORMAL_VARIANCE = 0.1
 """Greatest distance of S from 1 of a normal-variance latent."""
 
+HEAVY_TAIL = 9.0
+"""Kurtosis of a latent's means above which its standard errors are too small: that of Student's t
+with five degrees of freedom."""
+
+UNSETTLED_TAILS = 6.0
+"""Average kurtosis of the means above which chance terms are at least what the rows show: that of
+a Laplace distribution."""
+
 SATURATED = 0.1
 """exp(I) / n above which I of the rows is no estimate of I of the population."""

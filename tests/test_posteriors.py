@@ -430,12 +430,15 @@ def test_clusters_of_mixed_objects_are_refused_by_name(pair):
         Encodings.of(*pair, clusters=["a", ""] * 250)
 
 
-def test_with_clusters_the_report_names_what_still_counts_rows(pair):
+def test_the_report_names_what_counts_as_a_draw(pair):
     card = score(*pair[:1], var=pair[1], clusters=np.arange(500) // 10)
     text = " ".join(repr(card).split())
-    assert text.count("chance terms, log n and saturation still take rows as independent") == 2
-    assert "still take rows" in card.to_dict()["notes"][0]
-    assert "still take rows" not in repr(score(pair[0], var=pair[1]))
+    assert "one standard error over 50 clusters" in text
+    assert "standard error over 50 clusters and what few of them lower" in text
+    assert "independent" not in text
+    rows = " ".join(repr(score(pair[0], var=pair[1])).split())
+    assert "one standard error over rows, which are taken as independent" in rows
+    assert "what few rows lower; rows are taken as independent" in rows
 
 
 def test_inputs_beside_the_encodings_are_hashed(tmp_path, pair):

@@ -390,13 +390,15 @@ def test_columns_that_do_not_fit(pair, changes, message):
 
 
 def test_clusters_of_copies_give_the_errors_of_the_originals(pair):
-    once = score(pair[0], var=pair[1])
+    once = score(pair[0], var=pair[1], clusters=np.arange(len(pair[0])))
     copies = [np.repeat(values, 3, axis=0) for values in pair]
     names = np.repeat([f"donor {i}" for i in range(len(pair[0]))], 3)
     card = score(copies[0], var=copies[1], clusters=names)
     assert card.n_clusters == len(pair[0])
     for name, error in once.standard_errors.items():
         np.testing.assert_allclose(card.standard_errors[name], error, rtol=1e-9, atol=1e-12)
+    rows = score(pair[0], var=pair[1]).standard_errors["mutual_information"]
+    assert card.standard_errors["mutual_information"] == pytest.approx(rows, rel=0.05)
 
 
 def test_one_cluster_has_no_error(pair):
