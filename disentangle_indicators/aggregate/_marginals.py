@@ -21,13 +21,16 @@ from typing import Any
 import numpy as np
 
 from disentangle_indicators._array import LOG_2PI, Array, Float, to_numpy
+from disentangle_indicators._clusters import widening
 from disentangle_indicators._errors import Undefined
 from disentangle_indicators._progress import Progress
 from disentangle_indicators._provenance import Provenance
 from disentangle_indicators._sums import keep_freed_memory
 from disentangle_indicators.aggregate._grid import REACH, Grid, grid
 from disentangle_indicators.aggregate._marginals_result import Marginals
+from disentangle_indicators.aggregate._shortfall import Neighbours, shortfall
 from disentangle_indicators.posteriors import Encodings
+from disentangle_indicators.states import is_saturated
 
 __all__ = ["Marginals", "marginals"]
 
@@ -86,8 +89,8 @@ def marginals(
     Notes
     -----
     Deterministic quadrature on a dyadic tree of Gauss-Legendre panels, at a cost linear in n.
-    I(x; z_h) is that of the empirical mixture; that of the population is larger by about
-    exp(I(x; z_h)) / n, which is little for one latent and is not for all of them together.
+    I(x; z_h) is that of the empirical mixture; that of the population is higher by about the
+    `shortfall`, which is not known where fewer than ten posteriors overlap.
 
     Examples
     --------
@@ -183,40 +186,50 @@ def evaluate_arrays(
     few = codes is None and not every_row
     picked = _picked(n) if few else np.ones(n, dtype=bool)
     points = np.empty((0, d)) if points is None else points
-    density = np.empty(points.shape)
+    density, near = np.empty(points.shape), Neighbours(n, codes)
     keep_freed_memory()
 
-    def latent(h: int) -> tuple[float, float, Float]:
+    def latent(h: int) -> tuple[float, float, float, Float]:
+        column = np.ascontiguousarray(mean[:, h]), np.ascontiguousarray(var[:, h])
         try:
-            tree = grid(np.ascontiguousarray(mean[:, h]), np.ascontiguousarray(var[:, h]))
+            tree = grid(*column)
         except Undefined as error:
             raise Undefined(f"latent {h}: {error}") from error
         density[:, h] = tree.density(points[:, h])
-        return *_entropy(tree), tree.expectations(_surprise, picked)[picked]
+        surprise = tree.expectations(_surprise, picked)[picked]
+        return *_entropy(tree), shortfall(tree, *column, near), surprise
 
     results = _map(latent, d, threads, progress)
-    entropy, errors = np.array([result[:2] for result in results]).T
-    surprise = np.stack([result[2] for result in results], axis=1)
+    entropy, errors, short = np.array([result[:3] for result in results]).T
+    surprise = np.stack([result[3] for result in results], axis=1)
     information = np.maximum(entropy - 0.5 * (LOG_2PI + 1 + log_var), 0.0)
     kl_prior = np.maximum(0.5 * (LOG_2PI + second) - entropy, 0.0)
     looseness = np.maximum(0.5 * (LOG_2PI + 1 + np.log(second)) - entropy, 0.0)
-    shortfall = np.exp(information) / n
-    influence = _influence(mean[picked], var[picked], surprise, second)
+    saturated = is_saturated(information, n if codes is None else codes[0])
+    short = np.where(saturated, np.inf, short)
+    influence = _influence(mean[picked], var[picked], surprise, second, saturated)
+    sampling = _standard_errors(influence, n, codes)
+    fourth = 0.5 * (second - 1 - np.log(second)) - sampling.pop("second") ** 2 / 4
+    low = float(np.sum(np.where(saturated, fourth, kl_prior - short)))
     result = Marginals(
         n=n,
         d=d,
+        n_clusters=None if codes is None else codes[0],
         total_information=float(information.sum()),
         total_kl_prior=float(kl_prior.sum()),
         total_looseness=float(looseness.sum()),
-        total_shortfall=float(shortfall.sum()),
+        total_shortfall=float(short.sum()),
+        total_kl_prior_low=max(low, 0.0),
         quadrature_error=float(errors.max()),
         entropy=entropy,
         information=information,
         kl_prior=kl_prior,
         looseness=looseness,
-        shortfall=shortfall,
+        shortfall=short,
+        saturated=saturated,
         quadrature_errors=errors,
-        standard_errors=_standard_errors(influence, n, codes),
+        standard_errors=sampling,
+        population_errors=_population_errors(sampling, short),
     )
     return Evaluation(result, density, picked, surprise)
 
@@ -279,11 +292,14 @@ def _picked(n: int) -> Any:
     return picked
 
 
-def _influence(mean: Float, var: Float, surprise: Float, second: Float) -> dict[str, Float]:
+def _influence(
+    mean: Float, var: Float, surprise: Float, second: Float, saturated: Any
+) -> dict[str, Float]:
     r"""Return the influence (s, d) of each row on each quantity, up to a constant.
 
     That of H is the cross entropy :math:`-\int q_m \log q`, that of S the row's own second
-    moment, that of ell its log variance.
+    moment, that of ell its log variance. `second` is that of log S, and `kl_prior_low` has
+    Definition 4 where a latent is saturated.
     """
     u, log_var = mean * mean + var, np.log(var)
     return {
@@ -291,6 +307,8 @@ def _influence(mean: Float, var: Float, surprise: Float, second: Float) -> dict[
         "information": surprise - 0.5 * log_var,
         "kl_prior": 0.5 * u - surprise,
         "looseness": 0.5 * u / second - surprise,
+        "second": u / second,
+        "kl_prior_low": np.where(saturated, 0.5 * (1 - 1 / second) * u, 0.5 * u - surprise),
     }
 
 
@@ -308,10 +326,23 @@ def _standard_errors(
             return np.full(x.shape[1:], np.inf)
         # of rows, or of sums over clusters, of which n / draws rows are in one
         spread = np.sqrt(np.sum(x * x, axis=0) / (count - 1) / draws) * draws / n
+        spread = spread if codes is None else spread * widening(count)
         return np.where(spread < _ROUNDING, 0.0, spread)
 
     errors: dict[str, Any] = {name: error(rows) for name, rows in influence.items()}
-    for name in ("information", "kl_prior", "looseness"):
+    for name in ("information", "kl_prior", "looseness", "kl_prior_low"):
         total = influence[name].sum(axis=1, keepdims=True)
         errors[f"total_{name}"] = float(error(total)[0])
+    del errors["kl_prior_low"]
     return errors
+
+
+def _population_errors(errors: dict[str, Any], short: Float) -> dict[str, Any]:
+    """Return the errors about the values of the population: what few rows lower, in quadrature."""
+    found: dict[str, Any] = {}
+    for name in ("entropy", "information", "kl_prior", "looseness"):
+        found[name] = np.hypot(errors[name], short)
+        if name != "entropy":
+            total = f"total_{name}"
+            found[total] = float(np.hypot(errors[total], short.sum()))
+    return found

@@ -18,16 +18,20 @@ class Marginals(Result):
 
     Parameters
     ----------
-    n, d : int
+    n, d, n_clusters : int
+        Rows, latents, and clusters, None where rows are taken as independent.
     total_information : float
         Sum of I(x; z_h) over latents: an upper bound of I(x; z), which lies below it by the total
         correlation.
     total_kl_prior : float
-        Sum of KL(q(z_h) || p): a lower bound of KL(q(z) || p), again by the total correlation.
+        Sum of KL(q(z_h) || p) of these rows.
     total_looseness : float
         Sum of J_h: the part of Definition 2 that is neither information nor dependence.
     total_shortfall : float
         Sum of `shortfall`.
+    total_kl_prior_low : float
+        Lower bound of KL(q(z) || p) of the population, at least 0: the sum of KL(q(z_h) || p) less
+        the shortfall, with Definition 4 less chance in its place where a latent is saturated.
     quadrature_error : float
         Greatest error of the quadrature, of any latent.
     entropy : array
@@ -40,12 +44,16 @@ class Marginals(Result):
         J_h, Definition 3 less I(x; z_h), at least 0; 0 if and only if q(z_h) is a Gaussian with
         mean 0.
     shortfall : array
-        exp(I(x; z_h)) / n: by about as much, I(x; z_h) of the population is higher than that of
-        the rows, and its KL(q(z_h) || p) and J_h are lower.
+        By about as much, I(x; z_h) of the population is higher than that of the rows, and its
+        KL(q(z_h) || p) and J_h are lower. Infinite, and null in JSON, where saturated.
+    saturated : array of bool
+        Whether fewer than ten posteriors overlap, of different clusters where there are some.
     quadrature_errors : array
         Error of the quadrature: two rules against each other, and the mass that is not covered.
     standard_errors : dict of str to float or array
-        Of row sampling, under the names of the fields.
+        Of sampling rows, or clusters, under the names of the fields.
+    population_errors : dict of str to float or array
+        About the values of the population: standard error and shortfall in quadrature.
 
     Examples
     --------
@@ -60,28 +68,55 @@ class Marginals(Result):
 
     n: int
     d: int
+    n_clusters: int | None
     total_information: float
     total_kl_prior: float
     total_looseness: float
     total_shortfall: float
+    total_kl_prior_low: float
     quadrature_error: float
     entropy: Float
     information: Float
     kl_prior: Float
     looseness: Float
     shortfall: Float
+    saturated: Any
     quadrature_errors: Float
     standard_errors: dict[str, Any]
+    population_errors: dict[str, Any]
+
+    def in_words(self, h: int) -> str:
+        """Write I(x; z_h) with its error about that of the population, or as a bound of it."""
+        value = float(self.information[h])
+        if self.saturated[h]:
+            return f"≥ {with_error(value, None)}"
+        return with_error(value, float(self.population_errors["information"][h]))
+
+    def reading(self) -> str:
+        """Return how to read the errors and bounds of latents in tables."""
+        text = "± about the population: standard error and what few rows lower; rows are taken as "
+        text += "independent"
+        if self.n_clusters is not None:
+            text = f"± about the population: standard error over {self.n_clusters} clusters and "
+            text += "what few of them lower"
+        if self.saturated.any():
+            text += "; ≥: saturated, fewer than ten posteriors overlap"
+            text += "" if self.n_clusters is None else " that are of different clusters"
+        return text
 
     def blocks(self) -> list[Block]:
         """Return the table of latents, the most informative first."""
         order = np.argsort(-self.information, kind="stable")
-        names = ("information", "looseness", "kl_prior", "entropy")
+        names = ("looseness", "kl_prior", "entropy")
         rows = tuple(
             (
                 str(h),
+                self.in_words(h),
                 *(
-                    with_error(float(getattr(self, name)[h]), float(self.standard_errors[name][h]))
+                    with_error(
+                        float(getattr(self, name)[h]),
+                        None if self.saturated[h] else float(self.population_errors[name][h]),
+                    )
                     for name in names
                 ),
             )
@@ -90,8 +125,10 @@ class Marginals(Result):
         columns = ("latent", "I(x; z_h) [nats]", "J_h", "KL(q(z_h) || p)", "entropy of q(z_h)")
         note = (
             f"exact for the mixture of these {self.n} posteriors, by quadrature to "
-            f"{power_of_ten(self.quadrature_error)} nats; ± one standard error over rows; Definition 3 = "
-            f"I + J; of the population I is higher, J and KL are lower, by about "
-            f"{self.shortfall.max():.1g} nats at most"
+            f"{power_of_ten(self.quadrature_error)} nats; {self.reading()}; Definition 3 = I + J; of the population I is higher, J and KL "
+            "are lower"
         )
+        known = self.shortfall[~self.saturated]
+        if known.size:
+            note += f", by about {known.max():.1g} nats at most where not saturated"
         return [Table(columns, rows, "Marginals of the aggregated posterior", note)]

@@ -70,7 +70,8 @@ def pulse(result: "Scorecard | Indicators | MeansOnly", ax: "Axes | None" = None
         errors = found.standard_errors.get("mutual_information_per_latent")
         _stems(upper, third, found.states, errors)
     else:
-        _stems(upper, exact.information, found.states, exact.standard_errors["information"])
+        known = np.where(exact.saturated, 0.0, exact.population_errors["information"])
+        _stems(upper, exact.information, found.states, known)
         ring: dict[str, Any] = {"facecolors": "none", "edgecolors": "black", "lw": 0.8}
         upper.scatter(latents, third, s=_size(found.d), **ring)
         handles.append(_ring("Definition 3, an upper bound"))
