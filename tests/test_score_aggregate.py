@@ -53,7 +53,9 @@ def test_latents_are_ranked_by_what_they_carry():
     assert "left out" not in repr(bare)
     assert "in the exact" not in card.verdict["USED"]
     used = score(mean, var=var, threshold=1.0).verdict["USED"]
-    assert used.startswith("2 of 2 latents are above 1 nats in Definition 3 (so it is for any")
+    assert used.startswith(
+        "2 of 2 latents are above 1 nats in Definition 3 about their mean (so it is for any"
+    )
     assert "), 1 in the exact I(x; z_h); " in used
 
 
@@ -120,9 +122,9 @@ def test_the_prior_sentence_says_what_definition_4_misses():
     card = score(*wide()[:1], var=wide()[1])
     exact = card.marginals
     text = card.verdict["PRIOR"]
-    assert text.startswith(f"KL(q(z) || p) ≥ {exact.total_kl_prior:.3f} ± ")
+    assert text.startswith(f"KL(q(z) || p) ≥ {exact.total_kl_prior_low:.3f} ± ")
     assert f"sees second moments only, says {card.kl_aggregate_prior:.4f} ± " in text
-    assert exact.total_kl_prior > 10 * card.kl_aggregate_prior
+    assert exact.total_kl_prior_low > 10 * card.kl_aggregate_prior
     assert "(--joint)" in text
 
 
@@ -142,7 +144,7 @@ def test_the_trust_sentence_names_the_loosest_latent():
 def test_latents_that_tell_all_rows_apart_are_named():
     text = score(*wide()[:1], var=wide()[1]).verdict["TRUST"]
     assert "in one latent fewer than ten posteriors overlap, so that I(x; z_h) would be" in text
-    assert "show at most log n = 5.70 nats" in text
+    assert "higher with more rows; of these rows it is at most log n = 5.70 nats" in text
 
 
 def test_one_cluster_leaves_the_upper_end_open():
@@ -213,7 +215,7 @@ def test_batches_are_gathered():
 def test_few_rows_say_what_chance_makes():
     """A Gaussian code that matches the prior: all that the marginals show is lumps."""
     rng = np.random.default_rng(0)
-    mean, var = np.sqrt(0.9999) * rng.normal(size=(300, 3)), np.full((300, 3), 1e-4)
+    mean, var = np.sqrt(0.995) * rng.normal(size=(300, 3)), np.full((300, 3), 0.005)
     card = score(mean, var=var)
     exact = card.marginals
     assert exact.total_shortfall == pytest.approx(exact.total_kl_prior, rel=0.3)
