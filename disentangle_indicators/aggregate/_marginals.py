@@ -41,7 +41,7 @@ _FAST = (8,), 5.5
 """Nodes and reach where 1e-7 nats are enough."""
 
 _ROUNDING = 1e-12
-"""Standard errors below it are those of constants."""
+"""Standard errors and shortfalls below it are those of constants."""
 
 
 def marginals(
@@ -206,7 +206,7 @@ def evaluate_arrays(
     kl_prior = np.maximum(0.5 * (LOG_2PI + second) - entropy, 0.0)
     looseness = np.maximum(0.5 * (LOG_2PI + 1 + np.log(second)) - entropy, 0.0)
     saturated = is_saturated(information, n if codes is None else codes[0])
-    short = np.where(saturated, np.inf, short)
+    short = np.where(saturated, np.inf, np.where(short < _ROUNDING, 0.0, short))
     influence = _influence(mean[picked], var[picked], surprise, second, saturated)
     sampling = _standard_errors(influence, n, codes)
     fourth = 0.5 * (second - 1 - np.log(second)) - sampling.pop("second") ** 2 / 4

@@ -70,8 +70,7 @@ def pulse(result: "Scorecard | Indicators | MeansOnly", ax: "Axes | None" = None
         errors = found.standard_errors.get("mutual_information_per_latent")
         _stems(upper, third, found.states, errors)
     else:
-        known = np.where(exact.saturated, 0.0, exact.population_errors["information"])
-        _stems(upper, exact.information, found.states, known)
+        _stems(upper, exact.information, found.states, exact.population_errors["information"])
         ring: dict[str, Any] = {"facecolors": "none", "edgecolors": "black", "lw": 0.8}
         upper.scatter(latents, third, s=_size(found.d), **ring)
         handles.append(_ring("Definition 3, an upper bound"))
@@ -154,9 +153,10 @@ def _stems(
     dots = ax.scatter(x, height, c=colours, s=_size(len(x)), zorder=3)
     marks = [MarkerStyle(look.mark) for look in looks]
     dots.set_paths([mark.get_path().transformed(mark.get_transform()) for mark in marks])
-    if errors is not None and np.all(np.isfinite(errors)):
+    if errors is not None and np.any(np.isfinite(errors)):
         bar: dict[str, Any] = {"ecolor": "black", "elinewidth": 0.8, "capsize": 2, "zorder": 4}
-        ax.errorbar(x, height, yerr=2 * errors, fmt="none", **bar)
+        known = np.where(np.isfinite(errors), errors, 0.0)
+        ax.errorbar(x, height, yerr=2 * known, fmt="none", **bar)
 
 
 def _ring(label: str) -> "Line2D":

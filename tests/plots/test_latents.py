@@ -122,7 +122,7 @@ def bars(ax):
 def test_error_bars_are_two_standard_errors():
     result = card()
     for drawn, errors in (
-        (result, result.marginals.standard_errors["information"]),
+        (result, result.marginals.population_errors["information"]),
         (result.result, result.standard_errors["mutual_information_per_latent"]),
     ):
         (bar,) = bars(pulse(drawn))
