@@ -77,8 +77,28 @@ CODE_BINS = ("width", "count")
 AVERAGES = ("latents", "information")
 
 
-def prepare(z: Float, factors: Factors, p: dict[str, Any]) -> tuple[Index, list[Index]]:
-    """Put codes into bins (n, d), and factors into classes, -1 where they have no value.
+class Binned(NamedTuple):
+    """Factors as classes, and which bins of the codes belong to each.
+
+    A factor's bins depend on how many values that factor has, and not on other factors.
+
+    Parameters
+    ----------
+    labels : list of arrays of int, shape (n,)
+        Of K factors; -1 where one has no value.
+    layer : array of int, shape (K,)
+        The second axis of the cells (n, layers, d).
+    bins : array of int, shape (K,)
+        Of each latent, for that factor.
+    """
+
+    labels: list[Index]
+    layer: Index
+    bins: Index
+
+
+def prepare(z: Float, factors: Factors, p: dict[str, Any]) -> tuple[Index, Binned]:
+    """Put codes into bins (n, layers, d), and factors into classes, -1 where they have no value.
 
     The parameters are ``bins`` and ``code_bins`` ("width" for equal widths, as np.histogram, or
     "count" for equal counts), and ``factor_bins`` as in `Factors.labels`.
@@ -88,37 +108,46 @@ def prepare(z: Float, factors: Factors, p: dict[str, Any]) -> tuple[Index, list[
     if p["factor_bins"] is not None and p["factor_bins"] < 1:
         raise ValueError(f"factor_bins must be at least 1; got {p['factor_bins']}")
     labels = [factors.labels(k, p["factor_bins"]) for k in range(factors.number)]
-    bins = code_bins(labels, p)
+    bins = np.array([code_bins(label, p) for label in labels])
+    different, layer = np.unique(bins, return_inverse=True)
+    of_factors = Binned(labels, layer.reshape(-1), bins)
     if p["code_bins"] == "width":
-        return binned(z, bins), labels
-    return np.stack([equal_counts(column, bins) for column in z.T], axis=1), labels
+        return binned(z, p["bins"])[:, None], of_factors
+    columns = [[equal_counts(column, int(number)) for column in z.T] for number in different]
+    return np.ascontiguousarray(np.moveaxis(np.array(columns), 2, 0)), of_factors
 
 
-Labels = tuple[list[Index], Chance | None]
+Labels = tuple[Binned, Chance | None]
 """Classes of K factors, and what latents that know nothing get, if it is to be taken off."""
 
 
 def prepare_chance(z: Float, factors: Factors, p: dict[str, Any]) -> tuple[Index, Labels]:
     """Put both into bins, and say what latents that know nothing get at ``level``."""
-    cells, labels = prepare(z, factors, p)
-    return cells, (labels, chance(cells, labels, p["level"]))
+    cells, of_factors = prepare(z, factors, p)
+    return cells, (of_factors, chance(cells, of_factors, p["level"]))
 
 
-def code_bins(labels: list[Index], p: dict[str, Any]) -> int:
-    """Return how many bins a latent gets.
+def code_bins(label: Index, p: dict[str, Any]) -> int:
+    """Return how many bins a latent gets for one factor.
 
-    Those of equal counts are at least as many as the factors have values, and a multiple of
-    ``bins``, so that they are within those of factors that are cut into as many themselves.
+    Those of equal counts are at least as many as the factor has values, and a multiple of ``bins``,
+    so that they are within those of a factor that is cut into as many itself.
     """
     if p["code_bins"] == "width":
         return int(p["bins"])
-    most = max(int(label.max()) + 1 + int(label.min() < 0) for label in labels)
+    most = int(label.max()) + 1 + int(label.min() < 0)
     return int(p["bins"] * max(1, -(-most // p["bins"])))
 
 
-def information(cells: Index, labels: list[Index]) -> Information:
-    """Return entropies and mutual information of binned codes (n, d) and classes of K factors."""
-    whole = [_of_one(cells, label) for label in labels]
+def pairs(cells: Index, of_factors: Binned) -> list[tuple[Index, Index]]:
+    """Return, for each factor, the cells (n, d) that belong to it and its classes."""
+    found = zip(of_factors.labels, of_factors.layer, strict=True)
+    return [(cells[:, layer], label) for label, layer in found]
+
+
+def information(cells: Index, of_factors: Binned) -> Information:
+    """Return entropies and mutual information of binned codes and classes of K factors."""
+    whole = [of_one(*pair) for pair in pairs(cells, of_factors)]
     mutual, codes, joint = (np.stack([each[i] for each in whole], axis=1) for i in (0, 1, 3))
     return Information(mutual, codes, np.array([each[2] for each in whole]), joint)
 
@@ -130,18 +159,18 @@ def between(labels: list[Index]) -> Float:
         for j, other in enumerate(labels[:i]):
             rows = np.flatnonzero((one >= 0) & (other >= 0))
             if len(rows):
-                out[i, j] = out[j, i] = _of_one(one[rows, None], other[rows])[0][0]
+                out[i, j] = out[j, i] = of_one(one[rows, None], other[rows])[0][0]
     return out
 
 
-def chance(cells: Index, labels: list[Index], level: float | None) -> Chance | None:
+def chance(cells: Index, of_factors: Binned, level: float | None) -> Chance | None:
     """Return what latents that know nothing get: None where no level is given."""
     if level is None:
         return None
     if not 0 < level < 1:
         raise ValueError(f"level must be between 0 and 1; got {level}")
-    tests = cells.shape[1] * len(labels)
-    whole = [_chance_of_one(cells, label, level / tests) for label in labels]
+    tests = cells.shape[-1] * len(of_factors.labels)
+    whole = [_chance_of_one(*pair, level / tests) for pair in pairs(cells, of_factors)]
     return Chance(*(np.stack([each[i] for each in whole], axis=1) for i in (0, 1)))
 
 
@@ -151,8 +180,8 @@ def known(cells: Index, of_factors: Labels) -> tuple[Information, Known]:
     The share is the adjusted one of Vinh, Epps & Bailey (2010), (I - E) / (H - E). Without `Chance`
     they know all that they seem to.
     """
-    labels, by_chance = of_factors
-    found = information(cells, labels)
+    table, by_chance = of_factors
+    found = information(cells, table)
     if by_chance is None:
         scale = np.where(found.factors > 0, found.factors, 1.0)
         return found, Known(found.mutual, found.mutual / scale, np.ones_like(found.mutual))
@@ -171,7 +200,8 @@ def average(values: Float, weights: Float, rule: str) -> float:
     return float(np.sum(values * weights)) / total if total > 0 else 0.0
 
 
-def _of_one(cells: Index, label: Index) -> tuple[Float, Float, float, Float]:
+def of_one(cells: Index, label: Index) -> tuple[Float, Float, float, Float]:
+    """Return I(z_h; v) and H(z_h) (d,), H(v), and H(z_h, v) (d,) of cells (n, d) and classes."""
     cells, label = _present(cells, label)
     n, d = cells.shape
     bins, values = int(cells.max()) + 1, int(label.max()) + 1

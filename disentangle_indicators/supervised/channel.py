@@ -113,14 +113,15 @@ def channel(
     one_of("code_bins", code_bins, info.CODE_BINS)
     count, groups = encodings.cluster_codes or (None, None)
     p = {"bins": bins, "code_bins": code_bins, "factor_bins": None}
-    cells, labels = info.prepare(z, table, p)
-    of_code = info.information(cells, labels).mutual
+    cells, binned = info.prepare(z, table, p)
+    of_code = info.information(cells, binned).mutual
     orders, together = shuffles(n, permutations, groups, np.random.default_rng(rng))
     null_max = np.zeros_like(of_code)
     for order in orders:
-        null_max = np.maximum(null_max, info.information(cells[order], labels).mutual)
-    errors = np.stack([_standard_errors(cells, label, groups) for label in labels], axis=1)
+        null_max = np.maximum(null_max, info.information(cells[order], binned).mutual)
+    of_each = [_standard_errors(*pair, groups) for pair in info.pairs(cells, binned)]
     of_sample, slack = _of_samples(encodings, table)
+    errors = np.stack(of_each, axis=1)
     excess = of_code - null_max - SURE * errors - of_sample - slack
     pairs = _positive(excess)
     return Channel(

@@ -18,7 +18,7 @@ PROTOCOLS: dict[str, dict[str, Any]] = {
 
 SOURCES = {
     "default": "Sepliarskaia et al. (2019), who call it 3CharM, over bins of equal counts, no fewer "
-    "than the factor with most values has",
+    "than the factor has values",
     "ubisoft": "Carbonneau et al. (2022): 10 bins of codes and of factors",
 }
 
@@ -84,12 +84,12 @@ def dcimig(
 
 
 def _compute(
-    cells: Index, labels: list[Index], p: dict[str, Any], rng: np.random.Generator
+    cells: Index, of_factors: info.Binned, p: dict[str, Any], rng: np.random.Generator
 ) -> Outcome:
-    found = info.information(cells, labels)
+    found = info.information(cells, of_factors)
     first, second = info.top_two(found.mutual, axis=1)
     gap = first - second
-    own = np.argmax(found.mutual, axis=1)[:, None] == np.arange(len(labels))
+    own = np.argmax(found.mutual, axis=1)[:, None] == np.arange(len(found.factors))
     best = np.max(np.where(own, gap[:, None], 0.0), axis=0)
     total = float(np.sum(found.factors))
     return Outcome(

@@ -104,19 +104,19 @@ def dmig(
 
 def _prepare(
     z: Float, factors: Factors, p: dict[str, Any]
-) -> tuple[Index, tuple[list[Index], Float]]:
-    cells, labels = info.prepare(z, factors, p)
-    return cells, (labels, info.between(labels))
+) -> tuple[Index, tuple[info.Binned, Float]]:
+    cells, table = info.prepare(z, factors, p)
+    return cells, (table, info.between(table.labels))
 
 
 def _compute(
     cells: Index,
-    of_factors: tuple[list[Index], Float],
+    of_factors: tuple[info.Binned, Float],
     p: dict[str, Any],
     rng: np.random.Generator,
 ) -> Outcome:
-    labels, shared = of_factors
-    found = info.information(cells, labels)
+    table, shared = of_factors
+    found = info.information(cells, table)
     first, second = info.top_two(found.mutual)
     excuse = np.max(np.where(_second(found.mutual, second), _other(found, shared), 0.0), axis=0)
     if p["excuse"] == "known":

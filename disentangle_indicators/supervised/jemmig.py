@@ -4,9 +4,8 @@ from typing import Any
 
 import numpy as np
 
-from disentangle_indicators._array import Array, Float
+from disentangle_indicators._array import Array
 from disentangle_indicators._binning import Index
-from disentangle_indicators.factors import Factors
 from disentangle_indicators.supervised import _information as info
 from disentangle_indicators.supervised._metric import Metric, Outcome, measure
 
@@ -20,7 +19,7 @@ PROTOCOLS: dict[str, dict[str, Any]] = {
 
 SOURCES = {
     "default": "Do & Tran (2020), as Carbonneau et al. (2022) turn it so that 1 is best, over bins "
-    "of equal counts, no fewer than the factor with most values has: noise then scores 0, as its "
+    "of equal counts, no fewer than the factor has values: noise then scores 0, as its "
     "entropy is the logarithm of the bins",
     "do2020": "Do & Tran (2020): 100 bins of equal width; theirs reach from -4 to 4 and hold the "
     "posteriors of all samples, here they reach from the least to the greatest code and hold the "
@@ -91,23 +90,15 @@ def jemmig(
     return measure(METRIC, codes, factors, rng=rng, protocol=protocol, **overrides).value
 
 
-def _prepare(
-    z: Float, factors: Factors, p: dict[str, Any]
-) -> tuple[Index, tuple[list[Index], int]]:
-    cells, labels = info.prepare(z, factors, p)
-    return cells, (labels, info.code_bins(labels, p))
-
-
 def _compute(
-    cells: Index, of_factors: tuple[list[Index], int], p: dict[str, Any], rng: np.random.Generator
+    cells: Index, of_factors: info.Binned, p: dict[str, Any], rng: np.random.Generator
 ) -> Outcome:
-    labels, bins = of_factors
-    found = info.information(cells, labels)
+    found = info.information(cells, of_factors)
     first, second = info.top_two(found.mutual)
     best = found.mutual >= first - info.TIE
     joint = np.min(np.where(best, found.joint, np.inf), axis=0)
     rest = np.maximum(joint - first + second, 0.0)
-    scores = np.clip(1.0 - rest / (found.factors + np.log(bins)), 0.0, 1.0)
+    scores = np.clip(1.0 - rest / (found.factors + np.log(of_factors.bins)), 0.0, 1.0)
     return Outcome(
         float(np.mean(scores)),
         parts={"nats": float(np.mean(rest))},
@@ -125,6 +116,6 @@ METRIC = Metric(
     "whether one latent is the factor, no less and no more, and no other one knows it; latents "
     "that hold two factors lose here, and not in MIG",
     SOURCES,
-    prepare=_prepare,
+    prepare=info.prepare,
     choices={"code_bins": info.CODE_BINS},
 )

@@ -26,7 +26,7 @@ PROTOCOLS: dict[str, dict[str, Any]] = {
 
 SOURCES = {
     "default": "Chen et al. (2018), eq. (6), over bins of equal counts, no fewer than the factor "
-    "with most values has: outliers do not move the bins, and their number does not cap a perfect code",
+    "has values: outliers do not move the bins, and their number does not cap a perfect code",
     "locatello2019": "disentanglement_lib: 20 bins of equal width, factors as they are",
     "dent": "disentangling-correlated-factors: factors in 20 bins too",
     "ubisoft": "Carbonneau et al. (2022): 10 bins of codes and of factors, divided by the entropy "
@@ -64,7 +64,7 @@ def mig(
         - bins: of each latent, at least 1.
         - code_bins: "width" for equal widths between the extremes, where bins fewer than the values
           of a factor cap the score of a perfect code below 1, and a few outliers empty most bins;
-          "count" for equal counts, in so many times `bins` that no factor has more values.
+          "count" for equal counts, in so many times `bins` that the factor has no more values.
         - factor_bins: of equal width, or None to take the values of factors as they are.
         - divide_by: "factor" or "code", whose entropy normalises.
 
@@ -146,9 +146,9 @@ def mutual_information_matrix(
 
 
 def _compute(
-    cells: Index, labels: list[Index], p: dict[str, Any], rng: np.random.Generator
+    cells: Index, of_factors: info.Binned, p: dict[str, Any], rng: np.random.Generator
 ) -> Outcome:
-    found = info.information(cells, labels)
+    found = info.information(cells, of_factors)
     scale = found.factors if p["divide_by"] == "factor" else found.codes
     share = found.mutual / np.where(scale > 0, scale, 1.0)
     first, second = info.top_two(share)

@@ -19,7 +19,7 @@ PROTOCOLS: dict[str, dict[str, Any]] = {
 
 SOURCES = {
     "default": "Do & Tran (2020): the gap in nats, over bins of equal counts, no fewer than the "
-    "factor with most values has",
+    "factor has values",
     "do2020": "Do & Tran (2020): the normalised gap, over 100 bins of equal width; theirs reach "
     "from -4 to 4 and hold the posteriors of all samples, here they reach from the least to the "
     "greatest code and hold the codes, so give it samples of the posteriors to come near",
@@ -91,9 +91,9 @@ def rmig(
 
 
 def _compute(
-    cells: Index, labels: list[Index], p: dict[str, Any], rng: np.random.Generator
+    cells: Index, of_factors: info.Binned, p: dict[str, Any], rng: np.random.Generator
 ) -> Outcome:
-    found = info.information(cells, labels)
+    found = info.information(cells, of_factors)
     scales = {None: np.ones_like(found.factors), "factor": found.factors, "code": found.codes}
     gaps = {}
     for name, scale in scales.items():

@@ -7,7 +7,7 @@ import numpy as np
 
 from disentangle_indicators._array import Array, Float, as_codes
 from disentangle_indicators._binning import binned, equal_counts
-from disentangle_indicators.supervised._information import information
+from disentangle_indicators.supervised._information import of_one
 
 __all__ = ["mutual_info_score", "pairwise_information"]
 
@@ -111,4 +111,4 @@ def pairwise_information(codes: Array, *, protocol: str = "default", **overrides
         cells = binned(z, p["bins"])
     else:
         cells = np.stack([equal_counts(column, p["bins"]) for column in z.T], axis=1)
-    return information(cells, list(cells.T)).mutual
+    return np.stack([of_one(cells, label)[0] for label in cells.T], axis=1)

@@ -362,6 +362,33 @@ def test_one_factor_leaves_nothing_to_tell_apart(name, protocol):
         score(METRICS[name], protocol, codes, np.hstack([factor, np.ones((50, 1))]))
 
 
+ALONE = ("mig", "rmig", "jemmig", "sap", "explicitness")
+"""Metrics whose scores by factor look at one factor at a time."""
+
+
+@pytest.mark.parametrize(
+    ("name", "protocol"),
+    [
+        pytest.param(name, protocol, id=f"{name}@{protocol}")
+        for name in ALONE
+        for protocol in METRICS[name].protocols
+    ],
+)
+def test_the_score_of_a_factor_does_not_depend_on_its_neighbours_in_the_table(name, protocol):
+    """A neighbour of 60 classes gave every factor the bins of these classes."""
+    rng = np.random.default_rng(0)
+    n = 300
+    table = np.stack([rng.integers(m, size=n) for m in (3, 60, 5)], axis=1)
+    factors = as_table(table, n, kinds=["categorical", "categorical", "ordinal"])
+    codes = table @ np.array([[1, 0.3, 0], [0, 0.05, 0], [0, 0.4, 1]]) + 0.3 * rng.normal(
+        size=(n, 3)
+    )
+    together = measure(METRICS[name], codes, factors, protocol=protocol)
+    for k in range(3):
+        alone = measure(METRICS[name], codes, factors.select([k]), protocol=protocol)
+        assert together.per_factor[k] == pytest.approx(alone.value, abs=1e-9)
+
+
 RANKED = ("mcc", "sap")
 """Metrics whose default looks at ranks."""
 

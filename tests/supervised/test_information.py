@@ -11,10 +11,15 @@ from disentangle_indicators._binning import equal_counts
 from disentangle_indicators.supervised import _information as info
 
 
+def alike(labels):
+    """Factors that share the cells of the codes, which then have one layer."""
+    return info.Binned(labels, np.zeros(len(labels), int), np.zeros(len(labels), int))
+
+
 @given(rngs, st.integers(2, 60), st.integers(1, 8), st.integers(1, 8))
 def test_the_expected_information_is_that_of_scikit_learn(rng, n, bins, values):
     cells, label = rng.integers(bins, size=(n, 3)), rng.integers(values, size=n)
-    found = info.chance(cells, [label], 0.05)
+    found = info.chance(cells[:, None], alike([label]), 0.05)
     expected = [
         expected_mutual_information(contingency_matrix(label, cell), n) for cell in cells.T
     ]
@@ -26,7 +31,7 @@ def test_the_expected_information_of_many_rows():
     rng = np.random.default_rng(0)
     cells, label = rng.integers(40, size=(20_000, 1)), rng.integers(2, size=20_000)
     table = contingency_matrix(label, cells[:, 0])
-    found = info.chance(cells, [label], 0.05)
+    found = info.chance(cells[:, None], alike([label]), 0.05)
     assert found.mean[0, 0] == pytest.approx(expected_mutual_information(table, 20_000), rel=1e-9)
 
 
@@ -36,8 +41,10 @@ def test_noise_is_above_chance_as_often_as_the_level_says(n, values):
     rng = np.random.default_rng(1)
     cells = np.stack([equal_counts(z, 20) for z in rng.normal(size=(4, n))], axis=1)
     labels = [np.arange(n) % values, np.arange(n) % 2]
-    limit = info.chance(cells, labels, 0.05)
-    tables = [info.information(cells[rng.permutation(n)], labels).mutual for _ in range(400)]
+    limit = info.chance(cells[:, None], alike(labels), 0.05)
+    tables = [
+        info.information(cells[rng.permutation(n), None], alike(labels)).mutual for _ in range(400)
+    ]
     assert np.mean([np.any(table > limit.above) for table in tables]) < 0.1
     np.testing.assert_allclose(np.mean(tables, axis=0), limit.mean, atol=0.02)
 
@@ -46,14 +53,16 @@ def test_missing_rows_are_left_out_of_chance():
     rng = np.random.default_rng(2)
     cells, label = rng.integers(5, size=(80, 2)), rng.integers(3, size=80)
     missing = np.where(np.arange(80) < 20, -1, label)
-    found = info.chance(cells, [missing], 0.01)
-    np.testing.assert_allclose(found.mean, info.chance(cells[20:], [label[20:]], 0.01).mean)
+    found = info.chance(cells[:, None], alike([missing]), 0.01)
+    np.testing.assert_allclose(
+        found.mean, info.chance(cells[20:, None], alike([label[20:]]), 0.01).mean
+    )
 
 
 @pytest.mark.parametrize("level", [0, 1, -1, 2])
 def test_levels(level):
     with pytest.raises(ValueError, match=f"level must be between 0 and 1; got {level}"):
-        info.chance(np.zeros((2, 1), int), [np.arange(2)], level)
+        info.chance(np.zeros((2, 1, 1), int), alike([np.arange(2)]), level)
 
 
 @given(rngs, st.integers(1, 200), st.integers(1, 12), st.integers(1, 40))
@@ -110,8 +119,8 @@ def test_bins_are_within_bins_of_a_divisor():
 def test_as_many_bins_as_values(bins, values, missing, expected):
     label = np.concatenate([np.arange(values), [-1] * bool(missing)])
     p = {"bins": bins, "code_bins": "count"}
-    assert info.code_bins([np.zeros(3, int), label], p) == expected
-    assert info.code_bins([label], p | {"code_bins": "width"}) == bins
+    assert info.code_bins(label, p) == expected
+    assert info.code_bins(label, p | {"code_bins": "width"}) == bins
 
 
 def test_information_between_factors():
