@@ -30,6 +30,19 @@ def binned(values: Float, bins: int) -> Index:
     return index
 
 
+def equal_widths(values: Float, bins: int) -> Index:
+    """Return the equal-width bin 0, 1, ... of each value of a factor, (n,).
+
+    A value on an edge goes up, and so does one that is on an edge but for rounding: values have the
+    bins of their numbers 0, 1, ... where they are as far apart.
+    """
+    scaled = np.ldexp(values, -int(np.frexp(np.abs(values).max())[1]))
+    low, width = scaled.min(), np.ptp(scaled)
+    place = (scaled - low) / (width if width > 0 else 1.0) * bins
+    index: Index = np.minimum((place + 1e-9).astype(np.int64), bins - 1)
+    return index
+
+
 def equal_counts(values: Float, bins: int) -> Index:
     """Return the bin 0, 1, ... of each value in bins of about equal counts; equal values share one.
 

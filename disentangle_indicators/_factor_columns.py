@@ -14,6 +14,12 @@ __all__ = ["EXACT", "TRUTH", "Column", "columns_of", "parse", "shape_of", "side_
 TRUTH = ("False", "True")
 """Classes of truth values."""
 
+MISSING = ("", "nan", "NaN", "NAN", "NA", "N/A", "<NA>", "None", "NaT", "null", "NULL")
+"""Text that stands for a missing value."""
+
+CAST = (-(2.0**63), -(2.0**31))
+"""What nan becomes when it is cast to an integer of 64 or 32 bits."""
+
 EXACT = 2.0**53
 """Greatest whole number up to which float64 holds all."""
 
@@ -80,9 +86,12 @@ def _of_series(series: Any, name: str, what: str) -> Column:
     categories = getattr(series.dtype, "categories", None)
     if categories is not None and hasattr(series, "cat"):
         classes = tuple(str(category) for category in categories)
-        if "" not in classes and len(set(classes)) == len(classes):
-            index = np.asarray(series.cat.codes, dtype=np.float64)
-            return Column(np.where(index < 0, np.nan, index), classes, bool(series.cat.ordered))
+        if len(set(classes)) == len(classes):
+            kept = [i for i, word in enumerate(classes) if word not in MISSING]
+            index = np.full(len(classes) + 1, np.nan)  # the last one is that of the code -1
+            index[kept] = np.arange(len(kept))
+            words = tuple(classes[i] for i in kept)
+            return Column(index[np.asarray(series.cat.codes)], words, bool(series.cat.ordered))
         return parse(np.asarray(series, dtype=object), name, what)
     if isinstance(series.dtype, np.dtype):
         return parse(np.asarray(series), name, what)
@@ -92,11 +101,11 @@ def _of_series(series: Any, name: str, what: str) -> Column:
 
 
 def _of_text(column: NDArray[Any]) -> Column:
-    missing = column == ""
-    classes, index = np.unique(column, return_inverse=True)
-    some = bool(missing.any())
-    values = np.where(missing, np.nan, index.reshape(-1) - float(some))
-    return Column(values, tuple(str(c) for c in classes[int(some) :]), ordered=False)
+    present = ~np.isin(column, MISSING)
+    classes, index = np.unique(column[present], return_inverse=True)
+    values = np.full(len(column), np.nan)
+    values[present] = index.reshape(-1)
+    return Column(values, tuple(str(c) for c in classes), ordered=False)
 
 
 def _of_objects(column: NDArray[Any], name: str, what: str) -> Column:
@@ -132,7 +141,8 @@ def _sort(value: Any) -> str:
     if value is None or type(value).__name__ in ("NAType", "NaTType"):
         return "missing"
     if isinstance(value, (str, bytes)):
-        return "text" if value else "missing"
+        word = value.decode("utf-8", "backslashreplace") if isinstance(value, bytes) else value
+        return "missing" if word in MISSING else "text"
     if isinstance(value, (bool, np.bool_)):
         return "truth"
     if isinstance(value, Real):
@@ -151,7 +161,7 @@ def _finite(numbers: Float, name: str, what: str) -> Float:
     if np.isinf(numbers).any():
         row = int(np.argmax(np.isinf(numbers)))
         raise ValueError(f"{what} must be finite or nan; {name}[{row}] = {numbers[row]}")
-    return numbers
+    return np.where(np.isin(numbers, CAST), np.nan, numbers)
 
 
 def side_by_side(columns: Sequence[NDArray[Any]]) -> NDArray[Any]:

@@ -5,14 +5,14 @@ scorecards, rotations and metrics accept and refuse the same input, with the sam
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from disentangle_indicators._array import Float
-from disentangle_indicators._binning import Index, binned, equal_counts
+from disentangle_indicators._binning import Index, equal_counts, equal_widths
 from disentangle_indicators._factor_columns import (
     EXACT,
     TRUTH,
@@ -22,15 +22,18 @@ from disentangle_indicators._factor_columns import (
     shape_of,
     side_by_side,
 )
+from disentangle_indicators._factor_kinds import (
+    BINS,
+    FEW,
+    KINDS,
+    Kind,
+    around,
+    kind_of,
+    sentinel,
+    why_risky,
+)
 
 __all__ = ["KINDS", "Factors", "as_column", "as_table"]
-
-KINDS = ("categorical", "ordinal", "continuous", "circular")
-
-FEW = 100
-"""Distinct values up to which whole numbers are taken as values, not as measurements."""
-
-BINS = 20
 
 
 @dataclass(frozen=True, eq=False)
@@ -51,6 +54,8 @@ class Factors:
     classes : tuple, length K
         For a factor of text, truth values or categories the names of its classes, which `values`
         are indices of; None for numbers. By default all factors are numbers.
+    guessed : tuple of str
+        Names of the factors whose kind is a guess that may be wrong; :attr:`notes` says why.
     """
 
     values: Float
@@ -58,6 +63,7 @@ class Factors:
     names: tuple[str, ...]
     periods: tuple[float, ...]
     classes: tuple[tuple[str, ...] | None, ...] = ()
+    guessed: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         """Take factors without classes as numbers."""
@@ -85,7 +91,7 @@ class Factors:
 
     def take(self, rows: Index) -> "Factors":
         """Return some rows."""
-        return Factors(self.values[rows], self.kinds, self.names, self.periods, self.classes)
+        return replace(self, values=self.values[rows])
 
     def select(self, columns: Sequence[int]) -> "Factors":
         """Return some columns."""
@@ -96,7 +102,31 @@ class Factors:
             tuple(self.names[k] for k in chosen),
             tuple(self.periods[k] for k in chosen),
             tuple(self.classes[k] for k in chosen),
+            tuple(self.names[k] for k in chosen if self.names[k] in self.guessed),
         )
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """Sentences on guesses that may be wrong, and on values that may stand for missing ones.
+
+        Examples
+        --------
+        >>> as_table([0, 1, 2, 3, -1, -1], 6, names=["size"]).notes
+        ('size is -1 in 2 of 6 rows; if that stands for a missing value, give nan',)
+        """
+        found = []
+        columns = zip(self.names, self.kinds, self.values.T, self.classes, strict=True)
+        for name, kind, values, classes in columns:
+            if name in self.guessed:
+                found.append(f"{name} is {kind} by a guess: {why_risky(kind, values, classes)}")
+            odd = sentinel(values, classes)
+            if odd:
+                same = values == (float(odd) if classes is None else classes.index(odd))
+                found.append(
+                    f"{name} is {odd} in {np.sum(same)} of {len(self)} rows; if that stands for a "
+                    f"missing value, {'give nan' if classes is None else 'leave it empty'}"
+                )
+        return tuple(found)
 
     def describe(self) -> tuple[dict[str, Any], ...]:
         """Return the name, the kind, the number of distinct values and of missing ones of each.
@@ -184,7 +214,7 @@ class Factors:
         elif bins is None or rule == "count":
             out[rows] = equal_counts(values, bins or BINS)
         else:
-            out[rows] = binned(values[:, None], bins)[:, 0]
+            out[rows] = equal_widths(values, bins)
         return out
 
     def targets(self, k: int) -> Float:
@@ -220,13 +250,16 @@ def as_table(
     ----------
     factors : Factors, array or list, shape (n, K) or (n,), pandas DataFrame or Series
         Numbers, text, truth values and categories, column by column. nan, None, the missing values
-        of pandas and empty text are missing values.
+        of pandas, empty text, the words for them ("nan", "NA", "None", "null", ...) and what nan
+        becomes when it is cast to int64 or int32 are missing values.
     n : int
     kinds : sequence, or dict by name, of str, optional
         One of "categorical", "ordinal", "continuous", "circular" and "circular:PERIOD". By default
-        text and truth values are categorical, ordered categories ordinal, whole numbers of at most
-        100 different values ordinal, other numbers continuous. Without a period that of a circular
-        factor is its range and one step more, as for 0, 1, ..., 38 of 39 orientations.
+        text and truth values are categorical, ordered categories ordinal, at most 100 different
+        numbers ordinal, other numbers continuous. More than 20 numbers must be in two rows each on
+        average to be ordinal, and fewer must be so or be whole. Guesses that may be wrong are in
+        `guessed`. Without a period that of a circular factor is its range and one step more, as
+        for 0, 1, ..., 38 of 39 orientations. Angles that differ by less than 1e-5 periods are one.
     names : sequence of str, length K, optional
         Default: the columns of a data frame, else "factor_0", ...
 
@@ -274,23 +307,22 @@ def as_table(
         columns = [parse(column, name) for column, name in zip(raw, named, strict=True)]
     given = _given(kinds, named)
     told = [
-        (factors.kinds[k], factors.periods[k])
+        Kind(factors.kinds[k], factors.periods[k], found[k] in factors.guessed)
         if isinstance(factors, Factors) and given[k] is None
-        else _kind(given[k], columns[k], named[k])
+        else kind_of(given[k], columns[k], named[k])
         for k in range(len(columns))
     ]
+    values = [
+        around(column.values, of.period) if of.kind == "circular" else column.values
+        for column, of in zip(columns, told, strict=True)
+    ]
     return Factors(
-        np.stack(
-            [
-                column.values % period if kind == "circular" else column.values
-                for column, (kind, period) in zip(columns, told, strict=True)
-            ],
-            axis=1,
-        ),
-        tuple(kind for kind, _ in told),
+        np.stack(values, axis=1),
+        tuple(of.kind for of in told),
         named,
-        tuple(period for _, period in told),
+        tuple(of.period for of in told),
         tuple(column.classes for column in columns),
+        tuple(name for name, of in zip(named, told, strict=True) if of.guessed),
     )
 
 
@@ -321,7 +353,8 @@ def as_column(values: Any, n: int, name: str) -> NDArray[Any]:
         raise ValueError(f"{name} must have the shape ({n},); the shape is {shape}")
     raw = columns[0]
     parsed = parse(raw, name, name)
-    if isinstance(raw, np.ndarray) and raw.dtype.kind in "fiubU":
+    hidden = np.isnan(parsed.values).any() and raw.dtype.kind != "f"  # a missing value in disguise
+    if isinstance(raw, np.ndarray) and raw.dtype.kind in "fiubU" and not hidden:
         return raw if raw.dtype.isnative else raw.astype(raw.dtype.newbyteorder("="))
     table = Factors(
         parsed.values[:, None], ("categorical",), (name,), (np.nan,), (parsed.classes,)
@@ -350,34 +383,3 @@ def _given(
     if len(kinds) != len(names):
         raise ValueError(f"kinds must be {len(names)}, one for each factor; got {list(kinds)}")
     return list(kinds)
-
-
-def _kind(given: str | None, column: Column, name: str) -> tuple[str, float]:
-    present = np.unique(column.values[~np.isnan(column.values)])
-    if given is None:
-        if column.classes is not None:
-            named = column.ordered and column.classes != TRUTH
-            return ("ordinal" if named else "categorical"), np.nan
-        whole = len(present) <= FEW and bool(np.all(present == np.round(present)))
-        return ("ordinal" if whole else "continuous"), np.nan
-    kind, _, words = given.partition(":")
-    if kind not in KINDS or (words and kind != "circular"):
-        raise ValueError(f"the kind of {name} must be one of {', '.join(KINDS)}; got {given!r}")
-    if kind != "categorical" and not column.ordered and column.classes is not None:
-        raise ValueError(f"{name} holds text, so it can only be categorical")
-    if kind != "circular":
-        return kind, np.nan
-    if not words:
-        with np.errstate(over="ignore"):
-            step = float(np.diff(present).min()) if len(present) > 1 else 1.0
-            period = float(present[-1] - present[0]) + step if len(present) else 1.0
-        if not np.isfinite(period):
-            raise ValueError(f"the range of {name} is larger than numbers are; give its period")
-        return kind, period
-    try:
-        period = float(words)
-    except ValueError:
-        period = np.nan
-    if not period > 0:
-        raise ValueError(f"the period of {name} must be a positive number; got {words!r}")
-    return kind, period

@@ -17,7 +17,11 @@ SORTS = {
     "text": st.sampled_from(["a", "b", "long word"]),
     "truth": st.booleans(),
 }
-MISSING = {"number": [None, float("nan"), pd.NA], "text": ["", None, pd.NA], "truth": [None]}
+MISSING = {
+    "number": [None, float("nan"), pd.NA],
+    "text": ["", None, pd.NA, "nan", "NaN", "NA", "None"],
+    "truth": [None],
+}
 LISTS = {
     "list": lambda columns: [list(row) for row in zip(*columns, strict=True)],
     "objects": lambda columns: np.array(list(zip(*columns, strict=True)), dtype=object),
@@ -47,7 +51,9 @@ def columns(draw, infinite=False):
 
 
 def is_missing(value):
-    return value is None or value is pd.NA or value == "" or value != value  # noqa: PLR0124
+    if value is None or value is pd.NA:
+        return True
+    return value in ("", "nan", "NaN", "NA", "None") or value != value  # noqa: PLR0124
 
 
 @given(columns())
@@ -243,3 +249,173 @@ def test_labels(values, expected):
 def test_labels_that_are_none(values, words):
     with pytest.raises(ValueError, match=words):
         as_column(values, 2, "labels")
+
+
+@pytest.mark.parametrize("dtype", [np.int64, np.int32])
+def test_nan_that_was_cast_to_an_integer_is_missing(dtype):
+    cast = np.iinfo(dtype).min
+    for column in (
+        np.array([3, cast, 4], dtype=dtype),
+        [3, int(cast), 4],
+        np.array([3.0, cast, 4.0]),
+        pd.Series([3, cast, 4], dtype="Int64"),
+    ):
+        table = as_table(column, 3)
+        np.testing.assert_array_equal(table.values[:, 0], [3, np.nan, 4])
+        assert table.describe()[0]["missing"] == 1
+    np.testing.assert_array_equal(
+        as_column(np.array([3, cast], dtype=dtype), 2, "labels"), [3, np.nan]
+    )
+
+
+def test_disguised_missing_values_cost_no_score():
+    """Of 60% of a factor, as nan and in disguise; as a class of their own they cost a half."""
+    rng = np.random.default_rng(0)
+    factor = rng.integers(5, size=2000)
+    codes = factor[:, None] + 0.05 * rng.normal(size=(2000, 1))
+    gone = rng.random(2000) < 0.6
+    codes[gone] = rng.normal(size=(gone.sum(), 1))
+    mig = METRICS["mig"]
+    expected = measure(mig, codes, np.where(gone, np.nan, factor)).value
+    assert expected > 0.9
+    with np.errstate(invalid="ignore"):
+        cast = np.where(gone, np.nan, factor.astype(float)).astype(np.int64)
+    assert measure(mig, codes, cast).value == pytest.approx(expected, abs=1e-12)
+    words = np.array(list("abcde"))[factor].astype("<U4")
+    for word in ("nan", "NaN", "NA", "None", ""):
+        words[gone] = word
+        found = as_table(words, 2000)
+        assert found.classes == (tuple("abcde"),)
+        assert measure(mig, codes, found).value == pytest.approx(expected, abs=1e-12)
+    frame = pd.DataFrame({"a": pd.Categorical(words)})
+    assert as_table(frame, 2000).classes == (tuple("abcde"),)
+
+
+def test_ordered_categories_without_their_missing_word():
+    sizes = pd.Categorical(["m", "nan", "s"], ["s", "nan", "m"], ordered=True)
+    table = as_table(pd.DataFrame({"size": sizes}), 3)
+    assert (table.classes, table.kinds) == ((("s", "m"),), ("ordinal",))
+    np.testing.assert_array_equal(table.values[:, 0], [1, np.nan, 0])
+
+
+SENTINELS = {
+    "minus one": ([0, 1, 2, 3, -1, -1], "factor_0 is -1 in 2 of 6 rows"),
+    "minus 999": ([0.5, 1.5, -999, 2.5], "factor_0 is -999 in 1 of 4 rows"),
+    "999": ([1, 2, 999, 999, 3], "factor_0 is 999 in 2 of 5 rows"),
+    "unknown": (["a", "Unknown", "b"], "factor_0 is Unknown in 1 of 3 rows"),
+}
+
+
+@pytest.mark.parametrize("case", SENTINELS)
+def test_values_that_may_stand_for_missing_ones_are_noted(case):
+    values, words = SENTINELS[case]
+    (note,) = as_table(values, len(values)).notes
+    assert note.startswith(words)
+
+
+@pytest.mark.parametrize(
+    "values", [[-1, 1], [-1, 0, 1], [-2, -1, 0], [-1.5, 2, 3], [700, 800, 999], [3, 3], ["a", "b"]]
+)
+def test_ordinary_values_are_not_noted(values):
+    assert as_table(values, len(values)).notes == ()
+
+
+WORDS = np.random.default_rng(0).integers(700, size=6000)
+GUESSES = {
+    "ids": (WORDS, "continuous", "700 whole numbers; if they name classes"),
+    "rounded": (np.round(WORDS / 1000, 2), "ordinal", "71 different values; if they are measured"),
+    "names": ([f"row {i}" for i in range(50)], "categorical", "most classes have one row"),
+    "text of numbers": (["1.5", "2", "2"], "categorical", "all of them numbers"),
+}
+
+
+@pytest.mark.parametrize("case", GUESSES)
+def test_guesses_that_may_be_wrong_are_marked(case):
+    values, kind, words = GUESSES[case]
+    table = as_table(values, len(values), names=["odd"])
+    assert (table.kinds, table.guessed) == ((kind,), ("odd",))
+    assert words in table.notes[0]
+    assert as_table(table, len(values), names=["new"]).guessed == ("new",)
+    assert as_table(values, len(values), kinds=["categorical"]).guessed == ()
+    assert as_table(table, len(values), kinds={"odd": "categorical"}).guessed == ()
+    assert table.select([0]).guessed == ("odd",)
+    assert table.select([]).guessed == ()
+
+
+@pytest.mark.parametrize(
+    "values",
+    [np.arange(4), np.arange(300) % 40, np.random.default_rng(0).normal(size=200), ["a", "b"] * 9],
+)
+def test_ordinary_guesses_are_not_marked(values):
+    table = as_table(values, len(values))
+    assert (table.guessed, table.notes) == ((), ())
+
+
+@given(st.integers(1, 120), st.integers(1, 4), st.integers(0, 2**32 - 1))
+def test_values_and_their_numbers_have_the_same_classes(different, times, seed):
+    """By default and in bins of equal width or count, with the kind that is guessed."""
+    rng = np.random.default_rng(seed)
+    numbers = rng.permutation(np.repeat(np.arange(different), times))
+    values = np.linspace(0, 1, max(different, 2))[numbers]
+    one, other = as_table(numbers, len(numbers)), as_table(values, len(values))
+    for bins in (None, 10, 20):
+        for rule in ("width", "count"):
+            np.testing.assert_array_equal(one.labels(0, bins, rule), other.labels(0, bins, rule))
+    if different > 20:
+        assert one.kinds == other.kinds
+
+
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+def test_angles_that_agree_but_for_rounding_are_one(dtype):
+    """40 orientations from 0 to 2 pi with both ends, and 2 pi given to seven digits."""
+    steps = np.arange(200) % 40
+    angles = np.linspace(0, 2 * np.pi, 40)[steps].astype(dtype)
+    for period in (2 * np.pi, 6.283185, np.float32(2 * np.pi)):
+        table = as_table(angles, 200, kinds=[f"circular:{float(period)!r}"])
+        np.testing.assert_array_equal(table.labels(0), steps % 39)
+    turns = (angles + 2 * np.pi * (np.arange(200) // 40)).astype(dtype)
+    table = as_table(turns, 200, kinds=[f"circular:{2 * np.pi!r}"])
+    np.testing.assert_array_equal(table.labels(0), steps % 39)
+    again = as_table(table, 200, names=["angle"])
+    np.testing.assert_array_equal(again.values, table.values)
+
+
+def test_rounding_is_no_step_of_a_circle():
+    values = np.array([0.1, 0.2, 0.3, 0.1 + 0.2, 0.4])
+    assert as_table(values, 5, kinds=["circular"]).periods[0] == pytest.approx(0.4)
+
+
+def test_measured_angles_stay_apart():
+    angles = np.random.default_rng(0).uniform(0, 1, size=400_000)
+    table = as_table(angles, len(angles), kinds=["circular:1"])
+    np.testing.assert_array_equal(table.values[:, 0], angles)
+
+
+TEXT = {
+    "frame": lambda words: pd.DataFrame({"cell_type": words}),
+    "categories": lambda words: pd.DataFrame({"cell_type": pd.Categorical(words)}),
+    "nullable": lambda words: pd.DataFrame({"cell_type": pd.array(words, dtype="string")}),
+    "series": lambda words: pd.Series(words, name="cell_type"),
+    "beside numbers": lambda words: pd.DataFrame({"cell_type": words, "dose": range(len(words))}),
+}
+
+
+@pytest.mark.parametrize("container", TEXT)
+def test_columns_of_text_are_categories(container):
+    words = ["B", "T", "NK", "T", "B", "NK"] * 20
+    factors = TEXT[container](words)
+    table = as_table(factors, 120)
+    assert (table.kinds[0], table.classes[0], table.names[0]) == (
+        "categorical", ("B", "NK", "T"), "cell_type",
+    )  # fmt: skip
+    codes = table.values[:, :1] * 2.0
+    card = score(codes, factors=factors, metrics=MetricOptions("mig", permutations=1, halves=2))
+    assert card.metrics.kinds["cell_type"] == "categorical"
+
+
+@pytest.mark.parametrize("dtype", [object, "string", "category"])
+def test_labels_of_text_are_categories(dtype):
+    labels = pd.Series(["B", "T", "NK", "T"] * 30, dtype=dtype)
+    codes = np.array([0.0, 2, 1, 2] * 30)[:, None]
+    card = score(codes, labels=labels, metrics=MetricOptions("mig", permutations=1, halves=2))
+    assert card.metrics.metrics["mig@default"].value == pytest.approx(1, abs=1e-9)

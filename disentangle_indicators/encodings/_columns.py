@@ -76,6 +76,7 @@ def with_kinds(values: NDArray[Any], kinds: Sequence[str], classes: Sequence[str
     return replace(
         found,
         kinds=tuple(kind for kind, _, _ in told),
+        guessed=() if kinds else found.guessed,
         periods=tuple(float(period or "nan") for _, _, period in told),
     )
 
@@ -93,7 +94,12 @@ def with_classes(numbers: Factors, classes: Sequence[str]) -> Factors:
         kind if some is None else "categorical"
         for kind, some in zip(numbers.kinds, named, strict=True)
     )
-    return replace(numbers, kinds=kinds, classes=named)
+    guessed = tuple(
+        name
+        for name, some in zip(numbers.names, named, strict=True)
+        if some is None and name in numbers.guessed
+    )
+    return replace(numbers, kinds=kinds, classes=named, guessed=guessed)
 
 
 def factors_of(

@@ -3,7 +3,11 @@ r"""Plug-in information between binned codes and factors as classes.
 .. math:: H(a) = -\sum_x \hat p(x) \log \hat p(x), \qquad I(a; b) = H(a) + H(b) - H(a, b)
 
 The empirical table is biased upwards, by about (bins - 1)(values - 1) / 2n nats; :func:`chance`
-says by how much.
+says by how much. With ``adjust`` information is rescaled, so that chance is 0 and H(b) stays H(b):
+
+.. math:: J(a; b) = H(b) \max\Big(0, \frac{I(a; b) - E}{H(b) - E}\Big)
+
+with E the mean of I over permuted rows (Vinh, Epps & Bailey, 2010).
 """
 
 from typing import Any, NamedTuple
@@ -90,18 +94,22 @@ class Binned(NamedTuple):
         The second axis of the cells (n, layers, d).
     bins : array of int, shape (K,)
         Of each latent, for that factor.
+    chance : array, shape (d, K), optional
+        Nats to adjust information for; None to take all information as it is.
     """
 
     labels: list[Index]
     layer: Index
     bins: Index
+    chance: Float | None = None
 
 
 def prepare(z: Float, factors: Factors, p: dict[str, Any]) -> tuple[Index, Binned]:
     """Put codes into bins (n, layers, d), and factors into classes, -1 where they have no value.
 
     The parameters are ``bins`` and ``code_bins`` ("width" for equal widths, as np.histogram, or
-    "count" for equal counts), and ``factor_bins`` as in `Factors.labels`.
+    "count" for equal counts), ``factor_bins`` as in `Factors.labels`, and ``adjust``, if there is
+    one: whether to subtract what permuted rows get.
     """
     if p["bins"] < 1:
         raise ValueError(f"bins must be at least 1; got {p['bins']}")
@@ -112,9 +120,14 @@ def prepare(z: Float, factors: Factors, p: dict[str, Any]) -> tuple[Index, Binne
     different, layer = np.unique(bins, return_inverse=True)
     of_factors = Binned(labels, layer.reshape(-1), bins)
     if p["code_bins"] == "width":
-        return binned(z, p["bins"])[:, None], of_factors
-    columns = [[equal_counts(column, int(number)) for column in z.T] for number in different]
-    return np.ascontiguousarray(np.moveaxis(np.array(columns), 2, 0)), of_factors
+        cells = binned(z, p["bins"])[:, None]
+    else:
+        columns = [[equal_counts(column, int(number)) for column in z.T] for number in different]
+        cells = np.ascontiguousarray(np.moveaxis(np.array(columns), 2, 0))
+    if p.get("adjust"):
+        whole = [expected(*pair) for pair in pairs(cells, of_factors)]
+        of_factors = of_factors._replace(chance=np.stack(whole, axis=1))
+    return cells, of_factors
 
 
 Labels = tuple[Binned, Chance | None]
@@ -149,7 +162,13 @@ def information(cells: Index, of_factors: Binned) -> Information:
     """Return entropies and mutual information of binned codes and classes of K factors."""
     whole = [of_one(*pair) for pair in pairs(cells, of_factors)]
     mutual, codes, joint = (np.stack([each[i] for each in whole], axis=1) for i in (0, 1, 3))
-    return Information(mutual, codes, np.array([each[2] for each in whole]), joint)
+    entropy = np.array([each[2] for each in whole])
+    if of_factors.chance is not None:
+        room = entropy - of_factors.chance
+        share = np.where(room > TIE, mutual - of_factors.chance, 0.0) / np.maximum(room, TIE)
+        mutual = entropy * np.maximum(share, 0.0)
+        joint = codes + entropy - mutual
+    return Information(mutual, codes, entropy, joint)
 
 
 def between(labels: list[Index]) -> Float:
@@ -224,19 +243,29 @@ def of_one(cells: Index, label: Index) -> tuple[Float, Float, float, Float]:
 def _chance_of_one(cells: Index, label: Index, level: float) -> tuple[Float, Float]:
     from scipy.special import chdtri
 
+    mean, (cells, label) = expected(cells, label), _present(cells, label)
+    freedom = (np.count_nonzero(_counts(cells), axis=1) - 1) * (len(np.unique(label)) - 1)
+    margin = np.where(freedom > 0, chdtri(np.maximum(freedom, 1), level) - freedom, 0.0)
+    return mean, mean + margin / (2 * len(label))
+
+
+def expected(cells: Index, label: Index) -> Float:
+    """Return the mean information (d,) over permutations of the rows, exactly; nats."""
     cells, label = _present(cells, label)
-    n, d = cells.shape
-    bins = int(cells.max()) + 1
-    table = np.bincount((cells + np.arange(d) * bins).ravel(), minlength=d * bins).reshape(d, bins)
+    n, table = len(label), _counts(cells)
     of_codes, which = np.unique(table, return_inverse=True)
     of_factor, times = np.unique(np.bincount(label), return_counts=True)
     x_log_x = _expected_x_log_x(of_codes, of_factor, n) @ times
-    joint = np.log(n) - x_log_x[which.reshape(d, bins)].sum(axis=1) / n
+    joint = np.log(n) - x_log_x[which.reshape(table.shape)].sum(axis=1) / n
     h_codes, h_factor = entropies(table, n), entropies(np.bincount(label)[None], n)
-    mean = np.clip(h_codes + h_factor - joint, 0.0, np.minimum(h_codes, h_factor))
-    freedom = (np.count_nonzero(table, axis=1) - 1) * (times[of_factor > 0].sum() - 1)
-    margin = np.where(freedom > 0, chdtri(np.maximum(freedom, 1), level) - freedom, 0.0)
-    return mean, mean + margin / (2 * n)
+    return np.asarray(np.clip(h_codes + h_factor - joint, 0.0, np.minimum(h_codes, h_factor)))
+
+
+def _counts(cells: Index) -> Index:
+    """Return how many rows each bin of each latent has, (d, bins)."""
+    d, bins = cells.shape[1], int(cells.max()) + 1
+    flat = (cells + np.arange(d) * bins).ravel()
+    return np.bincount(flat, minlength=d * bins).reshape(d, bins)
 
 
 def _expected_x_log_x(a: Index, b: Index, n: int) -> Float:

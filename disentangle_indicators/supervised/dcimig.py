@@ -12,13 +12,13 @@ from disentangle_indicators.supervised._metric import Metric, Outcome, measure
 __all__ = ["METRIC", "dcimig"]
 
 PROTOCOLS: dict[str, dict[str, Any]] = {
-    "default": {"bins": 20, "code_bins": "count", "factor_bins": None},
-    "ubisoft": {"bins": 10, "code_bins": "width", "factor_bins": 10},
+    "default": {"bins": 20, "code_bins": "count", "factor_bins": None, "adjust": True},
+    "ubisoft": {"bins": 10, "code_bins": "width", "factor_bins": 10, "adjust": False},
 }
 
 SOURCES = {
     "default": "Sepliarskaia et al. (2019), who call it 3CharM, over bins of equal counts, no fewer "
-    "than the factor has values",
+    "than the factor has values, less what permuted rows get, as in mig",
     "ubisoft": "Carbonneau et al. (2022): 10 bins of codes and of factors",
 }
 
@@ -50,7 +50,8 @@ def dcimig(
         Not used: nothing is drawn. All metrics take it.
     protocol : {"default", "ubisoft"}
     **overrides
-        Parameters that differ from the protocol's: bins, code_bins and factor_bins, as
+        Parameters that differ from the protocol's: bins, code_bins, factor_bins and
+        adjust, as
         :func:`~disentangle_indicators.supervised.mig` takes them.
 
     Returns

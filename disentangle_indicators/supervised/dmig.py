@@ -13,11 +13,18 @@ from disentangle_indicators.supervised._metric import Metric, Outcome, measure
 __all__ = ["METRIC", "dmig"]
 
 PROTOCOLS: dict[str, dict[str, Any]] = {
-    "default": {"bins": 20, "code_bins": "count", "factor_bins": None, "excuse": "known"},
+    "default": {
+        "bins": 20,
+        "code_bins": "count",
+        "factor_bins": None,
+        "adjust": True,
+        "excuse": "known",
+    },
     "watcharasupat2021": {
         "bins": 20,
         "code_bins": "count",
         "factor_bins": None,
+        "adjust": False,
         "excuse": "shared",
     },
 }
@@ -25,7 +32,8 @@ PROTOCOLS: dict[str, dict[str, Any]] = {
 SOURCES = {
     "default": "Watcharasupat & Lerch (2021), eq. (2), with the factor of a latent found from the "
     "codes, as there are no latents that a loss ties to factors; what both factors share is excused "
-    "as far as the second latent knows it, so that 1 is never passed",
+    "as far as the second latent knows it, so that 1 is never passed; less what permuted rows get, "
+    "as in mig",
     "watcharasupat2021": "Watcharasupat & Lerch (2021), eq. (2), with the factor of a latent found "
     "from the codes and bins where latte has nearest neighbours, whose entropy grows with n; the "
     "ratio passes 1 where the second latent knows less than the factors share, and is cut to 1 here",
@@ -63,7 +71,7 @@ def dmig(
     **overrides
         Parameters that differ from the protocol's:
 
-        - bins, code_bins, factor_bins: as :func:`~disentangle_indicators.supervised.mig` takes
+        - bins, code_bins, factor_bins, adjust: as :func:`~disentangle_indicators.supervised.mig` takes
           them.
         - excuse: "known" as above, or "shared" for :math:`H(v_k | v_l)` whatever the second latent
           knows.
@@ -97,7 +105,7 @@ def dmig(
     >>> first = np.arange(60) % 4
     >>> factors = np.stack([first, np.where(np.arange(60) < 40, first, np.arange(60) // 4 % 4)], 1)
     >>> round(dmig(factors, factors), 12), round(mig(factors, factors), 2)
-    (1.0, 0.6)
+    (1.0, 0.64)
     """
     return measure(METRIC, codes, factors, rng=rng, protocol=protocol, **overrides).value
 

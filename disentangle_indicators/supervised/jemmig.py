@@ -12,15 +12,15 @@ from disentangle_indicators.supervised._metric import Metric, Outcome, measure
 __all__ = ["METRIC", "jemmig"]
 
 PROTOCOLS: dict[str, dict[str, Any]] = {
-    "default": {"bins": 20, "code_bins": "count", "factor_bins": None},
-    "do2020": {"bins": 100, "code_bins": "width", "factor_bins": None},
-    "ubisoft": {"bins": 10, "code_bins": "width", "factor_bins": 10},
+    "default": {"bins": 20, "code_bins": "count", "factor_bins": None, "adjust": True},
+    "do2020": {"bins": 100, "code_bins": "width", "factor_bins": None, "adjust": False},
+    "ubisoft": {"bins": 10, "code_bins": "width", "factor_bins": 10, "adjust": False},
 }
 
 SOURCES = {
     "default": "Do & Tran (2020), as Carbonneau et al. (2022) turn it so that 1 is best, over bins "
-    "of equal counts, no fewer than the factor has values: noise then scores 0, as its "
-    "entropy is the logarithm of the bins",
+    "of equal counts, no fewer than the factor has values, less what permuted rows get, as in "
+    "mig: noise then scores 0, as its entropy is the logarithm of the bins",
     "do2020": "Do & Tran (2020): 100 bins of equal width; theirs reach from -4 to 4 and hold the "
     "posteriors of all samples, here they reach from the least to the greatest code and hold the "
     "codes; turned so that 1 is best, their number is the part called nats, of which 0 is best",
@@ -56,7 +56,8 @@ def jemmig(
         Not used: nothing is drawn. All metrics take it.
     protocol : {"default", "do2020", "ubisoft"}
     **overrides
-        Parameters that differ from the protocol's: bins, code_bins and factor_bins, as
+        Parameters that differ from the protocol's: bins, code_bins, factor_bins and
+        adjust, as
         :func:`~disentangle_indicators.supervised.mig` takes them.
 
     Returns

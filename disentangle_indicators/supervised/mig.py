@@ -13,20 +13,40 @@ from disentangle_indicators.supervised._metric import Metric, Outcome, measure
 __all__ = ["METRIC", "mig", "mutual_information_matrix"]
 
 PROTOCOLS: dict[str, dict[str, Any]] = {
-    "default": {"bins": 20, "code_bins": "count", "factor_bins": None, "divide_by": "factor"},
+    "default": {
+        "bins": 20,
+        "code_bins": "count",
+        "factor_bins": None,
+        "adjust": True,
+        "divide_by": "factor",
+    },
     "locatello2019": {
         "bins": 20,
         "code_bins": "width",
         "factor_bins": None,
+        "adjust": False,
         "divide_by": "factor",
     },
-    "dent": {"bins": 20, "code_bins": "width", "factor_bins": 20, "divide_by": "factor"},
-    "ubisoft": {"bins": 10, "code_bins": "width", "factor_bins": 10, "divide_by": "code"},
+    "dent": {
+        "bins": 20,
+        "code_bins": "width",
+        "factor_bins": 20,
+        "adjust": False,
+        "divide_by": "factor",
+    },
+    "ubisoft": {
+        "bins": 10,
+        "code_bins": "width",
+        "factor_bins": 10,
+        "adjust": False,
+        "divide_by": "code",
+    },
 }
 
 SOURCES = {
     "default": "Chen et al. (2018), eq. (6), over bins of equal counts, no fewer than the factor "
-    "has values: outliers do not move the bins, and their number does not cap a perfect code",
+    "has values: outliers do not move the bins, and their number does not cap a perfect code; less "
+    "what permuted rows get, so that many values are not known by chance",
     "locatello2019": "disentanglement_lib: 20 bins of equal width, factors as they are",
     "dent": "disentangling-correlated-factors: factors in 20 bins too",
     "ubisoft": "Carbonneau et al. (2022): 10 bins of codes and of factors, divided by the entropy "
@@ -44,9 +64,11 @@ def mig(
 ) -> float:
     r"""Mutual information gap, averaged over factors.
 
-    .. math:: \frac1K \sum_k \frac{I(z_{(1)}; v_k) - I(z_{(2)}; v_k)}{H(v_k)}
+    .. math:: \frac1K \sum_k \frac{J(z_{(1)}; v_k) - J(z_{(2)}; v_k)}{H(v_k)}, \qquad
+        J(z; v) = H(v) \max\Big(0, \frac{I(z; v) - E}{H(v) - E}\Big)
 
-    where :math:`z_{(1)}` and :math:`z_{(2)}` are the two latents that know most about factor k.
+    where :math:`z_{(1)}` and :math:`z_{(2)}` are the two latents that know most about factor k, and
+    E is the mean of I over permuted rows. With ``adjust=False``, as published, J is I.
 
     Parameters
     ----------
@@ -66,6 +88,8 @@ def mig(
           of a factor cap the score of a perfect code below 1, and a few outliers empty most bins;
           "count" for equal counts, in so many times `bins` that the factor has no more values.
         - factor_bins: of equal width, or None to take the values of factors as they are.
+        - adjust: whether to subtract what permuted rows get, of which a factor of many values has
+          much. A factor whose values have one row each then scores 0: nothing can be known of it.
         - divide_by: "factor" or "code", whose entropy normalises.
 
     Returns
@@ -84,16 +108,17 @@ def mig(
     Notes
     -----
     Chen et al. (2018), eq. (6). It rewards one latent per factor and says nothing about a latent
-    that knows several factors. It is the gap of an estimate: both informations are biased upwards,
-    which the null shows.
+    that knows several factors. Without `adjust` both informations are biased upwards, by about
+    (bins - 1)(values - 1) / 2n nats; with 700 classes in 6,000 rows the second one is 4 nats of
+    chance, and the gap of a perfect code is 0.33.
 
     Bins of equal counts know no distances: they cut across values of a factor, and they see the
     order of the codes within a value, however small its differences are. So the default marks down
     a code that is perfect but for a trace: with two factors of 10 values and 2,000 rows it gives
-    0.99 to the factors, 0.91 to these with noise of a hundredth of their standard deviation, and
-    0.63 to these turned by 0.2 degrees, where each latent does know, by traces, the other factor.
-    With 100 bins, which cut less and see more, the last two are 0.87 and 0.00. Bins of equal width
-    give 0.99 to all three, but five outliers take that to 0.00, where the default stays at 0.90.
+    1.00 to the factors, 0.92 to these with noise of a hundredth of their standard deviation, and
+    0.64 to these turned by 0.2 degrees, where each latent does know, by traces, the other factor.
+    With 100 bins, which cut less and see more, the last two are 0.98 and 0.00. Bins of equal width
+    give 0.99 to all three, but five outliers take that to 0.00, where the default stays at 0.92.
     Posterior samples hide what is smaller than their noise.
 
     Examples
@@ -142,6 +167,7 @@ def mutual_information_matrix(
     """
     z = as_codes(codes)
     table, p = as_table(factors, len(z)), METRIC.parameters(protocol, **overrides)
+    p["adjust"] = False
     return info.information(*info.prepare(z, table, p)).mutual
 
 

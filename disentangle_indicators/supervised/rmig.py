@@ -12,14 +12,32 @@ from disentangle_indicators.supervised._metric import Metric, Outcome, measure
 __all__ = ["METRIC", "rmig"]
 
 PROTOCOLS: dict[str, dict[str, Any]] = {
-    "default": {"bins": 20, "code_bins": "count", "factor_bins": None, "divide_by": None},
-    "do2020": {"bins": 100, "code_bins": "width", "factor_bins": None, "divide_by": "factor"},
-    "ubisoft": {"bins": 10, "code_bins": "width", "factor_bins": 10, "divide_by": "code"},
+    "default": {
+        "bins": 20,
+        "code_bins": "count",
+        "factor_bins": None,
+        "adjust": True,
+        "divide_by": None,
+    },
+    "do2020": {
+        "bins": 100,
+        "code_bins": "width",
+        "factor_bins": None,
+        "adjust": False,
+        "divide_by": "factor",
+    },
+    "ubisoft": {
+        "bins": 10,
+        "code_bins": "width",
+        "factor_bins": 10,
+        "adjust": False,
+        "divide_by": "code",
+    },
 }
 
 SOURCES = {
     "default": "Do & Tran (2020): the gap in nats, over bins of equal counts, no fewer than the "
-    "factor has values",
+    "factor has values, less what permuted rows get, as in mig",
     "do2020": "Do & Tran (2020): the normalised gap, over 100 bins of equal width; theirs reach "
     "from -4 to 4 and hold the posteriors of all samples, here they reach from the least to the "
     "greatest code and hold the codes, so give it samples of the posteriors to come near",
@@ -55,7 +73,7 @@ def rmig(
     **overrides
         Parameters that differ from the protocol's:
 
-        - bins, code_bins, factor_bins: as :func:`~disentangle_indicators.supervised.mig` takes
+        - bins, code_bins, factor_bins, adjust: as :func:`~disentangle_indicators.supervised.mig` takes
           them.
         - divide_by: None for nats, or "factor" or "code", whose entropy normalises.
 

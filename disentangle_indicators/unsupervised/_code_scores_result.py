@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
-from disentangle_indicators._blocks import Block
+from disentangle_indicators._blocks import Block, Table
 from disentangle_indicators._result import Result
 
 if TYPE_CHECKING:
@@ -14,11 +14,13 @@ __all__ = ["CodeScores"]
 
 @dataclass(frozen=True, eq=False, repr=False)
 class CodeScores(Result):
-    """Scores of a code alone, 0 where its latents are independent.
+    """Scores of a code alone, 0 where the latents of the population are independent.
 
     Parameters
     ----------
     scores : dict of str to float
+    chance : dict of str to float
+        The mean score of independent latents of the same variances over as many rows.
     reasons : dict of str to str
         Why a score has no value.
     latents : tuple of int
@@ -28,6 +30,7 @@ class CodeScores(Result):
     schema: ClassVar[str] = "dindic.code-scores/1"
 
     scores: dict[str, float]
+    chance: dict[str, float]
     reasons: dict[str, str]
     latents: tuple[int, ...]
 
@@ -35,10 +38,16 @@ class CodeScores(Result):
         """Return a data frame with one row per score."""
         import pandas as pd
 
-        return pd.DataFrame({"score": self.scores}).rename_axis("metric")
+        columns = {"score": self.scores, "chance": self.chance}
+        return pd.DataFrame(columns).rename_axis("metric")
 
     def blocks(self) -> list[Block]:
-        """Return one sentence, and a note for each score without a value."""
-        listed = ", ".join(f"{name} {value:.3f}" for name, value in self.scores.items())
-        words = [f"Dependence of these codes, 0 if independent: {listed}."] if listed else []
-        return [*words, *(f"note: {name}: none: {why}" for name, why in self.reasons.items())]
+        """Return one table, and a note for each score without a value."""
+        rows = tuple(
+            (name, f"{value:.3f}", f"{self.chance[name]:.2g}" if name in self.chance else "")
+            for name, value in self.scores.items()
+        )
+        note = "chance: mean score of independent latents over as many rows; lower is more independent"
+        table = Table(("dependence of these codes", "score", "chance"), rows, note=note)
+        words = (f"note: {name}: none: {why}" for name, why in self.reasons.items())
+        return [*([table] if rows else []), *words]

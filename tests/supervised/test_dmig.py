@@ -31,7 +31,7 @@ def plain(codes, factors, excuse):
 @pytest.mark.parametrize("excuse", ["known", "shared"])
 def test_the_small_arrays(excuse):
     codes, factors = small()
-    value = dmig(codes, factors, code_bins="width", excuse=excuse)
+    value = dmig(codes, factors, code_bins="width", adjust=False, excuse=excuse)
     assert value == pytest.approx(plain(codes, factors, excuse), abs=1e-12)
 
 

@@ -148,6 +148,19 @@ def test_rows_without_a_value_are_left_out():
     assert irs(codes, factors) == 1
 
 
+def test_random_groups_are_of_rows_with_a_value():
+    """As if the rows without one were not there; their codes would move the random groups far."""
+    rng = np.random.default_rng(0)
+    factor = rng.integers(5, size=300).astype(float)
+    codes = factor[:, None] + rng.normal(size=(300, 2))
+    missing = rng.random(300) < 0.3
+    codes[missing] *= 100
+    fewer = np.where(missing, np.nan, factor)
+    expected = irs(codes[~missing], factor[~missing], rng=3)
+    assert 0.1 < expected < 0.9
+    assert irs(codes, fewer, rng=3) == pytest.approx(expected, abs=1e-9)
+
+
 @pytest.mark.parametrize(
     ("options", "words"),
     [

@@ -7,7 +7,7 @@ from golden_votes import repeats, tolerance
 
 from disentangle_indicators.factors import as_table
 from disentangle_indicators.supervised._metric import measure
-from disentangle_indicators.supervised.rf_vae import METRIC, PROTOCOLS, rf_vae
+from disentangle_indicators.supervised.rf_vae import METRIC, PROTOCOLS, _typical, rf_vae
 
 SMALL = {"train": 600, "evaluate": 400, "batch": 32}
 
@@ -93,6 +93,15 @@ def test_an_outlier():
     codes[0, :2] = 1e4
     assert rf_vae(codes, factors, scale="rows", **SMALL) < 0.5
     assert rf_vae(codes, factors, **SMALL) > 0.95
+
+
+def test_the_typical_variance_is_a_median():
+    """Over the batches of each factor, then averaged over factors; one batch of 1e6 moves nothing."""
+    variance = np.array([[1.0, 0.0], [2.0, 0.0], [1e6, 8.0], [5.0, 1.0], [7.0, 1.0], [9.0, 1.0]])
+    y = np.array([0, 0, 0, 2, 2, 2])
+    np.testing.assert_allclose(_typical(variance, y), [(2 + 7) / 2, (0 + 1) / 2])
+    still = np.where(y[:, None] == 2, 0.0, variance)
+    np.testing.assert_allclose(_typical(still, y), [1.0, 8 / 3 / 2])
 
 
 def test_a_latent_that_most_batches_leave_still():
