@@ -353,7 +353,7 @@ def as_column(values: Any, n: int, name: str) -> NDArray[Any]:
         raise ValueError(f"{name} must have the shape ({n},); the shape is {shape}")
     raw = columns[0]
     parsed = parse(raw, name, name)
-    hidden = np.isnan(parsed.values).any() and raw.dtype.kind != "f"  # a missing value in disguise
+    hidden = raw.dtype.kind in "iu" and np.isnan(parsed.values).any()  # nan that was cast
     if isinstance(raw, np.ndarray) and raw.dtype.kind in "fiubU" and not hidden:
         return raw if raw.dtype.isnative else raw.astype(raw.dtype.newbyteorder("="))
     table = Factors(

@@ -167,7 +167,7 @@ def _evaluate(
         latents=tuple(chosen),
         described=f"{codes}, {encodings.described(chosen)}",
         kinds=dict(zip(table.names, table.kinds, strict=True)),
-        guessed=tuple(getattr(table, "guessed", ())),
+        guessed=table.guessed,
         seed=seed_of(rng),
         notes=(
             *notes,
@@ -185,7 +185,7 @@ def _evaluate(
 
 
 def factor_notes(factors: Factors) -> tuple[str, ...]:
-    """Return which factors are constant, and which lack values."""
+    """Return which factors are constant, which lack values, and which may be something else."""
     constant = [name for k, name in enumerate(factors.names) if k not in factors.varying]
     notes = [f"{name} holds a single value and is left out" for name in constant]
     missing = np.isnan(factors.values).sum(axis=0)
@@ -194,7 +194,7 @@ def factor_notes(factors: Factors) -> tuple[str, ...]:
         for name, count in zip(factors.names, missing, strict=True)
         if count
     ]
-    return tuple(notes)
+    return (*notes, *factors.notes)
 
 
 def evaluate_metric(
