@@ -163,7 +163,7 @@ REFUSED = {
         "factors must be numbers or text; factor_0 has the dtype complex128",
     ),
     "dicts": ([{}, {}, {}], "factors must be numbers or text; factor_0[0] is a dict"),
-    "rows": ([1.0, 2.0], "factors must have the shape (3, K); the shape is (2, 1)"),
+    "rows": (np.ones(5), "factors must have the shape (3, K); the shape is (5, 1)"),
     "axes": (np.ones((3, 1, 1)), "factors must have the shape (3, K); the shape is (3, 1, 1)"),
 }
 

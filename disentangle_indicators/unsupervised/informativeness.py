@@ -120,7 +120,7 @@ def informativeness(
     exact = evaluate(encodings, at.z)
     log_one = log_marginals(at, exact.density, n)
     log_all, log_rest = _log_densities(encodings, at, log_one)
-    controls = Controls.of(at, log_one, moments, exact, mean, var, None)
+    controls = Controls.of(at, log_one, moments, exact, mean, var, np.arange(n))
     information = exact.marginals.information
     weights = _shares(information)
     sep = _averaged(controls, log_all[:, None] - log_one - log_rest, weights)
