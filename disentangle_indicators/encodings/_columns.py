@@ -173,7 +173,7 @@ def column_of(contents: Contents, source: Source, name: str) -> NDArray[Any]:
     found = next((key for key in (name, name.removesuffix("s")) if key in other), None)
     if found is None and len(other) != 1:
         raise ValueError(
-            f"{path}: {name} are one column, and there are {', '.join(other)}; save one of them "
+            f"{path}: {name} must be one column, and there are {', '.join(other)}; save one of them "
             f"alone, or call it {name}"
         )
     return (other[found] if found else next(iter(other.values()))).read()

@@ -85,7 +85,7 @@ def read_encodings(
         What the scale is.
     packed : str, optional
         "mean,logvar" and its like, when one array holds the means and then the scale along axis 1,
-        the axis of latents or channels; `mean_key` names that array.
+        the axis of latents or channels, or has the shape (2, n, d); `mean_key` names that array.
     layout : {"channels", "flatten", "transposed"}, optional
         "channels" or "flatten" is compulsory when the means have the shape (n, C, ...) with more
         than two axes: "channels" makes every site a sample of C latents, and every image a cluster;
@@ -215,7 +215,10 @@ def _checked(path: Path, contents: Contents, choice: Choice, layout: str | None)
     if len(mean.shape) > 2 and layout not in ("channels", "flatten"):
         raise AmbiguousEncodings(
             f"the mean {mean} has more than two axes: are its sites samples (channels) or latents "
-            "(flatten)?; add --layout channels|flatten"
+            "(flatten)?; "
+            + "if it is the mean and the scale stacked, add --packed mean,logvar or mean,std; else "
+            * (len(mean.shape) == 3 and mean.shape[0] == 2)
+            + "add --layout channels|flatten"
         )
     if len(mean.shape) == 2 and layout != "transposed":
         layout = ""

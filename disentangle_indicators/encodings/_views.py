@@ -32,7 +32,7 @@ def packed_as(words: str) -> tuple[str, str]:
 
 
 def halves(stored: Stored) -> tuple[Stored, Stored]:
-    """Return the first and the second half of an array along axis 1.
+    """Return the first and the second half of an array along axis 1, or the two of (2, n, d).
 
     Raises
     ------
@@ -40,6 +40,8 @@ def halves(stored: Stored) -> tuple[Stored, Stored]:
         When that axis has no two halves.
     """
     shape = stored.shape
+    if len(shape) == 3 and shape[0] == 2:
+        return _one_of_two(stored, 0), _one_of_two(stored, 1)
     if len(shape) < 2 or shape[1] % 2 or shape[1] == 0:
         raise ValueError(f"a packed array has an even number of entries on axis 1; it is {stored}")
     half = shape[1] // 2
@@ -53,6 +55,15 @@ def halves(stored: Stored) -> tuple[Stored, Stored]:
         return replace(stored, name=f"{stored.name}[:, {words}]", shape=size, blocks=blocks)
 
     return part(slice(half), f":{half}"), part(slice(half, None), f"{half}:")
+
+
+def _one_of_two(stored: Stored, which: int) -> Stored:
+    def blocks(rows: int) -> Iterator[NDArray[Any]]:
+        whole = stored.read()[which]
+        for start in range(0, len(whole), rows):
+            yield whole[start : start + rows]
+
+    return replace(stored, name=f"{stored.name}[{which}]", shape=stored.shape[1:], blocks=blocks)
 
 
 def repeated_to(stored: Stored, fit: tuple[int, ...], shape: tuple[int, ...]) -> Stored:

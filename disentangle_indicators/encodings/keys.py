@@ -152,6 +152,8 @@ def choose(
             f"the scale must have the shape of the mean; {contents.arrays[mean]}, "
             f"{contents.arrays[key]}"
         )
+    if scale_key is None and contents.arrays[key].shape != shape:
+        _refuse_of_data_set(contents, mean, key)
     named = role(key)
     if scale is not None:
         note = f"{key!r} is read as {scale}, as the flag says, though its name means {named}"
@@ -186,6 +188,20 @@ def _refuse_weights(contents: Contents, mean_key: str | None, *, asked_twice: bo
         f"these are the weights of a network ({len(weights)} arrays such as {weights[0]!r}), not "
         f"encodings; {ENCODE}{more}"
     )
+
+
+def _refuse_of_data_set(contents: Contents, mean: str, key: str) -> None:
+    """Refuse a shorter scale that has a mean of its own shape beside it: both are of the data."""
+    size = contents.arrays[key].shape
+    own = [
+        k for k in _keys(contents, "mean", "ambiguous mean") if contents.arrays[k].shape == size
+    ]
+    if own:
+        raise AmbiguousEncodings(
+            f"{own[0]!r} and {key!r} have the shape {size}: they may be of the data set and not of "
+            f"posteriors; if {key!r} is the width of the posteriors, add --mean-key {mean} "
+            f"--scale-key {key}"
+        )
 
 
 def _native(contents: Contents) -> Choice:

@@ -15,6 +15,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from pickle import UnpicklingError
 from typing import Any
 
 import torch
@@ -322,10 +323,13 @@ def _state_dict(path: Path) -> dict[str, Tensor]:
     with open(path, "rb") as stream:
         try:
             values = torch.load(stream, map_location="cpu", weights_only=True)
+        except MemoryError as error:
+            raise MemoryError(f"{path}: there is not enough memory to read it") from error
         except Exception as error:  # damage makes torch raise almost anything
+            said = "" if isinstance(error, UnpicklingError) else f" ({_first_line(error)})"
             raise ValueError(
                 f"{path}: damaged, or it holds code or objects, which are never loaded; save the "
-                f"tensors alone: torch.save(model.state_dict(), path) ({_first_line(error)})"
+                f"tensors alone: torch.save(model.state_dict(), path){said}"
             ) from error
     if isinstance(values, dict) and isinstance(values.get("state_dict"), dict):  # Lightning
         values = values["state_dict"]

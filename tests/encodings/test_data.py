@@ -276,7 +276,7 @@ def test_a_source_that_is_nothing(npz, pair):
 
 def test_a_source_with_several_arrays(tmp_path, npz, pair):
     np.savez(tmp_path / "two.npz", a=np.ones(23), b=np.ones(23))
-    with pytest.raises(ValueError, match="alone or named so"):
+    with pytest.raises(ValueError, match="one column, and there are a, b; save one"):
         read_encodings(npz(mean=pair[0]), labels=tmp_path / "two.npz")
 
 

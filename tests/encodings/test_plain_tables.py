@@ -91,7 +91,7 @@ def test_labels_of_a_table_of_several_columns(tmp_path):
     mean = _save(tmp_path / "means.csv", MEAN)
     (tmp_path / "obs.csv").write_text("a,b\n" + "x,y\n" * 30)
     with pytest.raises(
-        ValueError, match=r"obs\.csv: labels are one column, .* or call it labels$"
+        ValueError, match=r"obs\.csv: labels must be one column, .* or call it labels$"
     ):
         read_encodings(mean, labels=tmp_path / "obs.csv")
 

@@ -55,6 +55,17 @@ def test_a_packed_npy_file(tmp_path, pair):
         np.testing.assert_array_equal(found.var, pair[1])
 
 
+def test_a_stack_of_means_and_scales(npz, pair):
+    path = npz(mean=np.stack(pair))
+    with pytest.raises(
+        AmbiguousEncodings, match=r"stacked, add --packed mean,logvar or mean,std;"
+    ):
+        read_encodings(path)
+    found = read_encodings(path, packed="mean,std")
+    np.testing.assert_array_equal(found.mean, pair[0])
+    np.testing.assert_array_equal(np.concatenate([v for _, v in found.batches(4)]), pair[1] ** 2)
+
+
 @pytest.mark.parametrize("name", ["moments", "parameters", "Moments"])
 def test_moments_are_no_means(npz, name):
     with pytest.raises(AmbiguousEncodings, match="add --packed mean,logvar or --packed mean,std$"):
@@ -174,6 +185,15 @@ def test_a_vague_name_of_another_shape_is_of_the_data_set(npz, pair):
     assert read_encodings(npz(mean=pair[0], latents_std=pair[1][0])).scale == ""
     path = npz(mean=pair[0], sigma=pair[1][:, 0])
     assert read_encodings(path, scale_key="sigma", scale="std").var[4, 1] == pair[1][4, 0] ** 2
+
+
+def test_the_mean_and_std_of_the_data_set_are_no_widths(npz, pair):
+    """They lie beside encodings in caches, and would be one width for each latent."""
+    path = npz(mu=pair[0], mean=pair[0][0], std=pair[1][0])
+    with pytest.raises(AmbiguousEncodings, match="add --mean-key mu --scale-key std$"):
+        read_encodings(path)
+    found = read_encodings(path, mean_key="mu", scale_key="std")
+    np.testing.assert_array_equal(found.var[3], pair[1][0] ** 2)
 
 
 def test_one_width_is_written_for_each_entry(tmp_path, pair):

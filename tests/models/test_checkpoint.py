@@ -345,6 +345,8 @@ class TestWeightsOfOthers:
         path = tmp_path / "model.pt"
         torch.save(burgess((1, 32, 32), 2).encoder, path, _use_new_zipfile_serialization=new)
         self.refuse(path, "never loaded", "state_dict")
+        with pytest.raises(ValueError, match=r"state_dict\(\), path\)$"):  # no advice of torch
+            load(path, network="burgess")
 
     @pytest.mark.parametrize("name", ["model.pt", "model.safetensors", "model", "model.ckpt"])
     @pytest.mark.parametrize(

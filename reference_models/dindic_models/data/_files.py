@@ -129,6 +129,8 @@ def opened(path: Path) -> Iterator[Any]:
             if getattr(image, "is_animated", False):
                 raise ValueError("it has several frames; save each as an image")
             yield image
+    except MemoryError as error:
+        raise MemoryError(f"{path}: there is not enough memory to read the image") from error
     except Exception as error:
         said = str(error).replace(f" {str(path)!r}", "")
         raise ValueError(f"{path}: the image cannot be read ({said})") from error
