@@ -27,7 +27,7 @@ def read(path: Path) -> Contents:
         header = next(rows)
         n = sum(1 for _ in rows)
         groups = _groups(header)
-        if not groups and all(map(_is_number, header)):
+        if "" not in groups and all(map(_is_number, header)):
             raise ValueError(
                 "line 1 holds numbers, not the names of columns; add a line mean_0,mean_1,..."
             )
