@@ -5,6 +5,7 @@ from math import prod
 from typing import Any, NamedTuple
 
 import array_api_compat
+import numpy as np
 
 from disentangle_indicators._array import (
     Array,
@@ -84,7 +85,9 @@ def check_rows(values: Any, n: int, d: int, name: str, advice: str) -> None:
     ValueError
         The message ends with the advice when it is those of the mean.
     """
-    shape = tuple(getattr(values, "shape", ())) or (len(values),)
+    if not hasattr(values, "__len__") or getattr(values, "ndim", 1) == 0:
+        return
+    shape = tuple(getattr(values, "shape", (len(values),)))
     if shape[0] == n or n == d:
         return
     if shape[1:] == (n,):
@@ -98,7 +101,7 @@ def check_rows(values: Any, n: int, d: int, name: str, advice: str) -> None:
 
 def _repeated(xp: Any, mean: Array, values: Any, name: str) -> tuple[Array, tuple[str, ...]]:
     """Repeat one width for each row, for each latent or for all, and note that."""
-    if isinstance(values, (int, float)):
+    if isinstance(values, (int, float, np.number)):
         values = xp.asarray(values, dtype=mean.dtype, device=array_api_compat.device(mean))
     values = as_array(values, name)
     shape = tuple(mean.shape)

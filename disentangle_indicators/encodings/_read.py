@@ -358,7 +358,8 @@ def _images(encodings: Encodings, contents: Contents) -> int:
 def _of_sites(values: Any, encodings: Encodings, contents: Contents, name: str) -> Any:
     """Return what belongs to the rows; with channels, that of an image goes to its sites."""
     n, images = encodings.n, _images(encodings, contents)
-    if len(values) != images or images == n:
+    rows = len(values) if isinstance(values, Factors) or values.ndim else 0
+    if images == n or rows != images:
         check_rows(values, n, encodings.d, name, "add --layout transposed")
         return values
     each = np.repeat(np.arange(images), n // images)

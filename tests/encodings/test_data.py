@@ -337,3 +337,11 @@ def test_an_order_goes_before_the_clusters_of_the_file(tmp_path, pair):
     path = write_encodings(tmp_path / "a.npz", pair[0], var=pair[1], clusters=np.arange(23) // 4)
     assert read_encodings(path).cluster_codes[0] == 6
     assert read_encodings(path, order="rows").cluster_codes[0] == 11
+
+
+@pytest.mark.parametrize("what", ["labels", "clusters", "factors", "order"])
+def test_a_single_number_belongs_to_no_row(npz, pair, what):
+    with pytest.raises(ValueError, match=rf"encodings\.npz: {what} must have the shape \(23"):
+        read_encodings(npz(mean=pair[0], one=np.array(3)), **{what: "one"})
+    with pytest.raises(ValueError, match=rf"^{what} must have the shape \(23"):
+        Encodings.of(*pair, **{what: 3})

@@ -158,7 +158,12 @@ def test_a_float_is_a_width(pair):
 def test_widths_of_torch_are_repeated(pair):
     torch = pytest.importorskip("torch")
     mean = torch.from_numpy(pair[0])
-    for values in (0.25, torch.full((23,), 0.25, dtype=mean.dtype), torch.tensor(0.25)):
+    for values in (
+        0.25,
+        np.float32(0.25),
+        torch.full((23,), 0.25, dtype=mean.dtype),
+        torch.tensor(0.25),
+    ):
         assert Encodings.of(mean, var=values).var.shape == (23, 3)
 
 
