@@ -185,7 +185,7 @@ def _sums(
 
 def _some(count: int, d: int) -> Any:
     """Pick the clusters whose matrices are kept, as many as memory allows."""
-    return np.random.default_rng(0).permutation(count)[: max(MATRICES // d**2, 30)]
+    return np.random.default_rng(0).permutation(count)[: max(MATRICES // d**2, 8)]
 
 
 def _add_products(products: Float, code: Any, x: Float) -> None:

@@ -177,8 +177,8 @@ def _by_marginals(r: Indicators, exact: Marginals) -> str:
 
 def _overlap(r: Indicators, latents: int) -> str:
     """Name how many latents are saturated, and what that means."""
-    whose = "" if r.n_clusters is None else " of different clusters"
     where = "one latent" if latents == 1 else f"{latents} latents"
+    whose = "" if r.n_clusters is None else " of different clusters"
     return f"in {where} fewer than ten posteriors{whose} overlap"
 
 
@@ -225,7 +225,7 @@ def _few(r: Indicators) -> bool:
 def _trust(r: Indicators, exact: Marginals | None, joint: Joint | None) -> str:
     if r.n == 1:
         return "Nothing here can be trusted: every number is that of the one row."
-    clauses = [f"Definition 1 and S are plain averages, {_errors(r)}", _looseness(r, exact)]
+    clauses = [f"Definition 1 and S are plain averages, {_errors(r, exact)}", _looseness(r, exact)]
     if _few(r):
         number = f"{r.d - r.unused} latents" if r.unused else f"{r.d} latents"
         clauses.append(f"{r.draws} {r.drawn} are few for {number}: do not trust covariances")
@@ -253,12 +253,16 @@ def _trust(r: Indicators, exact: Marginals | None, joint: Joint | None) -> str:
             f"log n = {limit:.2f} nats is the most that I(x; z) of these rows can be; Definition 2 "
             "stays an upper bound, and n rows cannot show how loose"
         )
-    return "; ".join(clauses) + "."
+    text = "; ".join(clauses) + "."
+    copies = exact is not None and exact.draws != r.draws
+    return f"{text} {exact.dependence}" if exact is not None and copies else text
 
 
-def _errors(r: Indicators) -> str:
+def _errors(r: Indicators, exact: Marginals | None) -> str:
     """Say how good the errors of plain averages are."""
     faults = []
+    if exact is not None and exact.draws < r.draws:
+        faults.append("copies of rows make their errors too small")
     if r.draws < FEW_CLUSTERS:
         faults.append(f"of {r.draws} {r.drawn} the errors themselves are guesses")
     if r.heavy_tailed:

@@ -114,10 +114,20 @@ def test_saturation_and_the_shortfall_count_clusters():
     names = np.repeat(np.arange(300), 10)
     once, ours = marginals(mean, var), marginals(*copies, clusters=names)
     np.testing.assert_allclose(ours.shortfall, once.shortfall, rtol=0.2)
-    assert np.all(marginals(*copies).shortfall < 0.2 * once.shortfall)
     assert marginals(*copies, clusters=names // 150).saturated.all()
     text = " ".join(repr(marginals(*copies, clusters=names // 150)).split())
-    assert "fewer than ten posteriors overlap that are of different clusters" in text
+    assert "fewer than ten posteriors of different draws overlap; rows of one cluster" in text
+
+
+def test_copies_count_once_without_being_named():
+    mean, var = perfect(300, 3, 0.01)
+    card = score(np.repeat(mean, 10, axis=0), var=np.repeat(var, 10, axis=0))
+    exact, once = card.marginals, marginals(mean, var)
+    assert exact.draws == 300
+    np.testing.assert_allclose(exact.shortfall, once.shortfall, rtol=0.2)
+    text = card.verdict["TRUST"]
+    assert "but copies of rows make their errors too small" in text
+    assert "3000 of 3000 rows repeat the means of another row exactly: there are 300" in text
 
 
 def test_rows_of_a_cluster_that_are_independent_lack_what_rows_lack():

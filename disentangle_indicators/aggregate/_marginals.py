@@ -66,7 +66,7 @@ def marginals(
     std, logvar, logstd : array, shape (n, d), optional
         In place of `var`: standard deviations, log variances, log standard deviations.
     clusters : array, shape (n,), optional
-        Rows of one cluster count as one draw in the standard errors.
+        Rows of one cluster count as one draw in errors and saturation, as copies of rows do.
     threads : int
         Threads over latents.
     progress : callable, optional
@@ -159,13 +159,17 @@ def evaluate(
         to_numpy(mean),
         to_numpy(var),
         points,
-        codes=encodings.cluster_codes,
+        codes=encodings.independent_codes,
         every_row=every_row,
         threads=encodings.threads,
         progress=encodings.progress,
     )
     call = "disentangle_indicators.aggregate.marginals"
-    made = replace(found.marginals, provenance=Provenance(call, encodings.inputs))
+    made = replace(
+        found.marginals,
+        dependence=encodings.dependence,
+        provenance=Provenance(call, encodings.inputs),
+    )
     vars(encodings)["_marginals"] = made
     return replace(found, marginals=made)
 
@@ -214,7 +218,8 @@ def evaluate_arrays(
     result = Marginals(
         n=n,
         d=d,
-        n_clusters=None if codes is None else codes[0],
+        draws=n if codes is None else codes[0],
+        dependence="",
         total_information=float(information.sum()),
         total_kl_prior=float(kl_prior.sum()),
         total_looseness=float(looseness.sum()),

@@ -18,8 +18,10 @@ class Marginals(Result):
 
     Parameters
     ----------
-    n, d, n_clusters : int
-        Rows, latents, and clusters, None where rows are taken as independent.
+    n, d, draws : int
+        Rows, latents, and independent draws: clusters and distinct rows.
+    dependence : str
+        One sentence on rows that depend on each other.
     total_information : float
         Sum of I(x; z_h) over latents: an upper bound of I(x; z), which lies below it by the total
         correlation.
@@ -68,7 +70,8 @@ class Marginals(Result):
 
     n: int
     d: int
-    n_clusters: int | None
+    draws: int
+    dependence: str
     total_information: float
     total_kl_prior: float
     total_looseness: float
@@ -94,15 +97,11 @@ class Marginals(Result):
 
     def reading(self) -> str:
         """Return how to read the errors and bounds of latents in tables."""
-        text = "± about the population: standard error and what few rows lower; rows are taken as "
-        text += "independent"
-        if self.n_clusters is not None:
-            text = f"± about the population: standard error over {self.n_clusters} clusters and "
-            text += "what few of them lower"
+        text = "± about the population: standard error and what few draws lower"
         if self.saturated.any():
-            text += "; ≥: saturated, fewer than ten posteriors overlap"
-            text += "" if self.n_clusters is None else " that are of different clusters"
-        return text
+            text += "; ≥: saturated, fewer than ten posteriors of different draws overlap"
+        said = self.dependence.rstrip(".")
+        return f"{text}; {said[:1].lower()}{said[1:]}" if said else text
 
     def blocks(self) -> list[Block]:
         """Return the table of latents, the most informative first."""

@@ -27,8 +27,9 @@ from scipy.special import entr
 from strategies import rngs, to
 
 from disentangle_indicators import indicators
-from disentangle_indicators._clusters import widening
+from disentangle_indicators._clusters import cluster_codes, widening
 from disentangle_indicators.aggregate import Marginals, _grid, marginals
+from disentangle_indicators.aggregate._marginals import evaluate_arrays
 
 WITHIN = 5e-9
 ARRAYS = ("entropy", "information", "kl_prior", "looseness")
@@ -388,7 +389,7 @@ def test_bad_input_is_named(mean, var, message, threads):
 @pytest.mark.parametrize(
     ("clusters", "message"),
     [
-        ([0, 1], r"clusters must have the shape \(3,\)"),
+        ([0, 1], r"clusters must have 3 rows; the shape is \(2,\)"),
         ([0.0, np.nan, 1.0], r"clusters\[1\] is missing"),
     ],
 )
@@ -415,7 +416,7 @@ def influences(mean, var):
 @given(rng=rngs, n=st.integers(2, 60), d=st.integers(1, 3))
 def test_standard_errors_are_those_of_an_average(rng, n, d):
     mean, var = encodings_of_mixtures(rng, n, d)
-    ours = marginals(mean, var).standard_errors
+    ours = evaluate_arrays(mean, var).marginals.standard_errors
     rows = influences(mean, var)
     assert set(ours) == ERRORS
     assert set(rows) == {*ARRAYS, *TOTALS}
@@ -428,7 +429,8 @@ def test_standard_errors_are_those_of_an_average(rng, n, d):
 def test_standard_errors_of_uneven_clusters(rng, n):
     mean, var = encodings_of_mixtures(rng, n, 2)
     names = np.concatenate([[0, 1], rng.integers(0, 5, n - 2)])
-    ours = marginals(mean, var, clusters=names).standard_errors
+    codes = cluster_codes(names, n)  # as they are, whatever rows are copies
+    ours = evaluate_arrays(mean, var, codes=codes).marginals.standard_errors
     present = np.unique(names)
     for name, x in influences(mean, var).items():
         centred = x - x.mean(axis=0)
@@ -442,10 +444,11 @@ def test_standard_errors_of_uneven_clusters(rng, n):
 @given(rng=rngs, n=st.integers(2, 40), k=st.integers(1, 4))
 def test_repeated_rows_in_clusters_count_once(rng, n, k):
     mean, var = encodings_of_mixtures(rng, n, 2)
-    alone = marginals(mean, var).standard_errors
+    alone = evaluate_arrays(mean, var).marginals.standard_errors
     names = np.repeat([f"subject {i}" for i in range(n)], k)
     repeated = np.repeat(mean, k, axis=0), np.repeat(var, k, axis=0)
-    ours = marginals(*repeated, clusters=names).standard_errors
+    codes = cluster_codes(names, n * k)
+    ours = evaluate_arrays(*repeated, codes=codes).marginals.standard_errors
     size = np.max(1 + mean**2 + var)
     for name in ERRORS:
         wanted = alone[name] * widening(n)
