@@ -13,6 +13,9 @@ from disentangle_indicators.moments import Moments
 FEWEST_POINTS = 100
 """Least number of points of a Monte Carlo run."""
 
+_LITTLE = 0.05
+"""Spread of a control, beside that of the widest, that is little; and share of points that are few."""
+
 
 @dataclass(frozen=True)
 class Draw:
@@ -147,9 +150,7 @@ class Controls:
             means = [np.bincount(self.point_rows, column) / count for column in columns]
             return np.asarray(f - np.stack(means, axis=1)[self.point_rows].reshape(f.shape))
 
-        x = centred(self.x)
-        scale = np.maximum(np.sqrt(np.mean(x * x, axis=0)), np.finfo(float).tiny)
-        slope = np.linalg.lstsq(x / scale, centred(y), rcond=1e-10)[0] / scale
+        slope = _slope(centred(self.x), centred(y))
         rest = y - self.x @ slope
         value = float(weight @ rest)
         lost = self.n if within else 1
@@ -170,6 +171,21 @@ class Controls:
         known = _clustered((rows - rows.mean()) / rows.size, self.row_codes)
         known *= math.sqrt(rows.size / self.n)
         return Estimate(value, error, max(math.hypot(sampled, known), error))
+
+
+def _slope(x: Float, y: Float) -> Float:
+    """Return the coefficients (k,) of least squares of y (s,) on x (s, k).
+
+    A direction of x that a few points alone decide, and in which x hardly varies, gets none: its
+    coefficient is that of those few, and its mean that of the points which were not drawn. So it is
+    with the own log density and that of the marginals where posteriors hardly overlap.
+    """
+    scale = np.maximum(np.sqrt(np.mean(x * x, axis=0)), np.finfo(float).tiny)
+    left, size, right = np.linalg.svd(x / scale, full_matrices=False)
+    deciding = 1 / np.maximum(np.sum(left**4, axis=0), np.finfo(float).tiny)
+    of_few = (size < _LITTLE * size[0]) & (deciding < _LITTLE * len(x))
+    kept = (size > 1e-10 * size[0]) & ~of_few
+    return np.asarray((left[:, kept].T @ y / size[kept]) @ right[kept] / scale)
 
 
 def _clustered(terms: Float, codes: Any) -> float:

@@ -108,6 +108,21 @@ def test_groups_of_unequal_size():
     assert Groups.of(6, None).log_number == pytest.approx(np.log(6))
 
 
+def test_a_grid_of_repeated_means_has_a_range():
+    """Of 25 cells, I = 2 log 5 and TC = 0: the own log density is that of the marginals.
+
+    But for points between the cells, one or none: their coefficient once moved the lower end of
+    TC to 59 nats.
+    """
+    mean = np.random.default_rng(1002).integers(5, size=(300, 2))
+    ours = joint(mean.astype(float), np.full(mean.shape, 0.01), points=600, rng=2)
+    assert ours.draws == 25
+    assert ours.dependence.startswith("300 of 300 rows repeat the means of another row exactly")
+    assert holds(ours, "mutual_information", 2 * np.log(5))
+    assert holds(ours, "total_correlation", 0)
+    assert ours.total_correlation_low <= ours.total_correlation_high
+
+
 def clustered(rng, clusters, size, within, noise):
     """Rows of a Gaussian population of 4 latents whose clusters share most of their mean."""
     between = np.sqrt(1 - within**2) * rng.normal(size=(clusters, 4))
