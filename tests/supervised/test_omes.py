@@ -172,3 +172,12 @@ def test_the_scale_does_not_matter(power):
 def test_refused(options, words):
     with pytest.raises(ValueError, match=words):
         omes(np.arange(4.0)[:, None], [0, 1, 0, 1], **options)
+
+
+@pytest.mark.parametrize("protocol", PROTOCOLS)
+def test_a_latent_that_is_constant_in_all_pairs_does_not_move(protocol):
+    """It varies in one row only, which has no partner: no correlation, and no division by 0."""
+    factors = np.array([[0, 0], [0, 1], [1, 0], [1, 1], [5, 5]])
+    codes = np.column_stack([factors[:, 0], factors[:, 0] == 5]).astype(float)
+    outcome = measure(METRIC, codes, as_table(factors, 5), rng=0, protocol=protocol, pairs=50)
+    assert outcome.matrix[1].tolist() == [0.0, 0.0]
