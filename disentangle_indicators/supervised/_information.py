@@ -152,6 +152,11 @@ def code_bins(label: Index, p: dict[str, Any]) -> int:
     return int(p["bins"] * max(1, -(-most // p["bins"])))
 
 
+def matrix_name(p: dict[str, Any]) -> str:
+    """Return what a matrix of :func:`information` holds, with its unit."""
+    return f"I(z_h; v_k){' beyond chance' if p.get('adjust') else ''} [nats]"
+
+
 def pairs(cells: Index, of_factors: Binned) -> list[tuple[Index, Index]]:
     """Return, for each factor, the cells (n, d) that belong to it and its classes."""
     found = zip(of_factors.labels, of_factors.layer, strict=True)

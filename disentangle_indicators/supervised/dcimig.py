@@ -99,7 +99,7 @@ def _compute(
         per_factor_name="gap by entropy",
         per_latent=gap,
         matrix=found.mutual,
-        matrix_name="I(z_h; v_k) [nats]",
+        matrix_name=info.matrix_name(p),
     )
 
 

@@ -137,7 +137,7 @@ def _compute(
         per_factor=gaps,
         per_factor_name="" if np.all(left) else "gap, 0 without room",
         matrix=found.mutual,
-        matrix_name="I(z_h; v_k) [nats]",
+        matrix_name=info.matrix_name(p),
     )
 
 

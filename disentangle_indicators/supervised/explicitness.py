@@ -97,7 +97,8 @@ def explicitness(
         - train, test, order: rows to fit on and rows to score, "shuffled" or "as given". Fewer
           rows than that are shared out in proportion; without test rows those for training are
           scored.
-        - factor_bins: of equal width, or None to take the values of factors as they are.
+        - factor_bins: of equal width, or None to take the values of factors as they are, and 20
+          bins of equal counts for a continuous one.
         - scale: "whitened", "standard" or "range", over the rows for training.
         - outliers: share of them that is moved in at either end first.
         - classifier: "softmax", or "one-vs-rest" with balanced classes.

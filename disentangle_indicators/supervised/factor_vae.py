@@ -96,7 +96,8 @@ def factor_vae(
         - values: "rows" takes a value as often as rows have it, "values" each alike.
         - draw: "independent" takes rows with replacement; "passes" takes whole reshuffled passes
           through the rows with a value and cuts them in batches.
-        - factor_bins: equal-width bins of each factor, or None to take its values as they are.
+        - factor_bins: equal-width bins of each factor, or None to take its values as they are, and
+          20 bins of equal counts for a continuous one.
         - held_out: share of the rows, drawn anew, that only the votes which score are from.
 
     Returns

@@ -125,7 +125,8 @@ def higgins(
           the path of the optimiser.
         - rescale: (accuracy - 1/K) / (1 - 1/K) in place of the accuracy, for K classes.
         - values: "rows" takes a value as often as rows have it, "values" each alike.
-        - factor_bins: equal-width bins of each factor, or None to take its values as they are.
+        - factor_bins: equal-width bins of each factor, or None to take its values as they are, and
+          20 bins of equal counts for a continuous one.
         - held_out: share of the rows, drawn anew, that only the points which score are from.
 
     Returns

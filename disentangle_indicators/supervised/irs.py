@@ -82,7 +82,8 @@ def irs(
         Parameters that differ from the protocol's:
 
         - quantile: of the deviations in a group, interpolated; 1 for the maximum.
-        - factor_bins: equal-width bins of each factor, or None to take its values as they are.
+        - factor_bins: equal-width bins of each factor, or None to take its values as they are, and
+          20 bins of equal counts for a continuous one.
         - against: "all rows", M the largest deviation from the mean of all rows; or "random
           groups", M that same mean of quantiles over groups of the same sizes whose rows are drawn
           at random, and less than 0 counts as 0.

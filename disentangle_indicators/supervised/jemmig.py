@@ -105,7 +105,7 @@ def _compute(
         parts={"nats": float(np.mean(rest))},
         per_factor=scores,
         matrix=found.mutual,
-        matrix_name="I(z_h; v_k) [nats]",
+        matrix_name=info.matrix_name(p),
     )
 
 

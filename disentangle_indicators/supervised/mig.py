@@ -87,7 +87,8 @@ def mig(
         - code_bins: "width" for equal widths between the extremes, where bins fewer than the values
           of a factor cap the score of a perfect code below 1, and a few outliers empty most bins;
           "count" for equal counts, in so many times `bins` that the factor has no more values.
-        - factor_bins: of equal width, or None to take the values of factors as they are.
+        - factor_bins: of equal width, or None to take the values of factors as they are, and 20
+          bins of equal counts for a continuous one.
         - adjust: whether to subtract what permuted rows get, of which a factor of many values has
           much. A factor whose values have one row each then scores 0: nothing can be known of it.
         - divide_by: "factor" or "code", whose entropy normalises.
@@ -182,7 +183,7 @@ def _compute(
         float(np.mean(first - second)),
         per_factor=first - second,
         matrix=found.mutual,
-        matrix_name="I(z_h; v_k) [nats]",
+        matrix_name=info.matrix_name(p),
     )
 
 

@@ -82,7 +82,8 @@ def omes(
         - pairs: drawn for each factor. The first row is any that has a partner, the second any of
           its partners.
         - least_sd: leave out latents with a smaller standard deviation, in the unit of the codes.
-        - factor_bins: equal-width bins of each factor, or None to take its values as they are.
+        - factor_bins: equal-width bins of each factor, or None to take its values as they are, and
+          20 bins of equal counts for a continuous one.
 
     Returns
     -------

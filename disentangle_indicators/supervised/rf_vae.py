@@ -97,7 +97,8 @@ def rf_vae(
         - scale: var(z_j) over all "rows"; or the typical variance in "batches", the median over the
           batches for training, averaged over factors, so that latents which no factor moves have a
           ratio of 1 in any batch, and those that one factor moves up to K when it is free.
-        - factor_bins: equal-width bins of each factor, or None to take its values as they are.
+        - factor_bins: equal-width bins of each factor, or None to take its values as they are, and
+          20 bins of equal counts for a continuous one.
         - varies: use only combinations in whose rows the free factor has two values.
         - held_out: share of the rows, drawn anew, that only the votes which score are from.
 

@@ -126,7 +126,7 @@ def _compute(
         },
         per_factor=gap,
         matrix=found.mutual,
-        matrix_name="I(z_h; v_k) [nats]",
+        matrix_name=info.matrix_name(p),
     )
 
 
