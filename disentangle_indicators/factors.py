@@ -117,8 +117,9 @@ class Factors:
         found = []
         columns = zip(self.names, self.kinds, self.values.T, self.classes, strict=True)
         for name, kind, values, classes in columns:
-            if name in self.guessed:
-                found.append(f"{name} is {kind} by a guess: {why_risky(kind, values, classes)}")
+            why = why_risky(kind, values, classes)
+            if name in self.guessed and why:
+                found.append(f"{name} is {kind} by a guess: {why}")
             odd = sentinel(values, classes)
             if odd:
                 same = values == (float(odd) if classes is None else classes.index(odd))

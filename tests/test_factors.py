@@ -419,3 +419,15 @@ def test_labels_of_text_are_categories(dtype):
     codes = np.array([0.0, 2, 1, 2] * 30)[:, None]
     card = score(codes, labels=labels, metrics=MetricOptions("mig", permutations=1, halves=2))
     assert card.metrics.metrics["mig@default"].value == pytest.approx(1, abs=1e-9)
+
+
+def test_the_notes_of_factors_are_among_those_of_metrics():
+    rng = np.random.default_rng(0)
+    word, size = rng.integers(300, size=900), rng.integers(4, size=900)
+    size[:50] = -1
+    factors = as_table(np.stack([word, size], 1), 900, names=["word", "size"])
+    found = evaluate_metrics("mig", rng.normal(size=(900, 2)), factors, permutations=1, halves=0)
+    assert found.guessed == ("word",)
+    assert set(factors.notes) <= set(found.notes)
+    assert "word continuous (a guess), size ordinal" in " ".join(str(found).split())
+    assert "size is -1 in 50 of 900 rows" in " ".join(str(found).split())

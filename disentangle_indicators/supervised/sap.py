@@ -240,7 +240,8 @@ def _of_ranks(ranks: Float, factors: Factors, neighbours: int) -> Float:
         rows, classes = factors.present(k), factors.levels(k)
         x, label = ranks[rows], classes[rows]
         if kind in ("ordinal", "continuous") or label.max() == 1:
-            score[:, k] = beyond_chance(explained(rankdata(x, axis=0), label, ordered=True))
+            x = x if len(x) == len(ranks) else rankdata(x, axis=0)
+            score[:, k] = beyond_chance(explained(x, label, ordered=True))
             continue
         target = factors.targets(k)[rows]
         if kind == "categorical":
