@@ -65,10 +65,10 @@ def kind_of(given: str | None, column: Column, name: str) -> Kind:
 
 
 def _guess(column: Column) -> str:
-    """Return a kind by which values are equal, and in the end not by what the values are.
+    """Return a kind by which values are equal, wherever values are repeated, whole or not.
 
-    A table has the same scores with values or with their numbers 0, 1, ... in order: up to 20
-    values, where it matters whether they are whole, "ordinal" and "continuous" are scored alike.
+    Then a table has the same scores with values or with their numbers 0, 1, ... in order. Up to 20
+    values "ordinal" and "continuous" are scored alike.
     """
     if column.classes is not None:
         return "ordinal" if column.ordered and column.classes != TRUTH else "categorical"
@@ -76,8 +76,7 @@ def _guess(column: Column) -> str:
     values = np.unique(present)
     repeated = len(present) >= 2 * len(values)
     whole = bool(np.all(values == np.round(values)))
-    few = len(values) <= FEW if repeated else len(values) <= BINS and whole
-    return "ordinal" if few else "continuous"
+    return "ordinal" if len(values) <= FEW and (repeated or whole) else "continuous"
 
 
 def why_risky(kind: str, values: Float, classes: tuple[str, ...] | None) -> str:

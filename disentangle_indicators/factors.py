@@ -257,10 +257,10 @@ def as_table(
     kinds : sequence, or dict by name, of str, optional
         One of "categorical", "ordinal", "continuous", "circular" and "circular:PERIOD". By default
         text and truth values are categorical, ordered categories ordinal, at most 100 different
-        numbers ordinal, other numbers continuous. More than 20 numbers must be in two rows each on
-        average to be ordinal, and fewer must be so or be whole. Guesses that may be wrong are in
-        `guessed`. Without a period that of a circular factor is its range and one step more, as
-        for 0, 1, ..., 38 of 39 orientations. Angles that differ by less than 1e-5 periods are one.
+        numbers ordinal if they are whole or in two rows each on average, other numbers continuous.
+        Guesses that may be wrong are in `guessed`. Without a period that of a circular factor is
+        its range and one step more, as for 0, 1, ..., 38 of 39 orientations. Angles that differ by
+        less than 1e-5 periods are one.
     names : sequence of str, length K, optional
         Default: the columns of a data frame, else "factor_0", ...
 
