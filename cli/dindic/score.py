@@ -116,7 +116,7 @@ def score(files: tuple[str, ...], **options: Any) -> None:
       dindic score encodings.npz --json - --fail-if 'unused > 4'
     """
     check_outputs(options, inputs(files, options))
-    _check_pairs_of_options(options)
+    _check_pairs_of_options(files, options)
     check_given(files, options)
     metrics = _metrics(options)
     cards = [_card(file, options, metrics, several=len(files) > 1) for file in files or (None,)]
@@ -128,7 +128,7 @@ def score(files: tuple[str, ...], **options: Any) -> None:
     )
 
 
-def _check_pairs_of_options(options: dict[str, Any]) -> None:
+def _check_pairs_of_options(files: tuple[str, ...], options: dict[str, Any]) -> None:
     """Refuse options that would have no effect."""
     given = click.get_current_context().get_parameter_source
     typed = click.core.ParameterSource.COMMANDLINE
@@ -136,6 +136,10 @@ def _check_pairs_of_options(options: dict[str, Any]) -> None:
         for name in others:
             if not options[flag] and given(name) is typed:
                 raise click.UsageError(f"--{name} goes with --{flag}")
+    if len(files) < 2 and given("paired") is typed:
+        raise click.UsageError(
+            "--paired goes with two files or more: dindic score a.npz b.npz --paired"
+        )
     if not (options["joint"] or options["metrics"]) and given("seed") is typed:
         raise click.UsageError("--seed goes with --joint or --metrics")
 

@@ -21,7 +21,8 @@ class Attempt(NamedTuple):
     protocol, codes, latents : str
     value, standard_error : float or None
     reached : bool or None
-        Whether the value is at least the claim, less two standard errors.
+        Whether the value is at least the claim, less two standard errors; of few clusters more, as
+        Student's t is wider.
     reason : str
         Why there is no value.
     """
@@ -97,7 +98,7 @@ class Check(Result):
                 columns=("metric@protocol", "codes", "latents", "score", "reached", ""),
                 rows=rows,
                 note="score ± one standard error, from random halves of the rows; reached: the "
-                "score is at least the claim, less two standard errors",
+                "score is at least the claim, less two standard errors (more for few clusters)",
             ),
             *(f"note: {note}" for note in self.notes),
         ]

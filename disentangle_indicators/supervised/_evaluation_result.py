@@ -15,6 +15,9 @@ if TYPE_CHECKING:
 
 __all__ = ["MetricScore", "Scores", "factor_table", "matrix_table", "score_table"]
 
+SMALL = 0.05
+"""Greatest p-value that the report counts as small."""
+
 
 @dataclass(frozen=True, eq=False, repr=False)
 class MetricScore(Result):
@@ -25,21 +28,27 @@ class MetricScore(Result):
     metric, protocol : str
     parameters : dict
         All of the protocol.
+    n, draws : int
+        Rows, and what is independent of them: clusters, or all rows.
+    curved : bool
+        How the error follows from halves: see :class:`Metric`.
     value : float or None
         None where the metric has no value here; `reason` says why.
     parts : dict of str to float
     standard_error : float or None
         Of sampling rows and of the randomness of the metric, from `halves` half samples.
     low, high : float or None
-        The value -+ 1.96 standard errors, within the range of the protocol.
+        The value -+ 1.96 standard errors, within the range of the protocol; more where halves or
+        clusters are few, as Student's t is wider.
     null : array, shape (permutations,)
-        Scores with rows shuffled.
+        Scores with rows or clusters shuffled.
     null_mean, null_95 : float or None
         Mean and 95th percentile of the null; the 5th where lower is better.
     p_value : float or None
         (1 + permutations that score as well) / (permutations + 1).
     ceiling : float or None
-        Score of the true factors, padded with noise latents; None with more factors than latents.
+        Score of the true factors with a trace of noise, padded with noise latents; None with more
+        factors than latents.
     permutations, halves : int
     half_values : array, shape (halves,)
         Scores of the half samples. The same seed gives two codes the same halves: see
@@ -64,6 +73,9 @@ class MetricScore(Result):
     metric: str
     protocol: str
     parameters: dict[str, Any]
+    n: int
+    draws: int
+    curved: bool
     value: float | None
     parts: dict[str, float]
     standard_error: float | None
@@ -93,6 +105,23 @@ class MetricScore(Result):
     def name(self) -> str:
         """The metric and its protocol, as ``mig@default``."""
         return f"{self.metric}@{self.protocol}"
+
+    @property
+    def at_ceiling(self) -> bool:
+        """Whether the score is as good as that of a perfect code, or better."""
+        return self.value is not None and self.ceiling is not None and not self._beats(self.value)
+
+    @property
+    def blind(self) -> bool:
+        """Whether a perfect code is no better than the best scores of the null."""
+        return (
+            self.null_95 is not None and self.ceiling is not None and not self._beats(self.null_95)
+        )
+
+    def _beats(self, score: float) -> bool:
+        """Whether the ceiling is better than a score."""
+        assert self.ceiling is not None
+        return self.ceiling > score if self.higher_is_better else self.ceiling < score
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -150,6 +179,7 @@ class Scores(Result):
             score_table(found, self.described, self.n_clusters),
             kinds_sentence(self.kinds, self.guessed),
         ]
+        blocks += [small_p_values(found)] if any(m.p_value is not None for m in found) else []
         blocks += [factor_table(found)] if any(m.per_factor is not None for m in found) else []
         drawn = [m for m in found if m.matrix is not None]
         first = next((m for m in drawn if m.matrix_name.startswith("I(")), next(iter(drawn), None))
@@ -170,29 +200,35 @@ def score_table(
     rows = []
     for m in scores:
         if m.value is None:
-            rows.append((m.name, "none", "", "", "", m.reason))
+            rows.append((m.name, "none", "", "", "", "", m.reason))
             continue
         parts = ", ".join(f"{name} {value:.3f}" for name, value in m.parts.items())
         arrow = "" if m.higher_is_better else "lower is better"
+        clusters = "" if n_clusters is None else f" in {n_clusters} clusters"
+        seen = "at the ceiling" * m.at_ceiling
+        seen = f"cannot be seen at n = {m.n}{clusters}" if m.blind else seen
         rows.append(
             (
                 m.name,
                 with_error(m.value, m.standard_error),
                 _number(m.null_mean),
                 _number(m.null_95),
+                _number(m.p_value),
                 _number(m.ceiling),
-                "; ".join(word for word in (parts, arrow) if word),
+                "; ".join(word for word in (seen, parts, arrow) if word),
             )
         )
     drawn = sorted({(m.permutations, m.halves) for m in scores if m.value is not None})
     drawn_from = "rows" if n_clusters is None else f"{n_clusters} clusters"
+    moved = "rows" if n_clusters is None else "clusters"
     numbers = " or ".join(f"{a} permutations and {b} halves" for a, b in drawn)
     return Table(
-        columns=("metric@protocol", "score", "null", "null 95%", "ceiling", ""),
+        columns=("metric@protocol", "score", "null", "null 95%", "p", "ceiling", ""),
         rows=tuple(rows),
         title=f"Metrics of {described}",
         note=f"score ± one standard error, from random halves of the {drawn_from}; null: mean and 95th "
-        "percentile of the score with rows shuffled; ceiling: score of the true factors padded with "
+        f"percentile of the score with {moved} shuffled; p: share of these that score as well; ceiling: "
+        "score of the true factors with noise of 1% of the distance between their values, padded with "
         f"noise latents; {numbers}",
     )
 
@@ -201,6 +237,20 @@ def kinds_sentence(kinds: Mapping[str, str], guessed: Collection[str]) -> str:
     """Return the kind of each factor as text, with those that are guesses marked."""
     words = (f"{name} {kind}{' (a guess)' * (name in guessed)}" for name, kind in kinds.items())
     return f"Kinds of the factors: {', '.join(words)}."
+
+
+def small_p_values(scores: Sequence[MetricScore]) -> str:
+    """Return how many p-values are small, and how many would be without dependence, as text."""
+    p = [m.p_value for m in scores if m.p_value is not None]
+    draws = [m.permutations + 1 for m in scores if m.p_value is not None]
+    chance = sum(int(SMALL * k + 1e-9) / k for k in draws)
+    few = sum(SMALL * k < 1 for k in draws)
+    found = sum(value <= SMALL for value in p)
+    remark = f" {few} cannot be, for too few permutations." if few else ""
+    return (
+        f"Small p-values: {found} of {len(p)} metrics have p ≤ {SMALL:g}; codes that do not depend "
+        f"on the factors have {chance:.1f} on average.{remark}"
+    )
 
 
 def factor_table(scores: Sequence[MetricScore]) -> Table:

@@ -137,7 +137,7 @@ Labels = tuple[Binned, Chance | None]
 def prepare_chance(z: Float, factors: Factors, p: dict[str, Any]) -> tuple[Index, Labels]:
     """Put both into bins, and say what latents that know nothing get at ``level``."""
     cells, of_factors = prepare(z, factors, p)
-    return cells, (of_factors, chance(cells, of_factors, p["level"]))
+    return cells, (of_factors, chance(cells, of_factors, p["level"], p.get("share", 1.0)))
 
 
 def code_bins(label: Index, p: dict[str, Any]) -> int:
@@ -187,15 +187,21 @@ def between(labels: list[Index]) -> Float:
     return out
 
 
-def chance(cells: Index, of_factors: Binned, level: float | None) -> Chance | None:
-    """Return what latents that know nothing get: None where no level is given."""
+def chance(
+    cells: Index, of_factors: Binned, level: float | None, share: float = 1.0
+) -> Chance | None:
+    """Return what latents that know nothing get: None where no level is given.
+
+    Where the rows are a `share` of a sample, `above` is as far above the mean as for the sample.
+    """
     if level is None:
         return None
     if not 0 < level < 1:
         raise ValueError(f"level must be between 0 and 1; got {level}")
     tests = cells.shape[-1] * len(of_factors.labels)
     whole = [_chance_of_one(*pair, level / tests) for pair in pairs(cells, of_factors)]
-    return Chance(*(np.stack([each[i] for each in whole], axis=1) for i in (0, 1)))
+    mean, above = (np.stack([each[i] for each in whole], axis=1) for i in (0, 1))
+    return Chance(mean, mean + share * (above - mean))
 
 
 def known(cells: Index, of_factors: Labels) -> tuple[Information, Known]:

@@ -83,6 +83,10 @@ class Metric:
         Protocols that fit a classifier or a regression that is expensive: permutations are few.
     prepare : callable
         ``prepare(codes, factors, parameters)``, once for all permutations.
+    curved : bool
+        Whether half samples vary by far more than twice as much as all rows: where information
+        counts from a threshold on, and where a classifier is fitted; see
+        :func:`~disentangle_indicators.supervised._splits.spread`.
     slow : tuple of str
         Protocols that take minutes.
     choices : dict of str to tuple
@@ -99,6 +103,7 @@ class Metric:
     higher_is_better: bool = True
     refits: tuple[str, ...] = ()
     prepare: Prepare = as_they_are
+    curved: bool = False
     slow: tuple[str, ...] = ()
     choices: dict[str, tuple[Any, ...]] = field(default_factory=dict)
 

@@ -5,6 +5,7 @@ from typing import Any
 import numpy as np
 
 from disentangle_indicators._array import Array, seed_of
+from disentangle_indicators._clusters import widening
 from disentangle_indicators._errors import Undefined
 from disentangle_indicators._provenance import Provenance
 from disentangle_indicators.posteriors import CODES, LATENTS, Encodings
@@ -12,7 +13,8 @@ from disentangle_indicators.states import USED
 from disentangle_indicators.supervised._check_result import Attempt, Check, sentence
 from disentangle_indicators.supervised._metric import Metric, measure, varying
 from disentangle_indicators.supervised._options import check_numbers
-from disentangle_indicators.supervised._splits import half_samples
+from disentangle_indicators.supervised._resamples import half_scores
+from disentangle_indicators.supervised._splits import half_samples, spread
 
 __all__ = ["check_claim"]
 
@@ -24,7 +26,7 @@ def check_claim(
     *,
     claimed: float | None = None,
     threshold: float = USED,
-    halves: int = 4,
+    halves: int = 6,
     slow: bool = False,
     rng: np.random.Generator | int = 0,
     **data: Any,
@@ -58,16 +60,17 @@ def check_claim(
     Raises
     ------
     ValueError
-        On arrays that do not belong together.
+        On arrays that do not belong together, and on a claim that no protocol can have.
     Undefined
         When there are no factors, and when no factor varies.
     """
     check_numbers(0, halves)
+    _check_claimed(metric, claimed)
     encodings = Encodings.of(mean, factors=factors, **data)
     seeds = [int(seed) for seed in np.random.default_rng(rng).integers(2**31, size=3)]
     table = encodings.targets()
-    varying(table)
-    groups = None if encodings.cluster_codes is None else encodings.cluster_codes[1]
+    present = varying(table)
+    draws, groups = encodings.cluster_codes or (encodings.n, None)
     parts = half_samples(encodings.n, halves, groups, np.random.default_rng(seeds[2]))
     ways = [
         (protocol, codes, latents)
@@ -86,19 +89,19 @@ def check_claim(
         try:
             z = z[:, encodings.used(latents, threshold)]
             value = measure(metric, z, table, rng=seeds[1], protocol=protocol).value
-            tried = [
-                measure(metric, z[p], table.take(p), rng=seeds[1], protocol=protocol).value
-                for p in parts
-            ]
-            error = float(np.std(tried, ddof=1)) if len(tried) > 1 else None
+            tried = half_scores(metric, z, present, metric.parameters(protocol), parts, seeds[1])
+            error = spread(tried, draws, curved=metric.curved)
         except Undefined as undefined:
-            reason = "" if value is not None else str(undefined)
-        reached = _reached(metric, value, error, claimed)
+            reason = str(undefined)
+        margin = 2 * widening(draws) * error if error else 0.0
+        reached = _reached(metric, value, margin, claimed)
         kept = "active" if encodings.means_only and latents == "used" else latents
         attempts.append(Attempt(protocol, codes, kept, value, error, reached, reason))
     count = sum(attempt.reached is True for attempt in attempts)
     tried_all = sum(attempt.value is not None for attempt in attempts)
     note = "standard errors are of halves of the clusters"
+    if groups is None:
+        note = "rows are taken as independent"
     return Check(
         metric.name,
         claimed,
@@ -106,7 +109,7 @@ def check_claim(
         count,
         tried_all,
         sentence(metric.title, attempts, claimed, count, tried_all),
-        () if groups is None else (note,),
+        (note,),
         encodings.name,
         encodings.source,
         provenance=Provenance(
@@ -118,10 +121,23 @@ def check_claim(
     )
 
 
+def _check_claimed(metric: Metric, claimed: float | None) -> None:
+    """Refuse a claim outside the range of every protocol, such as a percentage."""
+    low = min(metric.range(protocol)[0] for protocol in metric.protocols)
+    high = max(metric.range(protocol)[1] for protocol in metric.protocols)
+    if claimed is None or low <= claimed <= high:
+        return
+    meant = f" (did you mean {claimed / 100:g}?)" if low <= claimed / 100 <= high else ""
+    raise ValueError(
+        f"claimed must be between {low:g} and {high:g}, the range of {metric.name}; "
+        f"got {claimed:g}{meant}"
+    )
+
+
 def _reached(
-    metric: Metric, value: float | None, error: float | None, claimed: float | None
+    metric: Metric, value: float | None, margin: float, claimed: float | None
 ) -> bool | None:
     if value is None or claimed is None:
         return None
     sign = 1 if metric.higher_is_better else -1
-    return bool(sign * (value - claimed) >= -2 * (error or 0.0))
+    return bool(sign * (value - claimed) >= -margin)

@@ -1,12 +1,14 @@
 r"""Scores of metrics, each with what it is read against: its null, its ceiling, its standard error.
 
 * The null: the score with the rows of the codes shuffled, which keeps the distribution of codes and
-  of factors and destroys their dependence. Clusters of one size are shuffled whole.
-* The ceiling: the score of a perfect code, the standardised factors padded with noise latents, under
-  the same protocol and with the same factors.
+  of factors and destroys their dependence. With clusters, each gets the factors of another one.
+* The ceiling: the score of a perfect code with a trace of noise, padded with noise latents, under
+  the same protocol and with the same factors. The factors themselves would be a code with as many
+  ties as the factors have, which no encoder has.
 * The standard error: the standard deviation over random halves of the rows, or of the clusters. For
-  half samples this is the delete-half jackknife, whose factor (n - m) / m is 1; the randomness of
-  the metric is in it.
+  half samples this is the delete-half jackknife, whose factor m / (n - m) is 1; the randomness of
+  the metric is in it. A half keeps what follows from the number of rows: which rows are fitted and
+  which are scored, and from where on information is no chance.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -16,6 +18,7 @@ import numpy as np
 
 from disentangle_indicators._array import Array, Float, seed_of
 from disentangle_indicators._binning import Index
+from disentangle_indicators._clusters import widening
 from disentangle_indicators._errors import Undefined
 from disentangle_indicators._provenance import Provenance
 from disentangle_indicators.factors import Factors
@@ -29,11 +32,24 @@ from disentangle_indicators.supervised._options import (
     MetricOptions,
     check_numbers,
 )
-from disentangle_indicators.supervised._splits import cluster_notes, half_samples, shuffles
+from disentangle_indicators.supervised._resamples import (
+    half_scores,
+    null_of_clusters,
+    null_scores,
+    perfect_code,
+    score_or_none,
+)
+from disentangle_indicators.supervised._splits import (
+    arrangements,
+    cluster_notes,
+    half_samples,
+    shuffles,
+    spread,
+)
 
 __all__ = ["compare_scores", "evaluate", "evaluate_metric", "evaluate_metrics"]
 
-FEW = 5
+FEW, FEW_HALVES = 5, 8
 """Permutations and halves of a protocol that refits."""
 
 Chosen = Mapping[str, tuple[Metric, str]]
@@ -101,7 +117,7 @@ def evaluate(
     encodings : Encodings
         With factors, or with labels in their place. Posterior variances decide which latents are
         used, and allow samples. With clusters, standard errors are of halves of the clusters, and
-        nulls shuffle whole clusters where all have the same size.
+        nulls give each cluster the factors of another one.
     options : MetricOptions
     threshold : float
         Nats of a used latent.
@@ -173,6 +189,7 @@ def _evaluate(
             *notes,
             *factor_notes(table),
             *cluster_notes(groups, shuffles(len(z), 0, groups, np.random.default_rng(0))[1]),
+            *arrangement_notes(arrangements(table, groups), options.permutations),
         ),
         n_clusters=count,
         provenance=Provenance(
@@ -182,6 +199,14 @@ def _evaluate(
             seed_of(rng),
         ),
     )
+
+
+def arrangement_notes(number: float, permutations: int) -> tuple[str, ...]:
+    """Return that the clusters are so few that their permutations bound p-values."""
+    if number > permutations:
+        return ()
+    ways = f"the factors can be given to the clusters in {number:.0f} ways"
+    return (f"{ways}, so that no p-value can be below {1 / number:.2g}",)
 
 
 def factor_notes(factors: Factors) -> tuple[str, ...]:
@@ -217,12 +242,16 @@ def evaluate_metric(
     check_numbers(permutations, halves)
     parameters = metric.parameters(protocol)
     n, d = codes.shape
+    draws = n if clusters is None else int(clusters.max()) + 1
     if protocol in metric.refits:
-        permutations, halves = min(permutations, FEW), min(halves, FEW)
+        permutations, halves = min(permutations, FEW), min(halves, FEW_HALVES)
     generator = np.random.default_rng(seed)
-    orders, _ = shuffles(n, permutations, clusters, generator)
+    orders, exact = shuffles(n, permutations, clusters, generator)
     parts = half_samples(n, halves, clusters, generator)
     noise = generator.standard_normal((n, d))
+    if clusters is not None and draws < n:  # half of its variance is between clusters
+        noise += generator.standard_normal((draws, d))[clusters]
+        noise /= np.sqrt(2)
     reason, outcome = "", None
     try:
         outcome = measure(metric, codes, factors, rng=seed, protocol=protocol)
@@ -232,17 +261,17 @@ def evaluate_metric(
     null_values = half_values = np.empty(0)
     ceiling = None
     if outcome is not None:
-        prepared, table = metric.prepare(codes, present, parameters)
-        null_values = _null(metric, prepared, table, parameters, orders, seed)
-        tried = [_value(metric, codes[p], factors.take(p), seed, protocol) for p in parts]
-        if None not in tried:  # a spread over some of the halves would not be that of all rows
-            half_values = np.array(tried, dtype=np.float64)
+        null_values = (null_scores if exact else null_of_clusters)(
+            metric, codes, present, parameters, orders, seed
+        )
+        half_values = half_scores(metric, codes, present, parameters, parts, seed)
         if present.number <= d:
-            perfect = np.concatenate([present.codes(), noise[:, present.number :]], axis=1)
-            ceiling = _value(metric, perfect, factors, seed, protocol)
+            ceiling = score_or_none(metric, perfect_code(present, noise), factors, seed, protocol)
     return _score(
-        metric, protocol, parameters, outcome, reason, null_values, half_values, ceiling,
-        present, range(d) if latents is None else latents,
+        metric, protocol, outcome, reason, null_values, half_values, ceiling, present,
+        n=n,
+        draws=draws,
+        latents=range(d) if latents is None else latents,
     )  # fmt: skip
 
 
@@ -262,68 +291,47 @@ def compare_scores(one: MetricScore, two: MetricScore) -> tuple[float, float]:
         raise ValueError(f"{one.name} and {two.name} are not the same metric")
     if one.value is None or two.value is None:
         raise Undefined(f"{one.name} has no value: {one.reason or two.reason}")
-    if len(one.half_values) != len(two.half_values) or len(one.half_values) < 2:
-        raise Undefined(
-            f"{one.name} was evaluated on {len(one.half_values)} and {len(two.half_values)} halves"
-        )
-    difference = two.half_values - one.half_values
-    return two.value - one.value, float(np.std(difference, ddof=1))
-
-
-def _null(
-    metric: Metric,
-    prepared: Any,
-    table: Any,
-    parameters: dict[str, Any],
-    orders: list[Index],
-    seed: int,
-) -> Float:
-    """Return the scores of shuffled rows; none if one of them has no value."""
-    try:
-        found = [
-            metric.outcome(prepared[order], table, parameters, np.random.default_rng(seed)).value
-            for order in orders
-        ]
-    except Undefined:
-        return np.empty(0)
-    return np.array(found, dtype=np.float64)
-
-
-def _value(
-    metric: Metric, codes: Float, factors: Factors, seed: int, protocol: str
-) -> float | None:
-    try:
-        return measure(metric, codes, factors, rng=seed, protocol=protocol).value
-    except Undefined:
-        return None
+    if len(one.half_values) == len(two.half_values):
+        error = spread(two.half_values - one.half_values, one.draws, curved=one.curved)
+        if error is not None:
+            return two.value - one.value, error
+    raise Undefined(
+        f"{one.name} was evaluated on {len(one.half_values)} and {len(two.half_values)} halves"
+    )
 
 
 def _score(
     metric: Metric,
     protocol: str,
-    parameters: dict[str, Any],
     outcome: Outcome | None,
     reason: str,
     null: Float,
     halves: Float,
     ceiling: float | None,
     factors: Factors,
+    *,
+    n: int,
+    draws: int,
     latents: Iterable[int],
 ) -> MetricScore:
     value = outcome.value if outcome else None
-    error = float(np.std(halves, ddof=1)) if len(halves) > 1 else None
+    error = spread(halves, draws, curved=metric.curved)
     sign = 1 if metric.higher_is_better else -1
     ends: list[float | None] = [None, None]
     if value is not None and error is not None:
         low, high = metric.range(protocol)
-        ends = [max(low, value - 1.96 * error), min(high, value + 1.96 * error)]
+        reach = 1.96 * widening(min(draws, len(halves))) * error
+        ends = [max(low, value - reach), min(high, value + reach)]
     beaten = None
     if value is not None and len(null):
         beaten = float((1 + np.sum(sign * null >= sign * value)) / (len(null) + 1))
     return MetricScore(
         metric=metric.name,
         protocol=protocol,
-        parameters=parameters,
+        parameters=metric.parameters(protocol),
+        n=n,
+        draws=draws,
+        curved=metric.curved,
         value=value,
         parts=dict(outcome.parts) if outcome else {},
         standard_error=error,

@@ -284,7 +284,8 @@ def _share(z: Float, y: Index, p: dict[str, Any], rng: np.random.Generator) -> F
     if not p["null"]:
         return np.asarray(np.maximum(found, 0.0) / entropy)
     noise = neighbour_information(rng.random((n, p["null"])), y, p["neighbours"])
-    floor = max(float(noise.mean() + p["deviations"] * noise.std(ddof=1)), 0.0)
+    above = p["deviations"] * np.sqrt(p.get("share", 1.0)) * noise.std(ddof=1)  # of all rows
+    floor = max(float(noise.mean() + above), 0.0)
     still = z.max(axis=0) == z.min(axis=0)
     return np.asarray(np.where((found > floor) & ~still, found, 0.0) / entropy)
 
@@ -348,4 +349,5 @@ METRIC = Metric(
     refits=tuple(PROTOCOLS),
     prepare=_prepare,
     choices={"code_scale": ("ranks", "raw"), "order": ORDERS, "scale": SCALES},
+    curved=True,
 )

@@ -160,4 +160,5 @@ METRIC = Metric(
     SOURCES,
     prepare=info.prepare_chance,
     choices={"code_bins": info.CODE_BINS, "importance": ("share", "column")},
+    curved=True,
 )

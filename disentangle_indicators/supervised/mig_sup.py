@@ -141,4 +141,5 @@ METRIC = Metric(
         "divide_by": ("factor", "code"),
         "average": info.AVERAGES,
     },
+    curved=True,
 )

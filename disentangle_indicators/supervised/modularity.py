@@ -154,4 +154,5 @@ METRIC = Metric(
     SOURCES,
     prepare=info.prepare_chance,
     choices={"code_bins": info.CODE_BINS, "average": info.AVERAGES},
+    curved=True,
 )

@@ -97,6 +97,7 @@ def test_gates_exit_3(dindic, file):
         (("good.npz", "--metric", "mig"), "there are no ground-truth factors"),
         (("nothing.npz", "--metric", "mig"), "there is no file nothing.npz"),
         (("known.npz", "--metric", "mig", "--claimed", "much"), "--claimed"),
+        (("known.npz", "--metric", "mig", "--claimed", "90"), "did you mean 0.9?"),
         (("known.npz", "--metric", "mig", "--kinds", "size"), "is not NAME=KIND"),
         (
             ("known.npz", "--metric", "mig", "--kinds", "size=ordinal"),

@@ -98,3 +98,11 @@ def test_pairs_made_by_labels_are_said_and_can_be_refused(dindic, numbers, npz, 
     assert "--no-paired" in dindic("score", "0.npz", "1.npz").stderr
     assert numbers("0.npz", "1.npz")["paired"] is True
     assert numbers("0.npz", "1.npz", "--no-paired")["paired"] is False
+
+
+@pytest.mark.parametrize("flag", ["--paired", "--no-paired"])
+def test_one_file_cannot_be_paired(dindic, good, flag):
+    done = dindic("score", good, flag, code=2)
+    assert "--paired goes with two files or more: dindic score a.npz b.npz --paired" in flat(
+        done.stderr
+    )

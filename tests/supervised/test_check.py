@@ -6,6 +6,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from disentangle_indicators._clusters import widening
 from disentangle_indicators._errors import Undefined
 from disentangle_indicators.supervised import METRICS, Metric, Outcome, check_claim, measure
 
@@ -35,6 +36,7 @@ def fake(*, slow=(), higher_is_better=True, refuse=()):
         dict.fromkeys(("default", "one", "two"), "nowhere"),
         higher_is_better=higher_is_better,
         slow=slow,
+        ranges=dict.fromkeys(("default", "one", "two"), (-9.0, 9.0)),
     )
 
 
@@ -211,4 +213,30 @@ def test_halves_are_of_clusters():
     assert check.attempts[0].value == single.attempts[0].value
     assert check.attempts[0].standard_error > 1.3 * single.attempts[0].standard_error
     assert check.notes == ("standard errors are of halves of the clusters",)
-    assert single.notes == ()
+    assert single.notes == ("rows are taken as independent",)
+
+
+def test_few_clusters_reach_further():
+    """5 clusters have Student's t with 4 degrees of freedom."""
+    mean, factors, _ = code(40)
+    clusters = np.arange(40) % 5
+    first = check_claim(fake(), mean, factors, clusters=clusters).attempts[0]
+    for reach, reached in ((2 * widening(5) - 0.01, True), (2 * widening(5) + 0.01, False)):
+        claimed = first.value + reach * first.standard_error
+        again = check_claim(fake(), mean, factors, clusters=clusters, claimed=claimed)
+        assert again.attempts[0].reached is reached
+
+
+@pytest.mark.parametrize(
+    ("metric", "claimed", "words"),
+    [
+        ("mig", 90, r"between 0 and 1, the range of mig; got 90 \(did you mean 0.9\?\)$"),
+        ("mig", -0.1, "got -0.1$"),
+        ("mig", 1e4, "got 10000$"),
+        ("explicitness", -2, r"between -1 and 1, .* got -2 \(did you mean -0.02\?\)$"),
+    ],
+)
+def test_a_claim_outside_the_range_is_questioned(metric, claimed, words):
+    mean, factors, _ = code(40)
+    with pytest.raises(ValueError, match=words):
+        check_claim(METRICS[metric], mean, factors, claimed=claimed)

@@ -7,6 +7,7 @@ from dataclasses import FrozenInstanceError, replace
 import numpy as np
 import pytest
 
+from disentangle_indicators._clusters import widening
 from disentangle_indicators._errors import Undefined
 from disentangle_indicators._result import plain
 from disentangle_indicators.posteriors import Encodings
@@ -22,7 +23,10 @@ from disentangle_indicators.supervised import (
     measure,
 )
 from disentangle_indicators.supervised import evaluate as evaluate_options
-from disentangle_indicators.supervised.evaluation import FEW
+from disentangle_indicators.supervised._evaluation_result import small_p_values
+from disentangle_indicators.supervised._resamples import perfect_code
+from disentangle_indicators.supervised._splits import spread
+from disentangle_indicators.supervised.evaluation import FEW, FEW_HALVES
 
 CHEAP = ["mig", "sap", "dcimig", "modularity", "mcc", "irs"]
 
@@ -95,20 +99,47 @@ def test_the_floor_and_the_ceiling_are_on_both_sides_of_a_good_code():
         assert found.null_mean <= found.null_95 < found.value < found.ceiling
         assert found.p_value == 1 / 10
         assert found.low <= found.value <= found.high
-        assert found.low == max(0.0, found.value - 1.96 * found.standard_error)
-        assert found.high == min(1.0, found.value + 1.96 * found.standard_error)
+        reach = 1.96 * widening(6) * found.standard_error  # of 6 halves
+        assert found.low == max(0.0, found.value - reach)
+        assert found.high == min(1.0, found.value + reach)
+        assert (found.n, found.draws) == (400, 400)
         assert found.null_mean == np.mean(found.null)
-        assert found.standard_error == pytest.approx(np.std(found.half_values, ddof=1))
+        assert found.standard_error == pytest.approx(spread(found.half_values, 400))
 
 
 def test_the_ceiling_is_the_score_of_the_factors_beside_noise():
     codes, factors = data(n=400)
     found = evaluate(["mig", "mcc"], codes, factors).metrics
-    assert found["mig@default"].ceiling == pytest.approx(1, abs=0.05)
+    assert found["mig@default"].ceiling == pytest.approx(0.9, abs=0.05)  # noise knows (19 3/2n)
     assert found["mcc@default"].ceiling == pytest.approx(1, abs=1e-9)
     alone = evaluate("mig", codes[:, :2], factors).metrics["mig@default"]
     table = as_table(factors, 400)
-    assert alone.ceiling == measure(METRICS["mig"], table.codes(), table).value
+    noisy = factors + 0.01 * np.random.default_rng(1).normal(size=factors.shape)
+    assert alone.ceiling == pytest.approx(measure(METRICS["mig"], noisy, table).value, abs=0.02)
+
+
+def test_the_perfect_code_has_a_trace_of_noise():
+    """1% of the distance between neighbouring values, also where values are missing."""
+    rng = np.random.default_rng(0)
+    factors = rng.integers(8, size=(4000, 2)) * [1.0, 50.0] + [0, 3]
+    factors[:50, 1] = np.nan
+    table = as_table(factors, 4000, kinds=["ordinal", "ordinal"])
+    noise = rng.standard_normal((4000, 5))
+    code, exact = perfect_code(table, noise), table.codes()
+    assert np.array_equal(code[:, 2:], noise[:, 2:])
+    for k in range(2):
+        gap = np.diff(np.unique(exact[table.present(k), k]))[0]
+        assert np.allclose(code[:, k] - exact[:, k], 0.01 * gap * noise[:, k], atol=1e-12)
+    alone = perfect_code(table.select([0]), noise[:, :1])
+    assert np.allclose(alone, code[:, :1], atol=1e-12)
+
+
+def test_a_ceiling_pads_with_noise_and_not_with_constants():
+    """Latents beside the factors count in a score that averages over latents."""
+    codes, factors = data()
+    metrics = fake(lambda z, v: float(np.mean(z.std(axis=0))), ranges={"default": (0.0, 9.0)})
+    (found,) = evaluate_metrics(metrics, codes, factors, latents="all", halves=0).metrics.values()
+    assert found.ceiling == pytest.approx(1, abs=0.06)
 
 
 def test_factors_of_any_size_have_a_perfect_code():
@@ -205,10 +236,10 @@ def test_metrics_that_refit_have_few_permutations_and_halves():
 
     dear = evaluate_metrics(fake(compute, refits=("default",)), codes, factors, latents="all")
     (found,) = dear.metrics.values()
-    assert (found.permutations, found.halves) == (FEW, FEW) == (5, 5)
-    assert len(found.null) == len(found.half_values) == 5
-    assert calls == [60] * 6 + [30] * 5 + [60]
-    assert "5 permutations and 5 halves" in " ".join(repr(dear).split())
+    assert (found.permutations, found.halves) == (FEW, FEW_HALVES) == (5, 8)
+    assert (len(found.null), len(found.half_values)) == (5, 8)
+    assert calls == [60] * 6 + [30] * 8 + [60]
+    assert "5 permutations and 8 halves" in " ".join(repr(dear).split())
     calls.clear()
     evaluate_metrics(
         fake(compute, refits=("default",)), codes, factors, latents="all", permutations=2, halves=0
@@ -229,14 +260,14 @@ def test_metrics_that_do_refit_say_so():
         9,
     )
     text = " ".join(repr(evaluate(["explicitness", "mig"], codes, factors)).split())
-    assert "5 permutations and 5 halves or 9 permutations and 6 halves" in text
+    assert "5 permutations and 6 halves or 9 permutations and 6 halves" in text
 
 
 def test_one_protocol_of_a_metric_refits_and_another_does_not():
     codes, factors = data(n=60)
     names = ["sap@locatello2019", "sap"]
     found = evaluate(names, codes, factors, permutations=9, halves=9).metrics
-    assert (found["sap@locatello2019"].permutations, found["sap@locatello2019"].halves) == (5, 5)
+    assert (found["sap@locatello2019"].permutations, found["sap@locatello2019"].halves) == (5, 8)
     assert (found["sap@default"].permutations, found["sap@default"].halves) == (9, 9)
 
 
@@ -319,6 +350,7 @@ def test_missing_values_and_constant_factors_are_said():
     assert scores.notes == (
         "colour holds a single value and is left out",
         "size has no value in 5 of 200 rows, which are left out for it",
+        "rows are taken as independent",
     )
     assert scores.kinds == {"shape": "ordinal", "size": "categorical", "colour": "ordinal"}
     found = scores.metrics["mig@default"]
@@ -381,6 +413,112 @@ def test_where_lower_is_better():
     assert found.p_value == 1
 
 
+def donors(unequal, number=20, cells=40, seed=0):
+    """Codes and factors that donors have at random, with cells that add noise to the codes."""
+    rng = np.random.default_rng(seed)
+    sizes = rng.integers(cells // 2, 2 * cells, size=number) if unequal else [cells] * number
+    donor = np.repeat(np.arange(number), sizes)
+    codes = rng.normal(size=(number, 6))[donor] + 0.5 * rng.normal(size=(len(donor), 6))
+    return codes, rng.integers(3, size=(number, 2))[donor], donor
+
+
+@pytest.mark.parametrize("unequal", [False, True])
+def test_what_twenty_donors_show_by_chance(unequal):
+    """Nothing is known of the factors: the null of donors is near the score, that of cells not."""
+    codes, factors, donor = donors(unequal)
+    names = ["mig", "mcc"]
+    whole = evaluate(names, codes, factors, clusters=donor, permutations=60, halves=20)
+    cells = evaluate(names, codes, factors, permutations=19, halves=20)
+    for name, found in whole.metrics.items():
+        other = cells.metrics[name]
+        assert found.value == other.value
+        assert found.null_mean > 3 * other.null_mean
+        assert found.p_value > 0.05
+        assert other.p_value == 1 / 20
+        assert found.standard_error > 2 * other.standard_error
+        assert found.ceiling < other.ceiling + 0.01
+        assert (found.draws, found.n) == (20, len(codes))
+    assert whole.metrics["mcc@default"].null_mean > 0.25
+
+
+def test_few_clusters_have_wide_intervals_and_bounded_p_values():
+    codes, factors, donor = donors(True, number=4)
+    factors = factors[:, :1] * 0 + (donor[:, None] < 2)
+    found = evaluate("mcc", codes, factors, clusters=donor, permutations=50, halves=30)
+    note = (
+        "the factors can be given to the clusters in 6 ways, so that no p-value can be below 0.17"
+    )
+    assert note in found.notes
+    score = found.metrics["mcc@default"]
+    assert score.p_value > 0.1
+    assert len(set(score.null.round(9))) <= 6
+    assert score.halves == 0  # some halves have one value only
+    factors = np.random.default_rng(0).integers(3, size=factors.shape)
+    score = evaluate("mcc", codes, factors, clusters=donor, halves=30).metrics["mcc@default"]
+    reach = 1.96 * widening(4) * score.standard_error
+    assert score.high == min(1.0, score.value + reach)
+    assert not any("6 ways" in note for note in evaluate("mcc", codes, factors).notes)
+
+
+def test_scores_that_tie_with_the_null_count_as_well():
+    """A score that is always the same has p = 1."""
+    codes, factors = data(n=60)
+    for better in (True, False):
+        metrics = fake(lambda z, v: 0.5, higher_is_better=better)
+        (found,) = evaluate_metrics(
+            metrics, codes, factors, permutations=9, halves=0, latents="all"
+        ).metrics.values()
+        assert found.p_value == 1
+
+
+def test_what_sixty_rows_cannot_show():
+    """A perfect code with a trace of noise has the scores of shuffled rows: 0."""
+    rng = np.random.default_rng(0)
+    factors = np.stack([rng.integers(v, size=60) for v in (3, 6, 40, 32, 32)], axis=1)
+    codes = factors + 0.02 * rng.normal(size=factors.shape)
+    scores = evaluate(["modularity", "med", "mig"], codes, factors, permutations=20)
+    text = " ".join(repr(scores).split())
+    for name in ("modularity@default", "med@default"):
+        assert scores.metrics[name].value == scores.metrics[name].ceiling == 0
+        assert scores.metrics[name].blind
+    assert text.count("cannot be seen at n = 60") == 2
+    assert not scores.metrics["mig@default"].blind
+    many = evaluate("med", np.tile(codes, (20, 1)), np.tile(factors, (20, 1)))
+    assert not many.metrics["med@default"].blind
+
+
+def test_a_score_above_the_ceiling_is_at_the_ceiling():
+    """Codes with the ties of the factors score more than any code with noise."""
+    _, factors = data(n=200)
+    scores = evaluate("mig", factors, factors, permutations=3)
+    (found,) = scores.metrics.values()
+    assert found.value > found.ceiling
+    assert found.at_ceiling
+    assert "at the ceiling" in repr(scores)
+    codes, factors = data()
+    assert not evaluate("mig", codes, factors).metrics["mig@default"].at_ceiling
+    low = replace(found, higher_is_better=False, value=0.1, ceiling=0.2, null_95=0.9)
+    assert low.at_ceiling
+    assert not low.blind
+    assert replace(low, null_95=0.1).blind
+
+
+def test_the_report_counts_small_p_values():
+    """4 metrics: 3 of 100 permutations, 5 / 101 each, and 1 of 5, which cannot be small."""
+    codes, factors = data(n=60)
+    scores = evaluate(
+        ["mig", "sap", "mcc", "explicitness"], codes, factors, permutations=100, halves=0
+    )
+    text = " ".join(repr(scores).split())
+    assert (
+        "Small p-values: 3 of 4 metrics have p ≤ 0.05; codes that do not depend on the factors have "
+        "0.1 on average. 1 cannot be, for too few permutations." in text
+    )
+    exact = replace(scores.metrics["mig@default"], permutations=19, p_value=0.05)
+    assert "1 of 1 metrics have p ≤ 0.05" in small_p_values([exact])
+    assert "have 0.1 on average." in small_p_values([exact])  # 1 / 20
+
+
 def test_differences_are_paired():
     codes, factors = data()
     one = evaluate("mig", codes, factors).metrics["mig@default"]
@@ -390,7 +528,7 @@ def test_differences_are_paired():
     two = evaluate("mig", noisy, factors).metrics["mig@default"]
     difference, error = compare_scores(one, two)
     assert difference == two.value - one.value < 0
-    assert error == pytest.approx(np.std(two.half_values - one.half_values, ddof=1))
+    assert error == pytest.approx(spread(two.half_values - one.half_values, 200))
     assert 0 < error < math.hypot(one.standard_error, two.standard_error)
     assert compare_scores(two, one) == (-difference, error)
 
@@ -404,8 +542,8 @@ def test_what_cannot_be_compared_is_refused():
     assert none.standard_error is none.low is none.high is None
     with pytest.raises(Undefined, match="on 6 and 0 halves"):
         compare_scores(found["mig@default"], none)
-    one = replace(none, half_values=np.ones(1))
-    with pytest.raises(Undefined, match="on 1 and 1 halves"):
+    one = replace(none, half_values=np.ones(3))
+    with pytest.raises(Undefined, match="on 3 and 3 halves"):
         compare_scores(one, one)
 
 
@@ -547,12 +685,14 @@ def test_nulls_of_clusters():
     codes, factors, original = copies(k=4)
     whole = evaluate("mig", codes, factors, clusters=original, permutations=40)
     single = evaluate("mig", codes, factors, permutations=40)
-    assert "nulls shuffle whole clusters" in whole.notes[0]
+    assert "nulls give each cluster the factors of another one" in whole.notes[0]
     assert "halves of the 60 clusters" not in repr(single)
     assert "from random halves of the 60 clusters" in " ".join(repr(whole).split())
     assert whole.metrics["mig@default"].null.std() > 1.3 * single.metrics["mig@default"].null.std()
-    uneven = evaluate("mig", codes[1:], factors[1:], clusters=original[1:])
-    assert "nulls shuffle single rows" in uneven.notes[0]
+    uneven = evaluate("mig", codes[1:], factors[1:], clusters=original[1:], permutations=40)
+    assert "left out or repeated where sizes differ" in uneven.notes[0]
+    ratio = uneven.metrics["mig@default"].null.std() / single.metrics["mig@default"].null.std()
+    assert ratio > 1.3
     one = evaluate("mig", codes, factors, clusters=np.zeros(len(codes)))
     assert one.metrics["mig@default"].standard_error is None
     with pytest.raises(
