@@ -183,7 +183,7 @@ def test_progress_sees_every_way():
     ("change", "message"),
     [
         ({"factors": np.ones((40, 2))}, "factors must vary; each of the 2 columns"),
-        ({"factors": np.ones((3, 2))}, r"factors must have the shape \(40, K\)"),
+        ({"factors": np.ones((3, 2))}, r"factors must have 40 rows; the shape is \(3, 2\)"),
         ({"kinds": {"size": "ordinal"}}, "no factor is called 'size'"),
     ],
 )

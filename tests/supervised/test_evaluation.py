@@ -619,7 +619,7 @@ def test_samples_need_variances_and_differ_from_means():
         ({"permutations": -1}, "permutations must not be negative; got -1"),
         ({"permutations": 1.5}, "permutations must be a whole number; got 1.5"),
         ({"halves": -2}, "halves must not be negative; got -2"),
-        ({"factors": np.ones((3, 2))}, r"factors must have the shape \(200, K\)"),
+        ({"factors": np.ones((3, 2))}, r"factors must have 200 rows; the shape is \(3, 2\)"),
         (
             {"factors": np.ones((200, 2))},
             "factors must vary; each of the 2 columns holds a single",
