@@ -1,6 +1,7 @@
 """The pulse plot: what each latent carries."""
 
 from collections.abc import Sequence
+from math import ceil
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -10,10 +11,14 @@ from disentangle_indicators._array import Float
 from disentangle_indicators._indicators_result import Indicators
 from disentangle_indicators.plots._style import (
     STATES,
-    head,
+    TITLE,
+    figure_of,
+    foot_inside,
     new_axes,
     new_figure,
     open_frame,
+    points_of,
+    shortened,
     state_handles,
 )
 from disentangle_indicators.scorecard import Scorecard
@@ -25,8 +30,20 @@ if TYPE_CHECKING:
 
     from disentangle_indicators.means import MeansOnly
 
-LINE: dict[str, Any] = {"color": "black", "lw": 0.8, "ls": "--"}
+THRESHOLD: dict[str, Any] = {"color": "black", "lw": 0.8, "ls": "--"}
 """A threshold."""
+
+USUAL = 200
+"""Height in points of axes from which on letters have their usual size."""
+
+LABELS = 34
+"""Height in points of the labels of the horizontal axis."""
+
+CROWDED = 64
+"""Latents above which error bars have no caps."""
+
+SHARES = {"lower": (0.0, 0.36), "upper": (0.41, 0.59)}
+"""Where each half begins, and its height, as shares of what legend and labels leave."""
 
 
 def pulse(result: "Scorecard | Indicators | MeansOnly", ax: "Axes | None" = None) -> "Axes":
@@ -57,15 +74,18 @@ def pulse(result: "Scorecard | Indicators | MeansOnly", ax: "Axes | None" = None
     if ax is None:
         ax = new_axes(_width(found.d), 4.5)
     if not isinstance(found, Indicators):
-        return _means(found, ax)
+        return _means(result, found, ax)
     from matplotlib.lines import Line2D
 
-    below = ax.inset_axes((0.0, 0.0, 1.0, 0.36))
-    lower, upper = below, ax.inset_axes((0.0, 0.4, 1.0, 0.6), sharex=below)
-    ax.set_axis_off()
     latents, third = np.arange(found.d), found.mutual_information_per_latent
-    words = f"used above {found.threshold:g} nats; bars ± 2 standard errors"
-    handles = [*state_handles(found.states), Line2D([], [], label=words, **LINE)]
+    handles = [*state_handles(found.states)]
+    handles.append(Line2D([], [], label=f"threshold, {found.threshold:g} nats", **THRESHOLD))
+    if exact is not None:
+        handles.append(_ring("Def 3, upper bound"))
+    ax.set_axis_off()
+    below = foot_inside(ax, handles) + LABELS
+    lower = _cut(ax, below, *SHARES["lower"])
+    upper = _cut(ax, below, *SHARES["upper"], sharex=lower)
     if exact is None:
         errors = found.standard_errors.get("mutual_information_per_latent")
         _stems(upper, third, found.states, errors)
@@ -73,23 +93,23 @@ def pulse(result: "Scorecard | Indicators | MeansOnly", ax: "Axes | None" = None
         _stems(upper, exact.information, found.states, exact.population_errors["information"])
         ring: dict[str, Any] = {"facecolors": "none", "edgecolors": "black", "lw": 0.8}
         upper.scatter(latents, third, s=_size(found.d), **ring)
-        handles.append(_ring("Definition 3, an upper bound"))
-    upper.axhline(found.threshold, **LINE)
+    upper.axhline(found.threshold, **THRESHOLD)
     upper.set_ylabel("information [nats]" if exact is None else "I(x; z_h) [nats]")
     upper.set_ylim(bottom=0)
     upper.tick_params(labelbottom=False)
     _stems(lower, found.second_moment, found.states)
-    lower.axhline(1.0, **LINE)
+    lower.axhline(1.0, **THRESHOLD)
     lower.set_ylim(max(1.3, 1.1 * float(found.second_moment.max())), 0)
-    lower.set(ylabel="variance S of q*", xlabel="latent")
-    _frame(lower, found.d)
-    _frame(upper, found.d)
-    head(upper, f"{found.used} of {found.d} latents used, n = {found.n}", handles)
+    lower.set(ylabel="variance S", xlabel="latent; bars are ± 2 standard errors")
+    scale = _scale(ax)
+    _frame(lower, found.d, scale)
+    _frame(upper, found.d, scale)
+    _entitle(upper, result, f"{found.used} of {found.d} latents used, n = {found.n}", scale)
     return upper
 
 
 def pulses(results: "Sequence[Scorecard | Indicators | MeansOnly]") -> "Figure":
-    """Draw the pulse plots of several results below each other, each under its name.
+    """Draw the pulse plots of several results, each under its name; more than three side by side.
 
     Parameters
     ----------
@@ -114,23 +134,64 @@ def pulses(results: "Sequence[Scorecard | Indicators | MeansOnly]") -> "Figure":
     """
     if not results:
         raise ValueError("results must hold at least one; got none")
+    columns = 1 if len(results) <= 3 else 2
+    rows = ceil(len(results) / columns)
     width = _width(max(result.d for result in results))
-    figure = new_figure(width, 4.2 * len(results))
+    figure = new_figure(width if columns == 1 else min(2 * width, 18.0), 4.2 * rows)
     for i, result in enumerate(results):
-        ax = pulse(result, figure.add_subplot(len(results), 1, i + 1))
-        if isinstance(result, Scorecard) and result.name:
-            ax.title.set_text(f"{Path(result.name).name}: {ax.get_title()}")
-            ax.title.set_parse_math(False)
+        pulse(result, figure.add_subplot(rows, columns, i + 1))
     return figure
 
 
-def _means(result: "MeansOnly", ax: "Axes") -> "Axes":
-    _stems(ax, result.mean_variance, result.states)
+def _means(result: Any, found: "MeansOnly", whole: "Axes") -> "Axes":
+    whole.set_axis_off()
+    below = foot_inside(whole, state_handles(found.states)) + LABELS
+    ax = _cut(whole, below, 0.0, 1.0)
+    _stems(ax, found.mean_variance, found.states)
     ax.set(ylabel="Var(mean)", xlabel="latent")
-    title = f"{result.active_units} of {result.d} latents active, n = {result.n}"
-    _frame(ax, result.d)
-    head(ax, title, state_handles(result.states))
+    ax.set_ylim(bottom=0)
+    scale = _scale(whole)
+    _frame(ax, found.d, scale)
+    _entitle(ax, result, f"{found.active_units} of {found.d} latents active, n = {found.n}", scale)
     return ax
+
+
+def _cut(
+    ax: "Axes", below: float, bottom: float, height: float, sharex: "Axes | None" = None
+) -> "Axes":
+    """Cut axes from others, above a strip of so many points, as shares of the rest."""
+    from matplotlib.transforms import Bbox
+
+    def place(inset: Any, renderer: Any) -> "Bbox":  # at each drawing, after the layout
+        figure = ax.get_figure()
+        assert figure is not None
+        whole = ax.get_position()
+        points = 72 * figure.bbox.height / figure_of(ax).dpi
+        strip = min(below / points, 0.9 * whole.height)
+        rest = whole.height - strip
+        return Bbox.from_bounds(
+            whole.x0, whole.y0 + strip + bottom * rest, whole.width, height * rest
+        )
+
+    inset = ax.inset_axes((0.0, bottom, 1.0, height), sharex=sharex)
+    inset.set_axes_locator(place)
+    return inset
+
+
+def _scale(ax: "Axes") -> float:
+    """Return how much smaller than usual the letters are, in axes that are not as high."""
+    return max(0.6, min(1.0, points_of(ax)[1] / USUAL))
+
+
+def _entitle(ax: "Axes", result: Any, words: str, scale: float) -> None:
+    """Write the title, of two lines where name and words are wider than the axes."""
+    name = Path(result.name).name if isinstance(result, Scorecard) else ""
+    size = TITLE * scale
+    points, _ = points_of(ax)
+    text = f"{name}: {words}" if name else words
+    if shortened(text, points, size) != text:
+        text = "\n".join(shortened(line, points, size) for line in (name, words) if line)
+    ax.set_title(text, fontsize=size, parse_math=False)
 
 
 def _width(d: int) -> float:
@@ -154,7 +215,8 @@ def _stems(
     marks = [MarkerStyle(look.mark) for look in looks]
     dots.set_paths([mark.get_path().transformed(mark.get_transform()) for mark in marks])
     if errors is not None and np.any(np.isfinite(errors)):
-        bar: dict[str, Any] = {"ecolor": "black", "elinewidth": 0.8, "capsize": 2, "zorder": 4}
+        caps = 2 if len(x) <= CROWDED else 0
+        bar: dict[str, Any] = {"ecolor": "black", "elinewidth": 0.8, "capsize": caps, "zorder": 4}
         known = np.where(np.isfinite(errors), errors, 0.0)
         ax.errorbar(x, height, yerr=2 * known, fmt="none", **bar)
 
@@ -165,13 +227,17 @@ def _ring(label: str) -> "Line2D":
     return Line2D([], [], marker="o", ls="", mfc="none", color="black", label=label)
 
 
-def _frame(ax: "Axes", d: int) -> None:
-    """Label the axis of latents."""
+def _frame(ax: "Axes", d: int, scale: float) -> None:
+    """Label the axis of latents, and scale all letters to the size of the picture."""
     from matplotlib.ticker import MaxNLocator
 
-    if d <= 20:
+    ax.tick_params(labelsize=10 * scale)
+    for axis in (ax.xaxis, ax.yaxis):
+        axis.label.set_fontsize(10 * scale)
+    labels = int(points_of(ax)[0] / (8 * len(str(d)) + 4))  # that fit beside each other
+    if d <= min(20, labels):
         ax.set_xticks(range(d))
     else:
-        ax.xaxis.set_major_locator(MaxNLocator(nbins=20, integer=True))
+        ax.xaxis.set_major_locator(MaxNLocator(nbins=max(1, min(20, labels)), integer=True))
     ax.set_xlim(-0.6, d - 0.4)
     open_frame(ax)

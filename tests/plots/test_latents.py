@@ -1,6 +1,8 @@
 """The pulse plot: heights, colours, marks and legends."""
 
 import xml.etree.ElementTree as ET
+from itertools import pairwise
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -49,6 +51,12 @@ def vertices(mark):
     return len(MarkerStyle(mark).get_path().vertices)
 
 
+def whole(ax):
+    """The axes that the halves are cut from."""
+    (found,) = [parent for parent in ax.figure.axes if ax in parent.child_axes]
+    return found
+
+
 def halves(ax):
     upper, lower = ax, next(a for a in ax.figure.axes[0].child_axes if a is not ax)
     return upper, lower
@@ -74,8 +82,8 @@ def test_labels_have_units_and_the_title_has_the_count():
     upper, lower = halves(pulse(result))
     assert upper.get_ylabel() == "I(x; z_h) [nats]"
     assert pulse(result.result).get_ylabel() == "information [nats]"
-    assert lower.get_ylabel() == "variance S of q*"
-    assert lower.get_xlabel() == "latent"
+    assert lower.get_ylabel() == "variance S"
+    assert lower.get_xlabel() == "latent; bars are ± 2 standard errors"
     assert upper.get_title() == f"{result.used} of 4 latents used, n = 50"
 
 
@@ -87,10 +95,10 @@ def test_colours_are_states_and_are_explained():
     assert drawn == [STATES[state].colour for state in result.states]
     shapes = [len(path.vertices) for path in dots(upper).get_paths()]
     assert shapes == [vertices(STATES[state].mark) for state in result.states]
-    legend = [text.get_text() for text in upper.get_legend().get_texts()]
-    line = "used above 0.3 nats; bars ± 2 standard errors"
-    assert legend == ["used", "weak", "unused", line, "Definition 3, an upper bound"]
-    bare = pulse(result.result).get_legend().get_texts()
+    legend = [text.get_text() for text in whole(upper).get_legend().get_texts()]
+    line = "threshold, 0.3 nats"
+    assert legend == ["used", "weak", "unused", line, "Def 3, upper bound"]
+    bare = whole(pulse(result.result)).get_legend().get_texts()
     assert [text.get_text() for text in bare] == ["used", "weak", "unused", line]
     heights = [line.get_ydata()[0] for line in upper.lines]
     assert 0.3 in heights
@@ -142,10 +150,10 @@ def test_means_only_have_one_half():
     ax = pulse(result)
     np.testing.assert_allclose(stems(ax), result.mean_variance)
     assert ax.get_ylabel() == "Var(mean)"
-    assert ax.child_axes == []
+    assert whole(ax).child_axes == [ax]
     figure = Figure()
     given = figure.add_subplot()
-    assert pulse(result, given) is given
+    assert whole(pulse(result, given)) is given
 
 
 @pytest.mark.parametrize("d", [1, 4, 128])
@@ -176,15 +184,69 @@ def test_the_figure_names_the_files():
         pulses([])
 
 
-@pytest.mark.parametrize("exact", [True, False])
-def test_a_legend_of_all_states_leaves_the_axes_their_width(exact):
-    """A legend wider than the axes makes the constrained layout shrink them to nothing."""
-    rng, levels = np.random.default_rng(0), np.array([1e-8, 0.1, 0.6, 0.9, 1.0])
-    mean = rng.normal(size=(300, 5)) * np.sqrt(1 - levels) + [0, 0, 0, 5, 0]
-    result = score(mean, var=np.ones((300, 1)) * levels, marginals=exact)
-    assert len(set(result.states)) == 5
-    upper = pulse(result)
-    figure = upper.figure
+def of_all_states(d, n=60, name=""):
+    """Encodings with every state there is."""
+    rng, levels = np.random.default_rng(0), np.exp(np.linspace(-4, 0, d))
+    levels[: min(d, 5)] = np.array([1e-9, 0.1, 0.6, 0.9, 1.0])[: min(d, 5)]
+    shift = 5.0 * (np.arange(d) == 3)
+    mean = rng.normal(size=(n, d)) * np.sqrt(1 - levels) + shift
+    return score(mean, var=np.ones((n, 1)) * levels, name=name)
+
+
+LONG = "runs/vae_mnist_z16_lr1e-3_b4_seed0_epoch200_test_encodings_of_the_$2_run_abcdefghi.npz"
+
+PLACES = {
+    "alone": lambda: None,
+    "beside": lambda: Figure(figsize=(9, 4)).subplots(1, 2)[0],
+    "beside, laid out": lambda: Figure(figsize=(9, 4), layout="constrained").subplots(1, 2)[1],
+    "third of a page": lambda: Figure(figsize=(10, 3)).subplots(1, 3)[1],
+}
+
+
+def box(artist):
+    return artist.get_window_extent()
+
+
+@pytest.mark.parametrize(
+    ("d", "place"), [*((16, place) for place in PLACES), *((d, "alone") for d in (2, 128, 1024))]
+)
+def test_legend_and_title_stay_in_their_place(d, place):
+    """With every state, a name of 80 characters, and another picture beside."""
+    upper = pulse(of_all_states(d, name=LONG), PLACES[place]())
+    figure, frame = upper.figure, whole(upper)
+    figure.draw_without_rendering()  # a layout that collapses would warn, which is an error
+    (lower,) = (each for each in frame.child_axes if each is not upper)
+    legend, widest = box(frame.get_legend()), 1.02 * box(frame).width
+    assert box(upper).width > 0.99 * box(frame).width
+    assert box(upper).height + box(lower).height > 0.3 * box(frame).height
+    assert legend.x0 >= box(frame).x0 - 1
+    assert legend.width <= widest
+    assert box(upper.title).width <= widest
+    assert box(lower.xaxis.label).y0 >= legend.y1 - 2
+    assert box(lower.xaxis.label).y0 >= box(frame).y0
+    ticks = [label for label in lower.get_xticklabels() if label.get_text()]
+    drawn = [box(label) for label in ticks if 0 <= label.get_position()[0] < d]
+    assert all(left.x1 < right.x0 for left, right in pairwise(drawn))
+    if place == "alone":
+        assert box(upper).width > 0.8 * figure.bbox.width
+        assert 0 <= legend.x0 < legend.x1 <= figure.bbox.x1
+        assert legend.y0 >= 0
+        assert box(upper.title).y1 <= figure.bbox.y1
+
+
+def test_a_long_name_is_shortened_in_its_middle():
+    first, second = pulse(of_all_states(5, name=LONG)).get_title().splitlines()
+    assert second == "2 of 5 latents used, n = 60"
+    start, end = first.split("…")
+    assert Path(LONG).name.startswith(start)
+    assert LONG.endswith(end)
+    assert min(len(start), len(end)) > 20
+    short = pulse(of_all_states(5, name="runs/one.npz")).get_title()
+    assert short == "one.npz: 2 of 5 latents used, n = 60"
+
+
+def test_many_results_lie_in_two_columns():
+    figure = pulses([card(name=f"{i}.npz") for i in range(5)])
     figure.draw_without_rendering()
-    assert upper.get_window_extent().width > 0.8 * figure.bbox.width
-    assert upper.get_legend().get_window_extent().x1 <= figure.bbox.x1
+    assert len({round(ax.get_position().x0, 3) for ax in figure.axes}) == 2
+    assert figure.get_figheight() == 3 * 4.2
