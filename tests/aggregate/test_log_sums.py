@@ -205,3 +205,21 @@ def test_points_have_the_moments_of_their_posterior():
     z = draw(mean, var, 20_000, np.random.default_rng(6)).z
     assert np.all(np.abs(z.mean(axis=0) - mean[0]) <= 5 * np.sqrt(var[0] / 20_000))
     assert np.all(np.abs(z.var(axis=0) / var[0] - 1) <= 5 * np.sqrt(2 / 20_000))
+
+
+@pytest.mark.parametrize(
+    ("d", "seed"), [(2, 667), (2, 290), (1, 146), (3, 469), (3, 813), (2, 924)]
+)
+def test_the_bound_of_rounding_is_no_first_guess(d, seed):
+    """Far from the centre, eps * sum z^2 / v = .95e-5 and float32 is off by 1.4e-5 to 1.6e-5.
+
+    A bound of one eps would leave these exponents as they are.
+    """
+    rng = np.random.default_rng(seed)
+    mean = rng.normal(size=(1, d))
+    mean = np.concatenate([mean, -mean])
+    z = mean[:1] * (1 + 0.01 * rng.normal(size=(1, d)))
+    var = np.full((2, d), float(np.sum(z**2)) * float(np.finfo(np.float32).eps) / 0.95e-5)
+    ours = log_sums(z, np.array([2]), mean, var, mean, precision="float32")
+    wanted = logsumexp(norm.logpdf(z, mean, np.sqrt(var)).sum(axis=1))
+    assert abs(ours[0] - wanted) <= TOLERANCE["float32"]
