@@ -10,7 +10,6 @@ from cli_helpers import TO_SCALE, flat
 
 from dindic import main
 from disentangle_indicators import read_encodings, score
-from disentangle_indicators._clusters import widening
 
 ARGUMENTS = [
     name
@@ -140,15 +139,15 @@ def test_constant_factors_have_one_value(dindic, npz, pair):
 def test_clusters_change_errors_and_not_values(dindic, numbers, npz, pair):
     c = np.repeat(np.arange(80), 3)
     many = npz("many.npz", mean=np.repeat(pair[0], 3, 0), var=np.repeat(pair[1], 3, 0), c=c)
-    once = numbers(npz("once.npz", mean=pair[0], var=pair[1]))
+    alone = npz("once.npz", mean=pair[0], var=pair[1], c=np.arange(80))
+    once = numbers(alone, "--clusters", "c")
     rows, clusters = numbers(many), numbers(many, "--clusters", "c")
     assert clusters["n_clusters"] == 80
     assert rows["n_clusters"] is None
     for name in ("kl_posterior_prior", "mutual_information", "kl_aggregate_prior"):
         assert clusters[name] == pytest.approx(rows[name], 1e-12)
         error = clusters["standard_errors"][name]
-        expected = once["standard_errors"][name] * widening(80)  # Student's t of 80 clusters
-        assert error == pytest.approx(expected, 1e-9)
+        assert error == pytest.approx(once["standard_errors"][name], 1e-9)
         assert rows["standard_errors"][name] < 0.6 * error
     assert "over 80 clusters" in flat(dindic("score", many, "--clusters", "c").stdout)
 
