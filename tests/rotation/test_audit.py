@@ -352,6 +352,7 @@ def test_unused_latents_are_dropped_by_definition_3():
     assert audit.score == score_of(MIG, mean[:, [1, 3]], factors)
     assert audit.score_all_latents == score_of(MIG, mean, factors) != audit.score
     assert "all 4 latents" in repr(audit)
+    assert "The last column is the score before the others were dropped." in repr(audit)
     assert audit.best.matrix.shape == (2, 2)
     assert {turn[:2] for turn in audit.worst.turns} == {(1, 3)}
     assert quick(MIG, mean, factors, var=var, threshold=0.05, search=False).rotated == (
