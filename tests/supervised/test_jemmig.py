@@ -2,21 +2,23 @@
 
 import numpy as np
 import pytest
-from golden import arrays, information, records, small
+from golden import arrays, entropy, information, records, small
 
 from disentangle_indicators.supervised._metric import measure
 from disentangle_indicators.supervised.jemmig import METRIC, jemmig
+from disentangle_indicators.supervised.mig import METRIC as MIG
+from disentangle_indicators.supervised.mig import mutual_information_matrix
 
 
 def plain(codes, factors, bins, factor_bins):
     """The score and, in nats, Do & Tran's number."""
     mutual, _, h_factors, joint = information(codes, factors, bins, factor_bins)
     scores, nats = [], []
-    for k, entropy in enumerate(h_factors):
+    for k, h in enumerate(h_factors):
         order = np.argsort(mutual[:, k])
         best, next_best = order[-1], order[-2]
         nats.append(joint[best, k] - mutual[best, k] + mutual[next_best, k])
-        scores.append(1 - nats[-1] / (entropy + np.log(bins)))
+        scores.append(1 - nats[-1] / (h + np.log(bins)))
     return float(np.mean(scores)), float(np.mean(nats))
 
 
@@ -49,6 +51,17 @@ def test_a_latent_of_two_factors_loses():
     rest = np.array([np.log(4), np.log(2)])
     expected = np.mean(1 - rest / (np.log([2, 4]) + np.log(20)))
     assert jemmig(code, factors, adjust=False) == pytest.approx(expected)
+
+
+def test_adjusted_information_is_all_that_joint_entropy_lacks():
+    """H(z, v) - J + 0 = H(z) + H(v) - 2 J for one latent, with J the information less chance."""
+    rng = np.random.default_rng(0)
+    factor = rng.integers(4, size=200)
+    codes = (factor + rng.integers(3, size=200))[:, None]
+    known = measure(MIG, codes, factor).matrix[0, 0]
+    assert known < mutual_information_matrix(codes, factor)[0, 0] - 0.01
+    expected = entropy(codes[:, 0]) + entropy(factor) - 2 * known
+    assert measure(METRIC, codes, factor).parts["nats"] == pytest.approx(expected, abs=1e-9)
 
 
 def test_noise_scores_nothing_by_default():
