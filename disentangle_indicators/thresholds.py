@@ -25,3 +25,6 @@ a Laplace distribution."""
 
 SATURATED = 0.1
 """exp(I) / n above which I of the rows is no estimate of I of the population."""
+
+SMALL_COST = 0.01
+"""Total correlation that a turn of arbitrary axes changes at most, in nats."""

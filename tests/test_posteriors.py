@@ -201,7 +201,7 @@ def test_every_question_of_one_object_shares_its_marginals(pair, counts):
     certify(found)
     channel(found, rng=0)
     check_claim(find("mig")[0], found, halves=2)
-    axes(found, rng=0, null_codes=1)
+    axes(found, rng=0)
     audit_rotations("mig", found, rotations=2, search=False, rng=0)
     score(found)
     assert counts == {"pairs": 1, "finite": 1, "positive": 1, "marginals": 1}

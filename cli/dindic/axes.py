@@ -8,7 +8,6 @@ import click
 from dindic.exits import bad_input
 from dindic.inputs import check_given, encodings_from, inputs
 from dindic.options import (
-    Option,
     encoding_options,
     latents_option,
     output_options,
@@ -26,28 +25,19 @@ if TYPE_CHECKING:
 @encoding_options
 @latents_option("to rotate")
 @threshold_option
-@click.option(
-    "--null-codes",
-    cls=Option,
-    old=["--nulls"],
-    type=click.IntRange(min=1),
-    default=19,
-    show_default=True,
-    metavar="N",
-    help="Gaussian codes that each pair of latents is compared with.",
-)
 @seed_option
 @output_options("pair of latents", "the gain and the cost of each pair")
 def axes(file: str | None, **options: Any) -> None:
     """Test without labels whether the axes of a code matter.
 
     A rotation of the latents changes their total correlation by the change of the sum of their
-    marginal entropies. These entropies are computed for each pair of latents.
+    marginal entropies. These entropies are computed for each pair of latents. Verdicts: better
+    axes, identified by shape, identified by variance alone, arbitrary, saturated, undecided.
 
     \b
     Examples:
       dindic axes encodings.npz
-      dindic axes encodings.npz --latents all --null-codes 39
+      dindic axes encodings.npz --latents all
       dindic axes encodings.npz --json axes.json --plot axes.png
     """
     check_outputs(options, inputs([file], options))
@@ -61,7 +51,6 @@ def axes(file: str | None, **options: Any) -> None:
             rng=options["seed"],
             latents=options["latents"],
             threshold=options["threshold"],
-            null_codes=options["null_codes"],
         )
     finish(result, options, draw=lambda path: _draw(result, path))
 

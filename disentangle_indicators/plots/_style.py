@@ -21,6 +21,7 @@ BLUE = "#1f77b4"
 VERMILLION = "#d55e00"
 ORANGE = "#ff9f1c"
 BROWN = "#5d4037"
+SKY = "#56b4e9"
 GREEN = "#009e73"
 GREY = "#9aa0a6"
 INK = "#202020"
@@ -62,7 +63,14 @@ STATES = {
 }
 """Looks of the states of latents, in the order of the legend."""
 
-VERDICTS = {"better axes": VERMILLION, "preferred": BLUE, "arbitrary": GREY}
+VERDICTS = {
+    "better axes": VERMILLION,
+    "by shape": BLUE,
+    "by variance": SKY,
+    "arbitrary": GREY,
+    "saturated": ORANGE,
+    "undecided": BROWN,
+}
 """Colours of the verdicts on pairs of latents."""
 
 FOUND = {"best": Look(GREEN, "^"), "worst": Look(VERMILLION, "v")}

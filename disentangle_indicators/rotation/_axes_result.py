@@ -26,18 +26,22 @@ class AxisPair(Result):
     i, j : int
         The latents.
     best_degrees, worst_degrees : float
-        Angles of the least and of the greatest total correlation, modulo 90.
+        Angles of the least and of the greatest total correlation, modulo 90, of all rows.
     gain, gain_se : float
         Total correlation that the best angle removes, and its standard error, in nats.
     cost, cost_se : float
         Total correlation that the worst angle adds, and its standard error, in nats.
-    p_gain, p_cost : float
-        P-values against uncorrelated Gaussian codes; `p_gain` is 1 where the best angle is below
-        one degree.
-    verdict : {"better axes", "preferred", "arbitrary"}
-        "better axes" where the gain is significant, else "preferred" where the cost is. An effect
-        is significant where p is at most `level` of :class:`Axes` and the effect exceeds two
-        standard errors.
+    shape_cost, shape_cost_se : float
+        The part of the cost that a Gaussian code of the same variances does not have, and its
+        standard error, in nats.
+    p_gain, p_cost, p_shape : float
+        P-values that gain, cost and shape_cost are 0, in [0, 1] and corrected for the number of
+        pairs. `p_gain` is 1 where the best angle is below one degree.
+    verdict : {"better axes", "by shape", "by variance", "arbitrary", "saturated", "undecided"}
+        "better axes": the gain is significant. "by shape", "by variance": the cost is significant,
+        and beyond that of a Gaussian code or not. "saturated": n rows cannot show the entropy of
+        a marginal. "arbitrary": gain and cost are within their errors of 0 and small.
+        "undecided": the rows are too few for any of these.
     """
 
     i: int
@@ -48,8 +52,11 @@ class AxisPair(Result):
     gain_se: float
     cost: float
     cost_se: float
+    shape_cost: float
+    shape_cost_se: float
     p_gain: float
     p_cost: float
+    p_shape: float
     verdict: str
 
 
@@ -61,6 +68,9 @@ class Axes(Result):
     ----------
     n, d : int
         Rows and latents of the code.
+    n_clusters : int or None
+        Clusters and copies of rows that errors and p-values rest on; None where rows are
+        independent.
     latents : {"used", "all"}
         Which latents were rotated.
     rotated : tuple of int, length k
@@ -76,9 +86,9 @@ class Axes(Result):
     standard_error : float
         Standard error of `total_gain` over rows.
     level : float
-        Error rate of the verdicts, for each pair.
-    null_codes : int
-        Gaussian codes that each pair is compared with.
+        Error rate of the verdicts, for all pairs together.
+    small : float
+        Nats that a turn of arbitrary axes changes at most.
     seed : int or None
         None for a generator.
     notes : tuple of str
@@ -100,6 +110,7 @@ class Axes(Result):
 
     n: int
     d: int
+    n_clusters: int | None
     latents: str
     rotated: tuple[int, ...]
     pairs: tuple[AxisPair, ...]
@@ -108,7 +119,7 @@ class Axes(Result):
     total_gain: float
     standard_error: float
     level: float
-    null_codes: int
+    small: float
     seed: int | None
     notes: tuple[str, ...] = ()
     name: str = ""
@@ -134,14 +145,14 @@ class Axes(Result):
 
 
 VERDICTS = {
-    "better axes": ("is less dependent after a rotation", "are less dependent after a rotation"),
-    "preferred": ("is best as it is", "are best as they are"),
-    "arbitrary": (
-        "is arbitrary (no angle beats the Gaussian codes)",
-        "are arbitrary (no angle beats the Gaussian codes)",
-    ),
+    "better axes": "less dependent after a rotation",
+    "by shape": "identified by shape",
+    "by variance": "identified by variance alone",
+    "arbitrary": "arbitrary (no turn changes more than {small:g} nats)",
+    "saturated": "not known (saturated)",
+    "undecided": "undecided (too few rows)",
 }
-"""Predicates of one pair and of several, in the order in which a sentence lists the verdicts."""
+"""Predicates of the verdicts, in the order in which a sentence lists them."""
 
 
 def sentence(r: Axes) -> str:
@@ -173,10 +184,11 @@ def _too_few(r: Axes) -> str:
 def _counts(r: Axes) -> str:
     """Return how many pairs have each verdict; one pair alone needs no number."""
     verdicts = [pair.verdict for pair in r.pairs]
+    says = {name: words.format(small=r.small) for name, words in VERDICTS.items()}
     if len(verdicts) == 1:
-        return f"The pair {VERDICTS[verdicts[0]][0]}"
+        return f"The pair is {says[verdicts[0]]}"
     counts = {name: verdicts.count(name) for name in VERDICTS if name in verdicts}
-    parts = [f"{count} {VERDICTS[name][count > 1]}" for name, count in counts.items()]
+    parts = [f"{n} {'is' if n == 1 else 'are'} {says[name]}" for name, n in counts.items()]
     which = "used latents" if r.latents == "used" else "latents"
     return f"Of {len(verdicts)} pairs of {which}, {', '.join(parts)}"
 
@@ -188,24 +200,27 @@ def axes_table(r: Axes, most: int = 30) -> Table:
             f"{pair.i}, {pair.j}",
             f"{pair.best_degrees:.1f}°",
             with_error(pair.gain, pair.gain_se, 4),
-            f"{pair.p_gain:.2g}" if abs(pair.best_degrees) > LEAST_TURN else "-",
+            _p_value(pair.p_gain) if abs(pair.best_degrees) > LEAST_TURN else "-",
             f"{pair.worst_degrees:.0f}°",
             with_error(pair.cost, pair.cost_se, 4),
-            f"{pair.p_cost:.2g}",
+            with_error(pair.shape_cost, None),
             pair.verdict,
         )
         for pair in r.pairs[:most]
     )
-    columns = ("pair", "best", "gain [nats]", "p gain", "worst", "cost [nats]", "p cost", "axes")
+    columns = ("pair", "best", "gain [nats]", "p gain", "worst", "cost [nats]", "shape", "axes")
     seed = "" if r.seed is None else f", seed {r.seed}"
     note = (
-        "best, worst: angles modulo 90, from one half of the rows; gain: total correlation that "
-        "the best angle removes; cost: total correlation that the worst angle adds; both from the "
-        "other half, ± one standard error; p: against "
-        f"{r.null_codes} uncorrelated Gaussian codes of the same variances{seed}"
+        "best, worst: angles modulo 90; gain: total correlation of these rows that the best angle "
+        "removes; p gain: corrected for the number of pairs; cost: total correlation that the "
+        "worst angle adds; shape: the part of the cost that a Gaussian code of the same variances "
+        "does not have; both are from rows that did not choose the angle, ± one standard "
+        f"error{seed}"
     )
-    if 1 / (r.null_codes + 1) > r.level:
-        note += f"; too few for a p of {r.level:g}, so every pair is called arbitrary"
     if len(r.pairs) > most:
         note += f"; {len(r.pairs) - most} more pairs in the JSON"
     return Table(columns, rows, "Pairs of latents", note)
+
+
+def _p_value(p: float) -> str:
+    return "<0.001" if p < 0.001 else f"{p:.2g}"

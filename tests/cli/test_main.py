@@ -102,7 +102,6 @@ def test_defaults_are_those_of_the_library():
     assert defaults["score"]["points"] == scorecard.POINTS
     assert defaults["score"]["permutations"] == MetricOptions().permutations
     assert defaults["audit"]["rotations"] == default(rotation.audit_rotations, "rotations")
-    assert defaults["axes"]["null_codes"] == default(rotation.axes, "null_codes")
     assert defaults["higgins-law"]["rotations"] == default(rotation.higgins_law, "rotations")
     assert defaults["higgins-law"]["pairs"] == default(rotation.higgins_law, "pairs")
 
@@ -111,7 +110,7 @@ def test_old_spellings_work_and_are_hidden(dindic):
     for command, old in {
         "score": ["--cluster", "--null"],
         "audit": ["--subspace", "--cluster"],
-        "axes": ["--subspace", "--nulls"],
+        "axes": ["--subspace"],
         "encode": ["--limit"],
         "traverse": ["--seed-images"],
     }.items():

@@ -10,7 +10,7 @@ from disentangle_indicators import __version__
 
 COMMANDS = {
     "score": (("--metrics", "mig", "--permutations", "2"), {"threshold": 0.5}),
-    "axes": (("--null-codes", "2"), {"null_codes": 2, "latents": "used"}),
+    "axes": ((), {"threshold": 0.5, "latents": "used"}),
     "audit": (
         ("--metrics", "mig", "--rotations", "3", "--no-search"),
         {"metrics": ["mig"], "rotations": 3, "search": False},

@@ -243,7 +243,7 @@ def test_several_commands_take_the_prior_and_clusters(dindic, npz, pair):
     assert len(set(read_encodings("stored.npz").clusters)) == 30
     for words in (
         ("check", "--metric", "sap@ubisoft"),
-        ("axes", "--null-codes", "1"),
+        ("axes",),
         ("audit", "--metrics", "sap@ubisoft", "--rotations", "2"),
     ):
         plain, scaled = (
