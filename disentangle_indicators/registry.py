@@ -163,6 +163,7 @@ INDICATORS: dict[str, Indicator] = {
             direction="lower bound",
             weights=_distance,
             sum_of="kl_aggregate_prior_per_latent",
+            by_chance="by chance {}",
             compared=True,
         ),
         Indicator(

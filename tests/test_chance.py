@@ -165,3 +165,9 @@ def test_too_few_rows_have_no_chance_of_covariances(n):
     found = indicators(*encode(np.random.default_rng(0), n, 6, 6, 1e-3), covariance=True)
     assert "gaussian_total_correlation" not in found.chance
     assert "too few rows to trust" in repr(found) or found.gaussian_total_correlation is None
+
+
+def test_the_table_gives_the_chance_of_definition_4():
+    """A lower bound by rows of a perfect match is chance, and its row says how much of it."""
+    found = indicators(*encode(np.random.default_rng(0), 50, 3, 3, 0.05), covariance=True)
+    assert f"by chance about {found.chance['kl_aggregate_prior']:.2g}" in repr(found)
