@@ -171,3 +171,18 @@ def test_the_table_gives_the_chance_of_definition_4():
     """A lower bound by rows of a perfect match is chance, and its row says how much of it."""
     found = indicators(*encode(np.random.default_rng(0), 50, 3, 3, 0.05), covariance=True)
     assert f"by chance about {found.chance['kl_aggregate_prior']:.2g}" in repr(found)
+
+
+def test_few_rows_of_one_gaussian_latent_in_closed_form():
+    """Definition 4 of 8 rows shows the expectation of -1/2 log of a chi-square, on average."""
+    mean = np.random.default_rng(0).normal(size=(8, 20_000))
+    moments = Moments.of(mean, np.full_like(mean, 1e-9))
+    stated = np.mean(Spread.of_rows(moments).second / (4 * moments.second_moment**2))
+    assert stated == pytest.approx(0.5 * (math.log(4) - digamma(4)), rel=0.06)
+
+
+def test_one_latent_shows_its_variance_and_its_mean():
+    """1/n in all: half of it from the second moment about the mean, half from the mean."""
+    found = indicators(*encode(np.random.default_rng(0), 20_000, 1, 1, 1e-6), covariance=True)
+    assert found.chance["kl_aggregate_prior_full_mean"] == pytest.approx(1 / 20_000, rel=0.05)
+    assert found.chance["kl_aggregate_prior"] == pytest.approx(0.5 / 20_000, rel=0.05)

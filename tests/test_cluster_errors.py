@@ -166,6 +166,14 @@ def test_rows_that_are_their_own_cluster_correlate_like_rows():
     np.testing.assert_allclose(found.mean, rows.mean, rtol=1e-9)
 
 
+def test_correlation_is_not_taken_for_chance():
+    """Products of correlated Gaussian codes vary by 1 + r^2 about their mean, not about 0."""
+    rng = np.random.default_rng(0)
+    mean = rng.normal(size=(4000, 2)) @ np.linalg.cholesky([[1.0, 0.8], [0.8, 1.0]]).T
+    found = by_cluster(np, mean, np.full_like(mean, 1e-6), np.arange(4000))
+    assert found.spread.draws == pytest.approx(4000 / (1 + 0.64), rel=0.1)
+
+
 def test_chance_counts_clusters():
     """Ten copies of 300 rows show the chance of 300 rows; taken as rows, a tenth of it."""
     rng = np.random.default_rng(0)

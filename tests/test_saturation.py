@@ -100,6 +100,14 @@ def test_the_shortfall_is_what_rows_lack(kind, n, var):
     assert abs(lack.mean() - exact.shortfall.mean()) <= max(0.25 * lack.mean(), 1e-3) + 5 * error
 
 
+def test_the_shortfall_near_the_flag():
+    """Where few posteriors overlap: half the chi-square divergence alone is a fifth too low."""
+    exact = marginals(*perfect(200, 400, 0.003))
+    assert not exact.saturated.any()
+    lack = -0.5 * math.log(0.003) - exact.information.mean()
+    assert exact.shortfall.mean() == pytest.approx(lack, rel=0.13)
+
+
 def test_unused_latents_lack_nothing():
     exact = marginals(*perfect(1000, 3, 1.0))
     assert np.all(exact.shortfall == 0)
