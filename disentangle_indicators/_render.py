@@ -2,20 +2,30 @@
 
 import io
 from collections.abc import Sequence
+from shutil import get_terminal_size
 from typing import TYPE_CHECKING, Literal
 
 from disentangle_indicators._blocks import Block, Table
+from disentangle_indicators._wrapping import is_numeric, parts, widths, wrapped
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
+    from rich.table import Table as RichTable
 
 WIDTH = 100
 """Columns of text where no terminal says otherwise."""
 
+LEAST = 40
+"""Columns below which tables are not squeezed."""
 
-def renderables(blocks: Sequence[Block]) -> list["RenderableType"]:
-    """Return the blocks as rich tables and paragraphs."""
-    from rich import box
+
+def terminal_width() -> int:
+    """Return the columns of the terminal, or those of COLUMNS, or else the usual ones."""
+    return max(LEAST, get_terminal_size((WIDTH, 24)).columns)
+
+
+def renderables(blocks: Sequence[Block], width: int = WIDTH) -> list["RenderableType"]:
+    """Return the blocks as rich tables and paragraphs for so many columns of text."""
     from rich.table import Table as RichTable
     from rich.text import Text
 
@@ -23,39 +33,33 @@ def renderables(blocks: Sequence[Block]) -> list["RenderableType"]:
     for block in blocks:
         if isinstance(block, str):
             out.append(Text(block))
-            continue
-        if isinstance(block, dict):
+        elif isinstance(block, dict):
             grid = RichTable.grid(padding=(0, 1))
             for label, sentence in block.items():
                 grid.add_row(Text(label, style="bold"), Text(sentence))
             out += [Text(""), grid]
-            continue
-        out.append(Text(""))
-        table = RichTable(
-            title=Text(block.title) if block.title else None,
-            caption=Text(block.note) if block.note else None,
-            box=box.SIMPLE_HEAD,
-            title_justify="left",
-            caption_justify="left",
-            title_style="bold",
-            pad_edge=False,
-        )
-        for i, column in enumerate(block.columns):
-            side: Literal["left", "right"] = "right" if _is_numeric(block, i) else "left"
-            table.add_column(Text(column), justify=side, overflow="fold")
-        for row in block.rows:
-            table.add_row(*(Text(cell) for cell in row))
-        out.append(table)
+        else:
+            out += [Text(""), *([Text(block.title, style="bold")] if block.title else [])]
+            out += [_table(part, width) for part in parts(block, width)]
+            out += [Text(block.note, style="dim")] if block.note else []
     return out
 
 
-def _is_numeric(table: Table, column: int) -> bool:
-    """Whether a column, which is not the first, contains numbers only."""
-    return column > 0 and all(_numeric(row[column]) for row in table.rows)
+def _table(table: Table, width: int) -> "RichTable":
+    from rich import box
+    from rich.table import Table as RichTable
+    from rich.text import Text
 
-
-def _numeric(cell: str) -> bool:
-    return not cell or cell.lstrip(" ±≥≤<>-+")[:1].isdigit() or cell in ("-", "inf")
+    sizes, gap = widths(table, width)
+    made = RichTable(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, gap - 2))
+    for i, (column, size) in enumerate(zip(table.columns, sizes, strict=True)):
+        side: Literal["left", "right"] = "right" if is_numeric(table, i) else "left"
+        head = Text("\n".join(wrapped(column, size)))
+        made.add_column(head, justify=side, width=size, no_wrap=True)
+    for row in table.rows:
+        cells = zip(row, sizes, strict=True)
+        made.add_row(*(Text("\n".join(wrapped(cell, size))) for cell, size in cells))
+    return made
 
 
 def to_text(blocks: Sequence[Block], width: int = WIDTH) -> str:
@@ -72,7 +76,7 @@ def to_text(blocks: Sequence[Block], width: int = WIDTH) -> str:
         highlight=False,
         force_jupyter=False,
     )
-    for block in renderables(blocks):
+    for block in renderables(blocks, width):
         console.print(block)
     return "\n".join(line.rstrip() for line in stream.getvalue().splitlines())
 
@@ -103,7 +107,7 @@ def to_html(blocks: Sequence[Block], picture: str = "") -> str:
         if isinstance(block, dict):
             out += [f"<p><b>{escape(k)}</b> {escape(v)}</p>" for k, v in block.items()]
             continue
-        right = [_is_numeric(block, i) for i in range(len(block.columns))]
+        right = [is_numeric(block, i) for i in range(len(block.columns))]
         head = "".join(cell("th", *pair) for pair in zip(block.columns, right, strict=True))
         body = "".join(
             "<tr>" + "".join(cell("td", *pair) for pair in zip(row, right, strict=True)) + "</tr>"

@@ -2,6 +2,7 @@
 
 import json
 import math
+import sys
 from collections.abc import Iterable
 from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -12,7 +13,7 @@ import numpy as np
 from disentangle_indicators._array import to_numpy
 from disentangle_indicators._blocks import Block, Table
 from disentangle_indicators._provenance import Provenance
-from disentangle_indicators._render import to_html, to_markdown, to_text
+from disentangle_indicators._render import WIDTH, terminal_width, to_html, to_markdown, to_text
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -103,8 +104,8 @@ class Result:
         return [Table(columns=("", type(self).__name__), rows=rows)]
 
     def __repr__(self) -> str:
-        """Return the table that the terminal shows."""
-        return to_text(self.blocks())
+        """Return the table that the terminal shows, as wide as it where somebody types."""
+        return to_text(self.blocks(), terminal_width() if hasattr(sys, "ps1") else WIDTH)
 
     def _repr_html_(self) -> str:
         from disentangle_indicators import plots

@@ -143,13 +143,14 @@ def show(result: "Result") -> None:
     """Print the table of a result, in colour on a terminal."""
     from rich.console import Console
 
-    from disentangle_indicators._render import renderables
+    from disentangle_indicators._render import renderables, terminal_width, to_text
 
-    console = Console(highlight=False)
+    width = terminal_width()
+    console = Console(highlight=False, width=width, height=100)
     if not console.is_terminal:
-        click.echo(repr(result))
+        click.echo(to_text(result.blocks(), width))
         return
-    for block in renderables(result.blocks()):
+    for block in renderables(result.blocks(), width):
         console.print(block)
 
 

@@ -137,3 +137,14 @@ def test_no_output_overwrites_an_input(dindic, good, form):
     np.save("factors.npy", np.arange(80.0)[:, None])
     dindic("score", good, "--factors", "factors.npy", f"--{form}", "factors.npy", code=2)
     assert np.load("factors.npy").shape == (80, 1)
+
+
+@pytest.mark.parametrize(
+    ("variables", "width"),
+    [({}, 100), ({"COLUMNS": "80"}, 80), ({"COLUMNS": "80", "TERM": "dumb"}, 80)],
+)
+def test_piped_tables_are_as_wide_as_the_terminal_is_said_to_be(shell, good, variables, width):
+    text = shell("score", good, **{"COLUMNS": "", "NO_COLOR": "1"} | variables).stdout
+    longest = max(map(len, text.splitlines()))
+    assert width - 15 < longest <= width
+    assert "\x1b" not in text
