@@ -10,6 +10,8 @@ from hypothesis import strategies as st
 
 from disentangle_indicators import score
 from disentangle_indicators.comparison import compare
+from disentangle_indicators.supervised import MetricOptions, compare_scores
+from disentangle_indicators.supervised._splits import spread
 
 TOTALS = ("kl_posterior_prior", "mutual_information", "kl_aggregate_prior")
 
@@ -111,6 +113,44 @@ def test_clusters_count_as_one_draw_in_pairs():
     ]
     found = compare(copies, paired=True).differences[0]
     assert found["mutual_information_se"] == pytest.approx(once["mutual_information_se"], rel=1e-6)
+
+
+def with_metrics(seed, n=120, **given):
+    """Scorecards of two encoders of the same factors."""
+    rng = np.random.default_rng(0)
+    factors = rng.integers(3, size=(n, 2))
+    codes = factors + np.random.default_rng(seed).normal(size=(n, 2))
+    options = MetricOptions("mig", permutations=0, halves=10, latents="all")
+    return score(codes, var=np.full((n, 2), 0.1), factors=factors, metrics=options, **given)
+
+
+@pytest.mark.parametrize("given", [{}, {"clusters": np.repeat(np.arange(12), 10)}])
+def test_errors_of_differences_of_metrics(given):
+    """Paired over the same halves, of clusters too; of independent samples in quadrature."""
+    cards = [with_metrics(1, **given), with_metrics(2, **given)]
+    one, two = (card.metrics.metrics["mig@default"] for card in cards)
+    value, error = compare(cards).metric_differences[0]["mig@default"]
+    assert value == two.value - one.value
+    assert error == pytest.approx(math.sqrt(one.standard_error**2 + two.standard_error**2))
+    value, paired = compare(cards, paired=True).metric_differences[0]["mig@default"]
+    assert value == two.value - one.value
+    assert paired == compare_scores(one, two)[1]
+    assert paired == pytest.approx(spread(two.half_values - one.half_values, one.draws))
+    assert abs(paired - error) > 1e-4
+    assert one.draws == (12 if given else 120)
+
+
+@pytest.mark.parametrize("other", [None, np.arange(120) // 20])
+def test_pairs_have_the_same_clusters(other):
+    """Of means alone too, whose halves would not be pairs."""
+    rng = np.random.default_rng(0)
+    mean, clusters = rng.normal(size=(120, 2)), np.repeat(np.arange(12), 10)
+    cards = [score(mean, clusters=clusters), score(mean, clusters=other)]
+    with pytest.raises(ValueError, match="must have the same clusters"):
+        compare(cards, paired=True)
+    compare(cards)
+    again = score(mean, clusters=[f"donor {c:02}" for c in clusters])
+    compare([cards[0], again], paired=True)
 
 
 def test_each_is_compared_with_the_first():

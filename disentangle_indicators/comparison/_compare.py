@@ -6,7 +6,7 @@ from itertools import zip_longest
 
 import numpy as np
 
-from disentangle_indicators._array import Float, on_host
+from disentangle_indicators._array import Float
 from disentangle_indicators._errors import Undefined
 from disentangle_indicators._indicators_result import Indicators
 from disentangle_indicators._provenance import Provenance
@@ -36,7 +36,8 @@ def compare(cards: Sequence[Scorecard], *, paired: bool = False) -> Comparison:
     Raises
     ------
     ValueError
-        On fewer than two scorecards, and on paired ones with different numbers of rows.
+        On fewer than two scorecards, and on paired ones with different numbers of rows or other
+        clusters.
 
     Examples
     --------
@@ -53,6 +54,8 @@ def compare(cards: Sequence[Scorecard], *, paired: bool = False) -> Comparison:
     if paired and len({card.n for card in cards}) > 1:
         counts = ", ".join(str(card.n) for card in cards)
         raise ValueError(f"paired encodings must have the same rows; they have {counts}")
+    if paired:
+        _check_clusters(cards)
     difference = _paired if paired else _independent
     differences = [difference(first, c) if {first, c} <= set(whole) else {} for c in cards[1:]]
     inputs = tuple(i for card in cards if card.provenance for i in card.provenance.inputs)
@@ -64,6 +67,17 @@ def compare(cards: Sequence[Scorecard], *, paired: bool = False) -> Comparison:
         tuple(_metric_differences(first, card, paired) for card in cards[1:]),
         provenance=Provenance(call, inputs, parameters),
     )
+
+
+def _check_clusters(cards: Sequence[Scorecard]) -> None:
+    """Refuse clusters that differ: then neither rows nor halves are pairs."""
+    codes = [None if c.encodings is None else c.encodings.cluster_codes for c in cards]
+    for one in codes[1:]:
+        same = one is codes[0] is None or (
+            one is not None and codes[0] is not None and np.array_equal(one[1], codes[0][1])
+        )
+        if not same:
+            raise ValueError("paired encodings must have the same clusters")
 
 
 def _metric_differences(
@@ -103,13 +117,7 @@ def _paired(first: Scorecard, other: Scorecard) -> dict[str, float]:
             raise ValueError("a scorecard that was pickled has no rows left to be paired")
     assert first.encodings is not None
     assert other.encodings is not None
-    draws, cluster = first.n, None
-    if first.encodings.clusters is not None or other.encodings.clusters is not None:
-        mine, theirs = (on_host(e.clusters) for e in (first.encodings, other.encodings))
-        if not np.array_equal(mine, theirs):
-            raise ValueError("paired encodings must have the same clusters")
-        assert first.encodings.cluster_codes is not None
-        draws, cluster = first.encodings.cluster_codes
+    draws, cluster = first.encodings.cluster_codes or (first.n, None)
     names = tuple(differing())
     squares, row = np.zeros(len(names)), 0
     sums = np.zeros((draws if cluster is not None else 0, len(names)))

@@ -26,6 +26,7 @@ from disentangle_indicators._provenance import Provenance
 from disentangle_indicators.factors import Factors, as_table
 from disentangle_indicators.posteriors import Encodings
 from disentangle_indicators.rotation._audit_result import (
+    GROUPS,
     Audit,
     Audits,
     Orientation,
@@ -38,12 +39,6 @@ from disentangle_indicators.rotation._workers import Job, Score, Task, evaluator
 from disentangle_indicators.states import USED
 
 __all__ = ["Audit", "Audits", "Orientation", "audit_rotations"]
-
-# Why no influence function: most metrics are no sums over rows. Why no bootstrap: a row that is
-# drawn twice adds information to metrics that bin, rank or fit. Ten groups cost ten more scores,
-# and give the standard error to about a quarter of itself.
-GROUPS = 10
-"""Groups of rows for the standard error of the gain: each is left out once."""
 
 LEAST_ROWS = 4 * GROUPS
 """Rows that a search needs: two halves, and two rows in each group of one half."""
@@ -390,7 +385,7 @@ def _oriented(run: Run, name: str, rotated: list[int], null: _Null, sign: int) -
 
 def _cluster_notes(encodings: Encodings, search: bool) -> tuple[str, ...]:
     if encodings.clusters is None:
-        return ()
+        return ("rows are taken as independent",) if search else ()
     if not search:
         return ("clusters are not used: without a search no rows are split",)
     return ("whole clusters are in one half of the search and in one group of its standard error",)

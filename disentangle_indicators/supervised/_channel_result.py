@@ -16,7 +16,8 @@ if TYPE_CHECKING:
 __all__ = ["SURE", "Channel", "sentence"]
 
 SURE = 1.96
-"""Standard errors by which an overstated cell exceeds the information of a sample."""
+"""Standard errors by which an overstated cell exceeds the information of a sample; more for few
+clusters."""
 
 SHOWN = 3
 """Cells that the sentence names."""

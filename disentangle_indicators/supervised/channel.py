@@ -6,6 +6,7 @@ import numpy as np
 
 from disentangle_indicators._array import Array, Float, as_codes, seed_of, to_numpy
 from disentangle_indicators._binning import Index
+from disentangle_indicators._clusters import widening
 from disentangle_indicators._errors import Undefined
 from disentangle_indicators._provenance import Provenance
 from disentangle_indicators.aggregate._marginals import evaluate_arrays
@@ -42,14 +43,15 @@ def channel(
     .. math:: \hat I(v_k; \mu_h) - b_{hk} - 1.96\, s_{hk} > I(x; z_h),
 
     with b the greatest estimate over permutations of the rows, which is more than the bias of the
-    plug-in estimate, and s its standard error.
+    plug-in estimate, and s its standard error; of G clusters Student's t with G - 1 degrees of
+    freedom takes the place of 1.96.
 
     Parameters
     ----------
     mean, var : array, shape (n, d)
         Means and variances of the posteriors; or :class:`~disentangle_indicators.Encodings` alone.
-        With clusters, standard errors are over clusters, and permutations move whole clusters
-        where all have the same size.
+        With clusters, standard errors are over clusters, and permutations give each cluster the
+        factors of another one.
     factors : Factors, or array, shape (n, K) or (n,)
         As :func:`~disentangle_indicators.supervised.as_table` takes them. Constant factors have
         information 0; of rows without a value both sides are taken without these rows.
@@ -115,14 +117,19 @@ def channel(
     p = {"bins": bins, "code_bins": code_bins, "factor_bins": None}
     cells, binned = info.prepare(z, table, p)
     of_code = info.information(cells, binned).mutual
-    orders, together = shuffles(n, permutations, groups, np.random.default_rng(rng))
+    orders, exact = shuffles(n, permutations, groups, np.random.default_rng(rng))
     null_max = np.zeros_like(of_code)
     for order in orders:
-        null_max = np.maximum(null_max, info.information(cells[order], binned).mutual)
+        moved = cells[order], binned
+        if not exact:  # clusters of different sizes get each other's factors
+            moved = cells, binned._replace(labels=[label[order] for label in binned.labels])
+        null_max = np.maximum(null_max, info.information(*moved).mutual)
     of_each = [_standard_errors(*pair, groups) for pair in info.pairs(cells, binned)]
     of_sample, slack = _of_samples(encodings, table)
     errors = np.stack(of_each, axis=1)
-    excess = of_code - null_max - SURE * errors - of_sample - slack
+    draws = n if count is None else count
+    reach = SURE * widening(draws) * errors if draws > 1 else np.inf  # one draw shows nothing
+    excess = of_code - null_max - reach - of_sample - slack
     pairs = _positive(excess)
     return Channel(
         n=n,
@@ -146,7 +153,7 @@ def channel(
             "seed": seed_of(rng),
             "clusters": count,
         },
-        notes=cluster_notes(groups, together, "standard errors are over clusters"),
+        notes=cluster_notes(groups, exact, "standard errors are over clusters"),
         provenance=Provenance(
             "disentangle_indicators.supervised.channel",
             encodings.inputs,
@@ -186,6 +193,7 @@ def _standard_errors(cells: Index, label: Index, clusters: Index | None) -> Floa
     rows = label >= 0
     cells, label = cells[rows], label[rows]
     groups = None if clusters is None else clusters[rows]
+    draws = 0 if groups is None else len(np.unique(groups))
     n, values = len(label), int(label.max()) + 1
     factor = np.bincount(label, minlength=values)
     out = np.empty(cells.shape[1])
@@ -194,8 +202,8 @@ def _standard_errors(cells: Index, label: Index, clusters: Index | None) -> Floa
         both, code = np.bincount(flat), np.bincount(column)
         ratio = np.log(both[flat]) + np.log(n) - np.log(code[column]) - np.log(factor[label])
         if groups is None:
-            out[h] = np.std(ratio) / np.sqrt(n)
+            out[h] = np.sqrt(np.var(ratio) / max(n - 1, 1))
         else:
             sums = np.bincount(groups, ratio - ratio.mean())
-            out[h] = np.sqrt(np.sum(sums**2)) / n
+            out[h] = np.sqrt(np.sum(sums**2) * draws / max(draws - 1, 1)) / n
     return out

@@ -3,6 +3,7 @@
 import json
 import os
 import pickle
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -549,3 +550,13 @@ def test_a_named_protocol_is_the_one_that_runs():
     assert ubisoft != score_of("higgins", codes, factors, rng=0)
     audit = quick("higgins@ubisoft", codes, factors, rotations=2, search=False)
     assert audit.score == score_of("higgins@ubisoft", codes, factors, rng=audit.score_seed)
+
+
+@pytest.mark.parametrize("shift", [1.5, 2.1, 2.25, 2.4, 3.0])
+def test_a_gain_is_certain_beyond_what_ten_groups_leave_open(rotated, shift):
+    """Student's t with 9 degrees of freedom: 2 standard errors become 2.31."""
+    best = rotated[-1].best
+    for sign in (1, -1):
+        found = replace(best, gain=sign * shift * 0.01, gain_se=0.01)
+        assert found.certain == (shift > 2 * 2.262157 / 1.959964)
+    assert not replace(best, turns=(), gain=1.0, gain_se=0.0).certain

@@ -11,7 +11,8 @@ from strategies import encodings, rngs
 
 from disentangle_indicators._errors import Undefined
 from disentangle_indicators.aggregate import marginals
-from disentangle_indicators.supervised.channel import channel
+from disentangle_indicators.posteriors import Encodings
+from disentangle_indicators.supervised.channel import _of_samples, channel
 from disentangle_indicators.supervised.mig import mutual_information_matrix
 
 FULL = Path(os.environ.get("DINDIC_DATA", "")) / "encodings" / "dsprites_btcvae.npz"
@@ -128,7 +129,7 @@ def test_standard_errors_are_those_of_log_ratios():
     ]
     result = channel(code[:, None], np.ones((10, 1)), factor)
     assert result.code_information[0, 0] == pytest.approx(np.mean(ratios))
-    assert result.standard_errors[0, 0] == pytest.approx(np.std(ratios) / np.sqrt(10))
+    assert result.standard_errors[0, 0] == pytest.approx(np.std(ratios, ddof=1) / np.sqrt(10))
 
 
 def test_missing_values():
@@ -210,4 +211,40 @@ def test_standard_errors_of_clusters():
     assert copies.null_max > 2 * channel(code[rows], var, factor[rows]).null_max
     assert "permutations" in copies.parameters
     assert copies.parameters["clusters"] == 50
-    assert copies.notes == ("standard errors are over clusters; nulls shuffle whole clusters",)
+    note = "standard errors are over clusters; nulls give each cluster the factors of another one"
+    assert copies.notes == (note,)
+    assert first.notes == ("rows are taken as independent",)
+
+
+@pytest.mark.parametrize("unequal", [False, True])
+def test_clusters_flag_nothing_by_chance(unequal):
+    """Latents of donors that know nothing of factors of donors, with cells in unequal numbers."""
+    flagged = []
+    for seed in range(12):
+        rng = np.random.default_rng(seed)
+        sizes = rng.integers(5, 60, size=15) if unequal else np.full(15, 30)
+        donor = np.repeat(np.arange(15), sizes)
+        mean = 0.01 * (rng.normal(size=(15, 2))[donor] + 0.1 * rng.normal(size=(len(donor), 2)))
+        factor = rng.integers(3, size=15)[donor]
+        var = np.ones(mean.shape)
+        clustered = channel(mean, var, factor, clusters=donor)
+        flagged.append((len(clustered.cells), len(channel(mean, var, factor).cells)))
+        assert np.all(clustered.standard_errors > channel(mean, var, factor).standard_errors)
+    ours, rows = np.sum(flagged, axis=0)
+    assert ours <= 1
+    assert rows == 24
+
+
+def test_what_the_marginals_lack_is_no_excess():
+    """Of all rows, and of those where a factor has a value."""
+    rng = np.random.default_rng(0)
+    mean, var = rng.normal(size=(60, 2)), np.full((60, 2), 0.05)
+    factors = rng.integers(3, size=(60, 2)) * 1.0
+    factors[:20, 1] = np.nan
+    given = Encodings.of(mean, var, factors=factors)
+    of_sample, slack = _of_samples(given, given.targets())
+    for k, rows in enumerate((slice(None), slice(20, None))):
+        part = marginals(mean[rows], var[rows])
+        np.testing.assert_allclose(of_sample[:, k], part.information, rtol=1e-12)
+        assert np.all(slack[:, k] >= part.shortfall)
+        assert np.all(part.shortfall > 1e-3)
