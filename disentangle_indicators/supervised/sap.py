@@ -109,8 +109,8 @@ def sap(
           rank; the squared error of each row counts m / (m + 1) times, as the mean of m rows has
           1 / m of their variance. "line" is the squared correlation of the numbers as they are, of
           whatever kind; "svm" the accuracy of a linear support vector machine for classes.
-        - neighbours: how many rows that are, shared by both sides: no more than a tenth of all
-          but for two, and all rows of the same code.
+        - neighbours: how many rows that are, shared by both sides: no more than a tenth of all,
+          and half of the rows of a class on average, but for two; and all rows of the same code.
         - C: inverse penalty of "svm".
         - train, test, order: rows to fit on and rows to score, "shuffled" or "as given". Fewer
           rows than that are shared out in proportion; without test rows those for training are
@@ -246,7 +246,8 @@ def _of_ranks(ranks: Float, factors: Factors, neighbours: int) -> Float:
         target = factors.targets(k)[rows]
         if kind == "categorical":
             target = np.eye(int(label.max()) + 1)[label]
-        few = max(min(neighbours, len(rows) // 10), 2)
+        of_class = len(rows) // (int(label.max()) + 1)
+        few = max(min(neighbours, len(rows) // 10, of_class // 2), 2)
         score[:, k] = [_by_neighbours(column, target, few) for column in x.T]
     return np.maximum(score, 0.0)
 

@@ -212,6 +212,18 @@ def r_squared_of_a_mixture():
     return trapezoid(np.sum((p - 0.25) ** 2, axis=1) * density, x) / 0.75
 
 
+def test_a_factor_of_many_classes():
+    """Nine rows a class: twenty neighbours would be of other classes in the most part."""
+    rng = np.random.default_rng(0)
+    word = rng.integers(700, size=6000)
+    latent = rng.permutation(700)[word]
+    noise = rng.normal(size=(6000, 2))
+    factor = as_table(word, 6000, kinds=["categorical"])
+    for code in (latent, latent + 0.01 * rng.normal(size=6000)):
+        assert sap(np.column_stack([code, noise]), factor) > 0.8
+    assert sap(np.column_stack([latent, noise]), factor) > 0.95
+
+
 def test_one_latent_has_no_second():
     assert sap([[0.0], [1.0], [2.0]], [0, 1, 2]) == pytest.approx(1)
 
