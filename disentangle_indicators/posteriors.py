@@ -474,10 +474,17 @@ class Encodings:
         return int(codes.max()) + 1, codes
 
     @property
+    def copy_notes(self) -> tuple[str, ...]:
+        """The sentence on copies of rows; none where there are none, or clusters name them."""
+        if self.copies is None or (self.independent_codes or (0, 0))[0] == self.draws:
+            return ()
+        return (self.copies.sentence,)
+
+    @property
     def dependence(self) -> str:
         """One sentence on rows that depend on each other: clusters, copies, or none named."""
-        if self.copies is not None and self.draws != (self.independent_codes or (0, 0))[0]:
-            return self.copies.sentence
+        if self.copy_notes:
+            return self.copy_notes[0]
         if self.cluster_codes is not None:
             return f"Rows of one cluster count as one draw, of {self.draws}."
         return "Rows are taken as independent."

@@ -298,7 +298,8 @@ def score(
     return Scorecard(
         name=encodings.name,
         source=encodings.source,
-        verdict=_checked(encodings, result) | verdict(result, found["marginals"], found["joint"]),
+        verdict=_checked(encodings, result)
+        | _with_copies(encodings, verdict(result, found["marginals"], found["joint"]), found),
         result=result,
         **found,
         reasons=reasons,
@@ -307,6 +308,18 @@ def score(
         encodings=encodings,
         provenance=_provenance(encodings, asked),
     )
+
+
+def _with_copies(
+    encodings: Encodings, sentences: dict[str, str], found: dict[str, Any]
+) -> dict[str, str]:
+    """Add copies of rows to TRUST, where marginals are left out that would name them.
+
+    Copies are looked for in all rows at once, and not where there are too many to hold.
+    """
+    if found["marginals"] is not None or is_large(encodings):
+        return sentences
+    return sentences | {"TRUST": " ".join([sentences["TRUST"], *encodings.copy_notes])}
 
 
 def _refuse_beside_moments(rows: dict[str, Any]) -> None:

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from strategies import rngs
 
-from disentangle_indicators import Encodings
+from disentangle_indicators import Encodings, score
 from disentangle_indicators._copies import _EVIDENCE, _evidence, find_copies, joined
 
 
@@ -199,3 +199,25 @@ def test_encodings_name_their_copies():
     alone = Encodings.of(mean[:1], np.ones((1, 2)))
     assert alone.dependence == "Rows are taken as independent."
     assert alone.independent_codes is None
+
+
+@pytest.mark.parametrize("given", [{"var": True}, {"var": True, "marginals": False}, {}])
+def test_reports_name_copies_unless_clusters_do(given):
+    """With variances, without marginals, and of means only."""
+    mean, original = repeated(np.random.default_rng(9), 100, 3, 2, 0.001)
+    options = given | ({"var": np.full(mean.shape, 0.1)} if given else {})
+    wanted = "300 of 300 rows nearly repeat another row"
+    card = score(mean, **options)
+    assert card.verdict["TRUST"].count(wanted) == 1
+    assert "name the input of each row as its cluster" in " ".join(repr(card).split())
+    assert wanted not in repr(score(mean, **options, clusters=original))
+    assert wanted not in repr(score(mean[:1], **{k: v for k, v in options.items() if k != "var"}))
+
+
+def test_reports_of_metrics_name_copies():
+    mean, original = repeated(np.random.default_rng(10), 100, 3, 2)
+    wanted = "300 of 300 rows repeat the means of another row exactly"
+    card = score(mean, factors=original % 4, metrics="mig")
+    assert any(note.startswith(wanted) for note in card.metrics.notes)
+    named = score(mean, factors=original % 4, metrics="mig", clusters=original)
+    assert not any(note.startswith(wanted) for note in named.metrics.notes)

@@ -189,6 +189,7 @@ def _evaluate(
             *notes,
             *factor_notes(table),
             *cluster_notes(groups, shuffles(len(z), 0, groups, np.random.default_rng(0))[1]),
+            *(note.rstrip(".") for note in encodings.copy_notes),
             *arrangement_notes(arrangements(table, groups), options.permutations),
         ),
         n_clusters=count,
