@@ -18,7 +18,8 @@ class Certificate(Result):
 
     `low` and `high` are certain when `certain`: then they are sums over all pairs of rows.
     Otherwise they are means over `rows` rows against all, with `standard_errors`, and so estimates
-    of bounds.
+    of bounds. No bound takes rows as independent: they are of the rows as they are, and so with
+    clusters or copies. Of n / k rows, each k times, the bounds are those of the n / k rows.
     """
 
     schema: ClassVar[str] = "dindic.certificate/1"

@@ -8,7 +8,8 @@ For a mixture with equal weights,
    -\frac1n \sum_i \log \frac1n \sum_j e^{-K_{ij}}
 
 with B the Bhattacharyya distance between posteriors i and j and K their KL divergence. They are
-sums over pairs, without sampling, and hold for the rows that are given, not for the population.
+sums over pairs, without sampling, and hold for the rows that are given, not for the population. So
+rows need not be independent: with clusters, or copies of rows, the bounds hold as well.
 """
 
 import math

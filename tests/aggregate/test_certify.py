@@ -248,3 +248,14 @@ def test_as_json_and_as_a_table():
     assert f"{some.low:.3f} ± {some.standard_errors['low']:.3f}" in some.to_markdown()
     one = json.loads(certify(mean, var, rows=1).to_json())
     assert one["standard_errors"] == {"low": None, "high": None}
+
+
+def test_copies_change_no_bound():
+    """Rows need not be independent: the mixture of copies is that of the rows."""
+    rng = np.random.default_rng(20)
+    mean, var = rng.normal(size=(40, 3)), np.exp(rng.normal(-2, 1, size=(40, 3)))
+    once, many = certify(mean, var), certify(np.repeat(mean, 5, 0), np.repeat(var, 5, 0))
+    assert (many.low, many.high) == pytest.approx((once.low, once.high), abs=1e-9)
+    part = certify(np.repeat(mean, 5, 0), np.repeat(var, 5, 0), rows=100, rng=0)
+    assert abs(part.low - once.low) <= 5 * part.standard_errors["low"]
+    assert abs(part.high - once.high) <= 5 * part.standard_errors["high"]
