@@ -56,6 +56,11 @@ SAFE = (
 )
 """Why the standard error of a metric is outside its promise."""
 
+NONLINEAR = (
+    "too large: with half of the rows in each bin, the part of the noise that is not linear in the "
+    "rows counts four times, and not twice"
+)
+
 DEFINITIONS = tuple(f"Definition {k}" for k in (1, 2, 3, 4, 5, 6, 7))
 
 CHANCE = tuple(
@@ -333,7 +338,8 @@ SIMULATIONS = (
         Simulation(
             "Comparisons", compared_metrics, Design(300, 3),
             {f"difference of {name}: standard error": Within(0.25, 1e-3)},
-            {"name": name, "paired": paired}, quick=name == "mig",
+            {"name": name, "paired": paired}, quick=name == "mig" and not paired,
+            remarks={f"difference of {name}: standard error": NONLINEAR} if name == "mig" else {},
         )
         for name in ("mig", "mcc")
         for paired in (True, False)
