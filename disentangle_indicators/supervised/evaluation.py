@@ -247,7 +247,9 @@ def evaluate_metric(
     if protocol in metric.refits:
         permutations, halves = min(permutations, FEW), min(halves, FEW_HALVES)
     generator = np.random.default_rng(seed)
-    orders, exact = shuffles(n, permutations, clusters, generator)
+    # one at least: the first permutation is the order in which metrics shuffle rows
+    orders, exact = shuffles(n, max(permutations, 1), clusters, generator)
+    orders = orders[:permutations]
     parts = half_samples(n, halves, clusters, generator)
     noise = generator.standard_normal((n, d))
     if clusters is not None and draws < n:  # half of its variance is between clusters

@@ -22,10 +22,11 @@ from disentangle_indicators.supervised import (
     evaluate_metrics,
     measure,
 )
+from disentangle_indicators.supervised import _information as info
 from disentangle_indicators.supervised import evaluate as evaluate_options
 from disentangle_indicators.supervised._evaluation_result import small_p_values
 from disentangle_indicators.supervised._resamples import perfect_code
-from disentangle_indicators.supervised._splits import spread
+from disentangle_indicators.supervised._splits import splits, spread
 from disentangle_indicators.supervised.evaluation import FEW, FEW_HALVES
 
 CHEAP = ["mig", "sap", "dcimig", "modularity", "mcc", "irs"]
@@ -732,3 +733,39 @@ def test_options_and_keywords_are_one():
         ["mig"], codes, factors, protocol="dent", permutations=2, halves=2, latents="all", rng=1
     )
     assert by_options.to_json() == by_keywords.to_json()
+
+
+def test_a_half_keeps_which_rows_are_fitted():
+    """Up to the few rows by which a random half has more of one part."""
+    codes, factors = data(n=600)
+    codes[:, 0] = np.arange(600)
+    fitted = []
+
+    def compute(z, factors, p, rng):
+        train, _ = splits(factors, p, rng)[0]
+        fitted.append(set(z[train, 0].astype(int)))
+        return Outcome(0.5)
+
+    protocol = {"order": "shuffled", "train": 10_000, "test": 5_000}
+    metric = Metric("fake", "A fake", compute, {"default": protocol}, "", {"default": ""})
+    chosen = {"fake@default": (metric, "default")}
+    evaluate_metrics(chosen, codes, factors, permutations=0, halves=4, latents="all")
+    whole, *halves = fitted[:5]
+    assert len(whole) == 400
+    for half in halves:
+        assert len(half) == 200
+        assert len(half & whole) > 180
+
+
+def test_a_half_keeps_the_threshold_of_all_rows():
+    """As many nats above the mean of chance, which are twice as many by half of the rows."""
+    codes, factors = data(n=600)
+    table, p = as_table(factors, 600), METRICS["med"].parameters()
+    rows = np.arange(0, 600, 2)
+    (_, whole), (_, half), (_, kept) = (
+        info.prepare_chance(codes[r], table.take(r), p | more)[1]
+        for r, more in ((np.arange(600), {}), (rows, {}), (rows, {"share": 0.5}))
+    )
+    np.testing.assert_allclose(half.above - half.mean, 2 * (whole.above - whole.mean), rtol=0.05)
+    np.testing.assert_allclose(kept.above - kept.mean, whole.above - whole.mean, rtol=0.05)
+    np.testing.assert_array_equal(kept.mean, half.mean)
