@@ -28,7 +28,7 @@ class MetricOptions:
     permutations : int
         Permutations of the rows for the null; at most 5 for a protocol that refits.
     halves : int
-        Half samples for the standard error; at most 5 for a protocol that refits.
+        Half samples for the standard error; at most 8 for a protocol that refits.
     codes : {"mean", "sample"}
         The posterior means, or one sample of each posterior.
     latents : {"used", "all"}
