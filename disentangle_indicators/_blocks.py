@@ -21,10 +21,18 @@ Block = str | dict[str, str] | Table
 def with_error(value: float, error: float | None, digits: int = 3) -> str:
     """Write a value and its standard error with the same number of decimals.
 
-    An error that would be rounded to zero is written as below the last decimal.
+    The error has two significant digits, if these are among so many decimals. An error that would
+    be rounded to zero is written as below the last decimal.
+
+    Examples
+    --------
+    >>> with_error(96.6593, 0.5025), with_error(0.12345, 0.00678), with_error(1.0, 1e-9)
+    ('96.66 ± 0.50', '0.123 ± 0.007', '1.000 ± <0.001')
     """
     if abs(value) >= 1e6:
         return f"{value:.4g}" if error is None else f"{value:.4g} ± {error:.1g}"
+    if error is not None and math.isfinite(error) and error > 0:
+        digits = max(0, min(digits, 1 - math.floor(math.log10(error))))
     text = f"{round(value, digits) + 0.0:.{digits}f}"
     if error is None:
         return text
