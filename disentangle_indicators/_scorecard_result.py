@@ -154,9 +154,7 @@ class Scorecard(Result):
             listed = ", ".join(
                 f"{f['name']} ({f['kind']}, {f['values']} values)" for f in self.factors
             )
-            blocks.append(
-                f"Ground truth in the file: {listed}. Supervised metrics of it: --metrics all."
-            )
+            blocks.append(f"Ground truth: {listed}. Supervised metrics of it were not asked for.")
         return blocks
 
 

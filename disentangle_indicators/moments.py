@@ -237,6 +237,11 @@ class Moments:
 
     __radd__ = __add__
 
+    def __repr__(self) -> str:
+        """Return one line: rows, latents, and what is kept beside averages."""
+        kept = [name for name in ("co_scatter", "scatter") if getattr(self, name) is not None]
+        return f"Moments(n={self.n}, d={self.mean.shape[-1]}{''.join(f', {k}' for k in kept)})"
+
     @property
     def namespace(self) -> Any:
         """Array namespace of the fields."""

@@ -67,10 +67,7 @@ def _marginals(encodings: Encodings, asked: Asked) -> Result | None:
         if encodings.means_only:
             return None
         if is_large(encodings):
-            raise Undefined(
-                "they take more than about ten seconds here; ask with --marginals, or "
-                "score(marginals=True)"
-            )
+            raise Undefined("they take more than about ten seconds here and were not asked for")
     return encodings.marginals
 
 

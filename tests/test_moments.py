@@ -456,3 +456,9 @@ def test_zero_is_the_summary_of_no_rows():
             moments + other
         with pytest.raises(TypeError):
             other + moments
+
+
+def test_repr_is_one_line():
+    moments = Moments.of(np.eye(3), np.ones((3, 3)), covariance=True)
+    assert repr(moments) == "Moments(n=3, d=3, co_scatter, scatter)"
+    assert repr(Moments.of(np.eye(3), np.ones((3, 3)), errors=False)) == "Moments(n=3, d=3)"

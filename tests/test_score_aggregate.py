@@ -172,7 +172,7 @@ def test_beyond_a_size_the_marginals_are_left_out_and_it_says_so(monkeypatch):
     assert card.marginals is None
     assert "exact marginals left out: they take more than about ten seconds here" in flat(card)
     assert "ten seconds" in card.to_dict()["reasons"]["marginals"]
-    assert "ask with --marginals, or score(marginals=True)" in flat(card)
+    assert "they take more than about ten seconds here and were not asked for" in flat(card)
     assert score(mean, var=var, marginals=True).marginals is not None
     monkeypatch.setattr(scorecard, "LARGE", 3 * 10_300)
     assert score(mean, var=var).marginals is not None

@@ -554,7 +554,7 @@ def test_metrics_are_a_part_of_the_card(pair):
     assert card.metrics.metrics["mig@default"].permutations == 4
     text = " ".join(repr(card).split())
     assert "mig@default" in text
-    assert "Supervised metrics of it: --metrics" not in text
+    assert "Supervised metrics of it" not in text
     assert score(mean=mean, var=var, factors=factors_of(mean)).metrics is None
     json.loads(card.to_json(), parse_constant=pytest.fail)
 
@@ -598,3 +598,14 @@ def test_metrics_need_factors_and_names_that_exist(pair):
         score(mean=mean, var=var, factors=factors_of(mean), metrics="migg")
     with pytest.raises(ValueError, match="no protocol is called 'nobody'; there is default"):
         MetricOptions("mig", protocol="nobody")
+
+
+def test_no_sentence_names_an_option_of_the_command_line():
+    mean, var = np.eye(60), np.ones((60, 60))
+    large = score(mean, var=var, labels=np.arange(60) % 2, marginals=False)
+    text = " ".join([str(large), *large.reasons.values()])
+    assert (
+        "Ground truth: labels (categorical, 2 values). Supervised metrics of it were not" in text
+    )
+    assert "--metrics" not in text
+    assert "--marginals" not in text
