@@ -1,5 +1,6 @@
 """The indicators of one encoder as a result: values, errors, counts, and their tables."""
 
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -11,6 +12,7 @@ from disentangle_indicators._result import Result, errors_of, plain
 from disentangle_indicators.moments import Moments
 from disentangle_indicators.q_star import QStar
 from disentangle_indicators.registry import INDICATORS
+from disentangle_indicators.states import has_other_spread
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -170,7 +172,8 @@ def latent_table(
     """Return the table of latents, the most informative first.
 
     Of more than `most` latents the unused ones fold into one line, and so do those that come
-    after twice as many.
+    after twice as many. Where codes spread otherwise than the prior, as in latent diffusion, the
+    table has the standard deviation of each latent and what scales it to 1.
 
     Parameters
     ----------
@@ -183,6 +186,8 @@ def latent_table(
     """
     third = result.mutual_information_per_latent
     errors = result.standard_errors.get("mutual_information_per_latent")
+    variance = to_numpy(result.moments.variance)
+    scaled = has_other_spread(variance)
     ranked = third if exact is None else exact.information
     order = np.argsort(-ranked, kind="stable")
     few = result.d <= most
@@ -197,7 +202,7 @@ def latent_table(
             with_error(float(third[h]), None if errors is None else float(errors[h])),
             f"{result.second_moment[h]:.3f}",
             f"{result.kl_posterior_prior_per_latent[h]:.3f}",
-            f"{result.mean_variance[h]:.4f}",
+            *(_spread(float(variance[h])) if scaled else [f"{result.mean_variance[h]:.4f}"]),
             result.states[h],
         ]
         rows.append(tuple(cells))
@@ -208,9 +213,7 @@ def latent_table(
             (
                 f"{len(folded)} more",
                 *(most_info if exact is not None else most_info[:1]),
-                "",
-                "",
-                "",
+                *("" for _ in range(4 if scaled else 3)),
                 ", ".join(states),
             )
         )
@@ -223,8 +226,17 @@ def latent_table(
             f"I(x; z_h): exact for these rows, by quadrature to {power_of_ten(exact.quadrature_error)} "
             f"nats; {exact.reading()}; Def 3: an upper bound of it; S: second moment of q(z_h)"
         )
-    columns = ("latent", *information, "S", "Def 1 [nats]", "Var(mean)", "state")
+    spread = ("std", "1/std") if scaled else ("Var(mean)",)
+    if scaled:
+        note += "; std: standard deviation of q(z_h)"
+    columns = ("latent", *information, "S", "Def 1 [nats]", *spread, "state")
     return Table(columns, tuple(rows), title="Latents, by information", note=note + remark)
+
+
+def _spread(variance: float) -> list[str]:
+    """Write a standard deviation, and what scales it to 1."""
+    sd = math.sqrt(variance)
+    return [f"{sd:.4g}", f"{1 / sd:.4g}"]
 
 
 def definition_table(result: Indicators) -> Table:

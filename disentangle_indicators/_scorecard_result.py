@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from disentangle_indicators.aggregate import Certificate, Joint, Marginals
+    from disentangle_indicators.distance import Distance
     from disentangle_indicators.posteriors import Encodings
     from disentangle_indicators.supervised import Channel, Scores
     from disentangle_indicators.unsupervised import CodeScores
@@ -31,8 +32,10 @@ class Scorecard(Result):
     name, source : str
         What the encodings are called, and how they were read.
     verdict : dict of str to str
-        USED, PRIOR and TRUST, and before them CHECK where the arrays may not be what they are
-        called.
+        USED, PRIOR and TRUST; before them CHECK where the arrays may not be what they are called,
+        and after them DO where something is wrong.
+    distance : Distance or None
+        What all sections know together of the distance from the prior; None for means only.
     result : Indicators or MeansOnly
         MeansOnly where there are no variances. Its fields can be read from the scorecard itself.
     marginals, joint, certificate : Marginals, Joint, Certificate or None
@@ -53,7 +56,7 @@ class Scorecard(Result):
     >>> from disentangle_indicators import score
     >>> card = score(np.array([[1.0, 0.0], [-1.0, 0.0]]), var=np.full((2, 2), 0.5))
     >>> card.used, sorted(card.verdict)
-    (1, ['PRIOR', 'TRUST', 'USED'])
+    (1, ['DO', 'PRIOR', 'TRUST', 'USED'])
     """
 
     schema: ClassVar[str] = "dindic.score/1"
@@ -61,6 +64,7 @@ class Scorecard(Result):
     name: str
     source: str
     verdict: dict[str, str]
+    distance: "Distance | None"
     result: Indicators | MeansOnly
     marginals: "Marginals | None"
     joint: "Joint | None"
@@ -100,6 +104,7 @@ class Scorecard(Result):
                 "name": self.name,
                 "source": self.source,
                 "verdict": dict(self.verdict),
+                "distance": None if self.distance is None else self.distance.to_dict(),
                 "reasons": dict(self.reasons),
                 **{name: _part(getattr(self, name)) for name in PARTS},
                 "factors": plain(self.factors),

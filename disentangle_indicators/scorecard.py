@@ -22,6 +22,7 @@ from disentangle_indicators._provenance import Input, Provenance
 from disentangle_indicators._result import Result
 from disentangle_indicators._scorecard_result import PARTS, Scorecard
 from disentangle_indicators._sources import WIDE
+from disentangle_indicators.distance import distance
 from disentangle_indicators.means import MeansOnly, means_only
 from disentangle_indicators.moments import Moments
 from disentangle_indicators.posteriors import Batches, Encodings
@@ -29,6 +30,7 @@ from disentangle_indicators.states import USED
 from disentangle_indicators.verdict import verdict
 
 if TYPE_CHECKING:
+    from disentangle_indicators.aggregate import Joint, Marginals
     from disentangle_indicators.supervised import MetricOptions
 
 __all__ = ["SECTIONS", "Scorecard", "score"]
@@ -223,7 +225,7 @@ def score(
     >>> mean = rng.normal(size=(1000, 2)) * [0.9, 0.0]
     >>> card = score(mean, logvar=np.log(np.broadcast_to([0.19, 1.0], (1000, 2))))
     >>> print(card.verdict["USED"])
-    1 of 2 latents carries more than 0.5 nats (so it is for any threshold below 0.844); 1 unused.
+    1 of 2 latents is used: above 0.5 nats of information; 1 is unused. The count is the same for any threshold below 0.844.
     """
     if unnamed:
         raise ValueError(
@@ -295,8 +297,10 @@ def score(
     return Scorecard(
         name=encodings.name,
         source=encodings.source,
-        verdict=_checked(encodings, result)
-        | _with_copies(encodings, verdict(result, found["marginals"], found["joint"]), found),
+        verdict=_verdict(encodings, result, found["marginals"], found["joint"]),
+        distance=None
+        if isinstance(result, MeansOnly)
+        else distance(result, found["marginals"], found["joint"]),
         result=result,
         **found,
         reasons=reasons,
@@ -305,18 +309,6 @@ def score(
         encodings=encodings,
         provenance=_provenance(encodings, asked),
     )
-
-
-def _with_copies(
-    encodings: Encodings, sentences: dict[str, str], found: dict[str, Any]
-) -> dict[str, str]:
-    """Add copies of rows to TRUST, where marginals are left out that would name them.
-
-    Copies are looked for in all rows at once, and not where there are too many to hold.
-    """
-    if found["marginals"] is not None or is_large(encodings):
-        return sentences
-    return sentences | {"TRUST": " ".join([sentences["TRUST"], *encodings.copy_notes])}
 
 
 def _refuse_beside_moments(rows: dict[str, Any]) -> None:
@@ -332,6 +324,7 @@ def _of_moments(result: Indicators, name: str) -> Scorecard:
         name=name,
         source=f"sums over {result.n} rows of {result.d} latents",
         verdict=verdict(result),
+        distance=distance(result),
         result=result,
         **none,
         reasons={"marginals": "they need the rows"},
@@ -354,10 +347,24 @@ def _opened(mean: Any) -> Any:
     return read_encodings(path)
 
 
-def _checked(encodings: Encodings, result: Indicators | MeansOnly) -> dict[str, str]:
-    """Return what should be checked about the input, before the verdict."""
-    text = doubts(encodings, result) if isinstance(result, Indicators) else ""
-    return {"CHECK": text} if text else {}
+def _verdict(
+    encodings: Encodings,
+    result: Indicators | MeansOnly,
+    exact: "Marginals | None",
+    joint: "Joint | None",
+) -> dict[str, str]:
+    """Return the verdict; where the input is in doubt, that is to be checked in place of DO.
+
+    Copies of rows are looked for in all rows at once, and not where there are too many to hold.
+    """
+    lines = verdict(result, exact, joint)
+    found = encodings.copy_notes if exact is not None or not is_large(encodings) else ()
+    if isinstance(result, Indicators):
+        found += (doubts(encodings, result),)
+    text = " ".join(sentence for sentence in found if sentence)
+    if not text:
+        return lines
+    return {"CHECK": text, **{key: line for key, line in lines.items() if key != "DO"}}
 
 
 def _options(metrics: "str | Iterable[str] | MetricOptions | None") -> "MetricOptions | None":

@@ -18,6 +18,7 @@ from disentangle_indicators.thresholds import (
     HEAVY_TAIL,
     NEAR_DETERMINISTIC,
     NORMAL_VARIANCE,
+    OTHER_SPREAD,
     SATURATED,
     UNSETTLED_TAILS,
     USED,
@@ -35,6 +36,7 @@ __all__ = [
     "active",
     "has_heavy_tails",
     "has_normal_variance",
+    "has_other_spread",
     "information_about_mean",
     "is_saturated",
     "kurtosis",
@@ -129,6 +131,11 @@ def active(mean_variance: Float) -> list[int]:
 def has_normal_variance(second_moment: Float) -> Any:
     """Return whether S of each latent is within 0.1 of the prior's 1: array (d,) of bool."""
     return np.abs(second_moment - 1) <= NORMAL_VARIANCE
+
+
+def has_other_spread(variance: Float) -> bool:
+    """Return whether most latents spread otherwise than the prior: |log variance| above 0.4."""
+    return float(np.median(np.abs(np.log(variance)))) > OTHER_SPREAD
 
 
 def is_saturated(information: Any, draws: float) -> Any:

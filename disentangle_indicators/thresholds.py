@@ -16,15 +16,16 @@ NORMAL_VARIANCE = 0.1
 """Greatest distance of S from 1 of a normal-variance latent."""
 
 HEAVY_TAIL = 9.0
-"""Kurtosis of a latent's means above which its standard errors are too small: that of Student's t
-with five degrees of freedom."""
+"""Kurtosis of a latent's means, that of t5, above which its standard errors are too small."""
 
 UNSETTLED_TAILS = 6.0
-"""Average kurtosis of the means above which chance terms are at least what the rows show: that of
-a Laplace distribution."""
+"""Average kurtosis of the means, a Laplace distribution's, above which chance is at least so much."""
 
 SATURATED = 0.1
 """exp(I) / n above which I of the rows is no estimate of I of the population."""
 
 SMALL_COST = 0.01
 """Total correlation that a turn of arbitrary axes changes at most, in nats."""
+
+OTHER_SPREAD = 0.4
+"""Median size of the log variance of q(z_h) above which codes spread otherwise than the prior."""

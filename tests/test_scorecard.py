@@ -340,7 +340,8 @@ def test_an_offset_latent_is_not_used():
     assert card.states == ("offset", "offset")
     assert (card.used, card.offset) == (0, 2)
     assert card.used_range == (0.0, np.inf)
-    assert "2 offset" in card.verdict["USED"]
+    assert "No latent is used" in card.verdict["USED"]
+    assert "off zero" in card.verdict["DO"]
 
 
 def test_the_threshold_counts(pair):
@@ -510,7 +511,7 @@ def test_the_repr_is_the_table(pair):
     text = repr(score(pair[0], var=pair[1], name="run 7"))
     assert text.startswith("run 7\n")
     flat = " ".join(text.split())
-    assert "USED 1 of 4 latents carries" in flat
+    assert "USED 1 of 4 latents is used: above 0.5 nats of information" in flat
     assert "I(x; z_h) [nats] Def 3 [nats]" in flat
     bare = " ".join(repr(score(pair[0], var=pair[1], marginals=False)).split())
     assert "latent information [nats]" in bare

@@ -12,8 +12,8 @@ def test_the_example_prints_its_known_numbers(dindic):
     text = flat(dindic("score", EXAMPLE).stdout)
     assert "mean from 'mu', variance = exp('logvar') (schema: names)" in text
     assert "10000 samples x 10 latents" in text
-    assert "USED 10 of 10 latents carry more than 0.5 nats" in text
-    assert "all are used, so the width may be the limit" in text
+    assert "USED All 10 latents are used: above 0.5 nats of information" in text
+    assert "DO Train a wider model: every latent is used" in text
     assert "1 kl_posterior_prior 19.327 ± 0.038 " in text
     assert "2 mutual_information 19.319 ± 0.038 " in text
     assert "4 kl_aggregate_prior ≥ 0.0081 ± " in text
@@ -79,16 +79,16 @@ def test_threshold(dindic, numbers, good):
         1,
         0,
     ]
-    assert "more than 0.25 nats" in flat(dindic("score", good, "--threshold", "0.25").stdout)
+    assert "above 0.25 nats" in flat(dindic("score", good, "--threshold", "0.25").stdout)
 
 
 def test_means_only(dindic, npz, pair):
     result = dindic("score", npz(mean=pair[0]))
     text = flat(result.stdout)
     assert "note: the file holds no scale: means only" in result.stderr
-    assert "USED 3 of 4 latents are active units (Var(mean) ≥ 0.01)" in text
-    assert "PRIOR The distance of the aggregated posterior from the prior is not known" in text
-    assert "Definitions 1-7 cannot be had" in text
+    assert "USED 3 of 4 latents are active units: Var(mean) is at least 0.01" in text
+    assert "PRIOR The distance of q(z) from the prior needs the posterior variances" in text
+    assert "Definitions 1-7 need the posterior variances" in text
     assert "mean, logvar = encoder(x); np.savez(" in text
     assert "get_latent_representation(return_dist=True)" in text
     assert re.findall(r"(\d) +[\d.]+ +-?[\d.]+ +(active|inactive)", result.stdout) == [
@@ -124,8 +124,8 @@ def test_one_sample(dindic, numbers, npz, pair):
 def test_one_latent(dindic, numbers, npz, pair):
     path = npz(mean=pair[0][:, :1], var=pair[1][:, :1])
     text = flat(dindic("score", path).stdout)
-    assert "USED 1 of 1 latent carries" in text
-    assert "width may be the limit" not in text
+    assert "USED The latent is used: above 0.5 nats" in text
+    assert "wider" not in text
     found = numbers(path)
     assert found["mutual_information"] == pytest.approx(found["mutual_information_per_latent"][0])
     assert found["gaussian_total_correlation"] == pytest.approx(0, abs=1e-12)

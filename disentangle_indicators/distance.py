@@ -1,0 +1,167 @@
+r"""What is known of the distance of the aggregated posterior from the prior, from all sections.
+
+.. math:: D_{KL}(q(z) \| p) = \sum_h D_{KL}(q(z_h) \| p) + TC(q(z)),
+
+and every section bounds one of the three. Definitions 1 and 4 bound the distance, as does the
+Gaussian with all covariances; the exact marginals give the sum; the joint bounds all of them. Since
+Definition 1 is the distance plus I(x; z), and no latent carries more than all of them together,
+
+.. math:: D_{KL}(q(z) \| p) \le \text{Definition 1} - \max_h I(x; z_h).
+"""
+
+import math
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from disentangle_indicators._indicators_result import Indicators
+from disentangle_indicators._result import plain
+from disentangle_indicators.aggregate import Joint, Marginals
+from disentangle_indicators.aggregate._joint_result import span
+
+__all__ = [
+    "FEW",
+    "NOTHING",
+    "Bracket",
+    "Distance",
+    "between",
+    "distance",
+    "down",
+    "few_draws",
+    "up",
+]
+
+NOTHING = 5e-5
+"""Nats that are printed as 0."""
+
+FEW = 10
+"""Draws per latent below which covariances are not to be trusted."""
+
+
+class Bracket(NamedTuple):
+    """Lower and upper end of what is known of a quantity of the population, in nats."""
+
+    low: float
+    high: float
+
+
+@dataclass(frozen=True)
+class Distance:
+    """The distance from the prior and its two parts; nats, two standard errors included.
+
+    Parameters
+    ----------
+    total : Bracket
+        KL(q(z) || p).
+    marginals : Bracket
+        Sum of KL(q(z_h) || p).
+    dependence : Bracket
+        Total correlation of q(z).
+    """
+
+    total: Bracket
+    marginals: Bracket
+    dependence: Bracket
+
+    def to_dict(self) -> dict[str, dict[str, float | None]]:
+        """Return plain Python values; an end that is not known is null."""
+        return {
+            name: {end: plain(value) for end, value in getattr(self, name)._asdict().items()}
+            for name in ("total", "marginals", "dependence")
+        }
+
+
+def distance(
+    r: Indicators, exact: Marginals | None = None, joint: Joint | None = None
+) -> Distance:
+    """Return what the sections know together of the distance from the prior.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from disentangle_indicators import indicators
+    >>> known = distance(indicators(np.zeros((900, 2)), np.full((900, 2), 0.5)))
+    >>> [round(end, 3) for end in known.total]
+    [0.193, 0.193]
+    """
+    if r.n == 1:
+        nothing = Bracket(0.0, math.inf)
+        return Distance(nothing, nothing, nothing)
+    low, high = [_less_chance(r, "kl_aggregate_prior")], [_rate(r)]
+    if r.kl_aggregate_prior_full_mean is not None and not few_draws(r):
+        low.append(_less_chance(r, "kl_aggregate_prior_full_mean"))
+    marginals, dependence = Bracket(0.0, math.inf), Bracket(0.0, math.inf)
+    if exact is not None:
+        high.append(_rate(r) - float(exact.information.max()))
+        marginals = _of_marginals(exact)
+        low.append(marginals.low)
+    if joint is not None:
+        ends = span(joint, "kl_aggregate_prior")
+        low += [end for end in ends[:1] if end is not None]
+        high += [end for end in ends[1:] if end is not None]
+        ends = span(joint, "total_correlation")
+        dependence = Bracket(ends[0] or 0.0, math.inf if ends[1] is None else ends[1])
+    top = max(min(high), 0.0)
+    total = Bracket(min(max(0.0, *low), top), top)
+    return Distance(
+        total,
+        Bracket(marginals.low, min(marginals.high, top)),
+        Bracket(
+            max(dependence.low, total.low - marginals.high, 0.0),
+            min(dependence.high, top - marginals.low),
+        ),
+    )
+
+
+def few_draws(r: Indicators) -> bool:
+    """Whether draws are few for the latents that are not unused."""
+    return bool(r.draws < FEW * (r.d - r.unused))
+
+
+def _less_chance(r: Indicators, name: str) -> float:
+    """Return a lower bound less what a perfect match shows, and less two standard errors."""
+    chance = r.chance.get(name)
+    if chance is None:
+        return 0.0
+    error = float(r.standard_errors.get(name, 0.0))
+    return float(r.values[name]) - chance - 2 * error
+
+
+def _rate(r: Indicators) -> float:
+    """Return Definition 1 and two standard errors."""
+    error = float(r.standard_errors.get("kl_posterior_prior", 0.0))
+    return float(r.kl_posterior_prior) + 2 * error
+
+
+def _of_marginals(exact: Marginals) -> Bracket:
+    """Return the range of the sum over the marginals; no upper end where one is saturated."""
+    errors = exact.standard_errors
+    low = max(exact.total_kl_prior_low - 2 * errors["total_kl_prior_low"], 0.0)
+    if exact.saturated.any():
+        return Bracket(low, math.inf)
+    return Bracket(low, exact.total_kl_prior + 2 * errors["total_kl_prior"])
+
+
+def between(bracket: Bracket) -> str:
+    """Write a range, rounded to its outside."""
+    if math.isinf(bracket.high):
+        return f"at least {down(bracket.low)}" if bracket.low >= NOTHING else "not known"
+    low, high = down(bracket.low), up(bracket.high)
+    if bracket.low < NOTHING:
+        return f"at most {high}"
+    return low if low == high else f"{low} to {high}"
+
+
+def _decimals(x: float) -> int:
+    return 4 if x < 0.01 else 3 if x < 0.1 else 2 if x < 10 else 1 if x < 100 else 0
+
+
+def down(x: float) -> str:
+    """Write a number of nats, rounded down."""
+    unit = 10 ** _decimals(x)
+    return f"{math.floor(x * unit + 1e-7) / unit:.{_decimals(x)}f}"
+
+
+def up(x: float) -> str:
+    """Write a number of nats, rounded up."""
+    unit = 10 ** _decimals(x)
+    return f"{math.ceil(x * unit - 1e-7) / unit:.{_decimals(x)}f}"
