@@ -4,12 +4,14 @@ import json
 import math
 
 import numpy as np
+import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from disentangle_indicators import score
-from disentangle_indicators.comparison import compare
+from disentangle_indicators import Encodings, score
+from disentangle_indicators._render import to_text
+from disentangle_indicators.comparison import compare, compare_by, saved_report
 from disentangle_indicators.supervised import MetricOptions, compare_scores
 from disentangle_indicators.supervised._splits import spread
 
@@ -162,8 +164,7 @@ def test_each_is_compared_with_the_first():
     for card, difference in zip(cards[1:], both.differences, strict=True):
         value = card.mutual_information - cards[0].mutual_information
         assert difference["mutual_information"] == value
-    assert "1 - 0" in repr(both)
-    assert "2 - 0" in repr(both)
+    assert "nats; less 0; ± one standard error, paired over rows" in repr(both)
 
 
 def test_one_card_is_no_comparison():
@@ -206,7 +207,7 @@ def test_means_only_beside_whole_cards(order):
     assert frame.loc["whole", "mutual_information"] > 0
     assert frame["active_units"].tolist() == [3, 3]
     assert "Differences" not in repr(both)
-    assert "needs the posterior variances" in " ".join(repr(both).split())
+    assert "bare (means only)" in both.blocks()[0]["TRUST"]
 
 
 def test_a_card_of_means_only_costs_the_others_nothing():
@@ -221,7 +222,7 @@ def test_a_card_of_means_only_costs_the_others_nothing():
     assert paired.differences[1] == compare([cards[0], cards[2]], paired=True).differences[0]
     assert "paired over rows" in " ".join(repr(paired).split())
     text = " ".join(repr(both).split())
-    assert "Differences (nats)" in text
+    assert "Differences Def 1 Def 2 Def 4" in text.replace("─", "")
     assert [d["of"] for d in both.to_dict()["differences"]] == ["bare", "b"]
 
 
@@ -238,19 +239,137 @@ def test_as_dict_json_frame_and_text():
     errors = [card.standard_errors["mutual_information"] for card in cards]
     assert frame["mutual_information_se"].tolist() == errors
     text = repr(both)
-    assert "b.npz - a.npz" in text
+    assert "less a; " in text
     assert "runs/" not in text
-    assert "--paired" in text
-    assert "--paired" not in repr(compare(cards, paired=True))
-    assert both._repr_html_().count("<table>") == 2
+    assert "can be paired" in " ".join(text.split())
+    assert "can be paired" not in " ".join(repr(compare(cards, paired=True)).split())
+    assert both._repr_html_().count("<table>") == 4
 
 
 def test_folders_are_kept_where_file_names_are_alike():
     mean, var = encodings()
     cards = [score(mean, var=var, name=f"{folder}/e.npz") for folder in ("one", "two")]
-    assert "two/e.npz - one/e.npz" in repr(compare(cards))
+    assert [row[0] for row in compare(cards).blocks()[1].rows] == ["one", "two"]
 
 
 def test_no_advice_to_pair_what_cannot_be_paired():
     cards = [score(np.zeros((n, 2)), var=np.full((n, 2), 0.5), name=f"{n}") for n in (5, 6)]
-    assert "--paired" not in repr(compare(cards))
+    assert "can be paired" not in " ".join(repr(compare(cards)).split())
+
+
+def beta_sweep(number):
+    """Encoders whose posteriors widen from the first to the last."""
+    rng = np.random.default_rng(0)
+    z = rng.normal(size=(400, 3))
+    cards = []
+    for k in range(number):
+        v = (k + 1) / (number + 1)
+        name = f"runs/vae_z3_beta{k}_seed0.npz"
+        cards.append(score(z * math.sqrt(1 - v), var=np.full_like(z, v), name=name))
+    return cards
+
+
+@pytest.mark.parametrize("number", [2, 8, 60])
+def test_one_line_an_encoder(number):
+    both = compare(beta_sweep(number), sort="kl_posterior_prior")
+    overview = both.blocks()[1]
+    assert [row[0] for row in overview.rows] == [f"beta{k}" for k in range(number)][::-1]
+    shown = dict(zip(overview.columns, zip(*overview.rows, strict=True), strict=True))
+    states = [shown[name] for name in ("used", "weak", "offset", "unused") if name in shown]
+    for counts in zip(*states, strict=True):
+        assert sum(map(int, counts)) == 3
+    assert max(map(len, to_text([overview], 80).splitlines())) <= 80
+    lines = to_text([overview], 80).splitlines()
+    assert sum(line.startswith("beta") for line in (x.strip() for x in lines)) == number
+    rates = both.to_frame()["kl_posterior_prior"].tolist()
+    assert rates == sorted(rates)
+
+
+def test_the_closest_to_its_prior():
+    cards = beta_sweep(3)
+    far = score(10 + cards[0].encodings.mean, var=np.full((400, 3), 0.1), name="far")
+    lines = compare([*cards, far]).blocks()[0]
+    assert (
+        "Used latents: 0 (runs/vae_z3_beta2_seed0.npz) to 3" in lines["USED"]
+        or "3" in lines["USED"]
+    )
+    near = score(np.zeros((400, 3)), var=np.ones((400, 3)), name="near")
+    lines = compare([far, near]).blocks()[0]
+    assert lines["PRIOR"].startswith(
+        "Closest to its prior is near, at most 0.0000 nats; farthest is far"
+    )
+
+
+def test_differences_are_those_to_the_reference():
+    cards = beta_sweep(3)
+    both = compare(cards, reference=cards[2].name)
+    assert both.reference == 2
+    for k, difference in zip(both.others, both.differences, strict=True):
+        expected = cards[k].mutual_information - cards[2].mutual_information
+        assert difference["mutual_information"] == expected
+    assert {d["to"] for d in both.to_dict()["differences"]} == {cards[2].name}
+    with pytest.raises(ValueError, match="reference must be one of"):
+        compare(cards, reference="beta9")
+    with pytest.raises(ValueError, match="sort must be one of distance, used"):
+        compare(cards, sort="beta")
+
+
+def test_saved_reports_compare_as_fresh_ones(tmp_path):
+    cards = beta_sweep(3)
+    paths = [tmp_path / f"{k}.json" for k in range(3)]
+    for card, path in zip(cards, paths, strict=True):
+        path.write_text(card.to_json())
+    saved = compare([saved_report(path) for path in paths])
+    fresh = compare(cards)
+    assert repr(saved) == repr(fresh)
+    assert saved.to_frame().equals(fresh.to_frame())
+    with pytest.raises(ValueError, match="a saved report has no rows to be paired"):
+        compare([saved_report(path) for path in paths], paired=True)
+    paths[0].write_text("[]")
+    with pytest.raises(ValueError, match="a report of dindic.score/1 is needed"):
+        saved_report(paths[0])
+    paths[0].write_text("{")
+    with pytest.raises(ValueError, match="this is no JSON report"):
+        saved_report(paths[0])
+
+
+@given(st.integers(0, 10_000))
+def test_groups_of_rows_are_encoders_of_their_own(seed):
+    mean, var = encodings(60, 3, seed)
+    groups = np.random.default_rng(seed).integers(3, size=60)
+    groups[:3] = 0, 1, 2
+    by = compare_by(Encodings.of(mean, var), groups, marginals=False)
+    for k, line in enumerate(by.lines):
+        rows = groups == k
+        expected = score(mean[rows], var=var[rows], marginals=False)
+        assert line.n == rows.sum()
+        assert line.values["mutual_information"] == pytest.approx(
+            expected.mutual_information, rel=1e-12
+        )
+
+
+def test_groups_by_the_name_of_a_factor():
+    mean, var = encodings(60, 3)
+    factors = {"batch": ["a", "b", "c"] * 20, "size": np.arange(60) % 2}
+    made = Encodings.of(mean, var, factors=pd.DataFrame(factors), labels=np.arange(60) % 4)
+    assert [line.name for line in compare_by(made, "batch", reference="b").lines] == [
+        "a",
+        "b",
+        "c",
+    ]
+    assert len(compare_by(made, "labels").lines) == 4
+    with pytest.raises(ValueError, match="by must be one of labels, batch, size; got 'donor'"):
+        compare_by(made, "donor")
+    with pytest.raises(ValueError, match="by must have 2 to 200 groups; there are 1"):
+        compare_by(made, np.zeros(60))
+
+
+def test_an_overfit_encoder_shows_between_its_splits():
+    rng = np.random.default_rng(0)
+    n = 2000
+    mean = np.r_[rng.normal(size=(n, 2)), 1.3 * rng.normal(size=(n, 2))]
+    by = compare_by(
+        Encodings.of(mean, np.full_like(mean, 0.05)), np.repeat(["a train", "test"], n)
+    )
+    (difference,) = by.differences
+    assert difference["kl_posterior_prior"] > 5 * difference["kl_posterior_prior_se"]

@@ -104,7 +104,7 @@ def test_a_new_indicator_is_one_entry(one_more):
     cards = [score(mean, var=var * k, name=str(k)) for k in range(1, 6)]
     both = compare(cards)
     assert both.to_frame()["effective_latents"].tolist() == [c.effective_latents for c in cards]
-    (table,) = [b for b in both.blocks() if getattr(b, "title", "").startswith("Side by side")]
+    (table,) = [b for b in both.blocks() if getattr(b, "title", "").startswith("Indicators")]
     assert "eff. latents" in table.columns
     assert {len(row) for row in table.rows} == {len(table.columns)}
 

@@ -85,8 +85,9 @@ def test_markdown_tables_are_whole(kind):
 
 def test_markdown_escapes_pipes():
     text = WRITERS["markdown"](compare([card("a|b"), card("c")]))
-    (head,) = [line for line in text.splitlines() if line.startswith("|  |") and "c" in line][:1]
-    assert [cell.strip() for cell in cells(head)] == ["", "a\\|b", "c"]
+    names = [cells(line)[0].strip() for line in text.splitlines() if line.startswith("| ")]
+    assert "a\\|b" in names
+    assert "c" in names
 
 
 def test_a_file_is_replaced(tmp_path):

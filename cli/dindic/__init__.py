@@ -15,7 +15,7 @@ from dindic.higgins_law import higgins_law
 from dindic.metrics import metrics
 from dindic.models import models
 from dindic.output import Commands
-from dindic.score import score
+from dindic.score import compare, score
 from dindic.study import study
 from dindic.train import train
 from dindic.traverse import traverse
@@ -39,7 +39,7 @@ def main() -> None:
 
 
 for command in (
-    *(audit, axes, bundle, check, convert, encode, higgins_law),
+    *(audit, axes, bundle, check, compare, convert, encode, higgins_law),
     *(metrics, models, score, study, train, traverse),
 ):
     main.add_command(command)

@@ -20,6 +20,7 @@ from dindic.output import check_outputs, finish, say_notes, stamped
 
 if TYPE_CHECKING:
     from disentangle_indicators import Encodings, Scorecard
+    from disentangle_indicators._result import Result
     from disentangle_indicators.supervised import MetricOptions
 
 NEEDS = {
@@ -91,6 +92,21 @@ NEEDS = {
     default=None,
     help="Several files: rows are the same inputs.  [default: on if labels or factors agree]",
 )
+@click.option(
+    "--by",
+    metavar="NAME|KEY|FILE",
+    help="One file: compare its rows by group, such as a factor, labels or a split.",
+)
+@click.option(
+    "--reference",
+    metavar="NAME",
+    help="Encoder that others are compared with.  [default: the first]",
+)
+@click.option(
+    "--sort",
+    metavar="NAME",
+    help="Order of the lines: distance, used, an indicator, or a metric as mig@default.",
+)
 @seed_option
 @click.option(
     "--threads",
@@ -105,13 +121,15 @@ def score(files: tuple[str, ...], **options: Any) -> None:
     """Score encodings: used latents, indicators and metrics.
 
     FILE contains posterior means and variances: .npz, .safetensors, .pt or .csv; or means alone,
-    with a second file after --var, --std, --logvar or --logstd. Several files are compared.
+    with a second file after --var, --std, --logvar or --logstd. Several files are compared, and so
+    are reports that were saved with --json.
 
     \b
     Examples:
       dindic score encodings.npz --plot latents.png
       dindic score means.csv --var variances.csv
       dindic score a.npz b.npz --paired
+      dindic score a.npz b.npz --sort distance
       dindic score encodings.npz --metrics all --permutations 50
       dindic score encodings.npz --json - --fail-if 'unused > 4'
     """
@@ -119,27 +137,84 @@ def score(files: tuple[str, ...], **options: Any) -> None:
     _check_pairs_of_options(files, options)
     check_given(files, options)
     metrics = _metrics(options)
+    if options["by"]:
+        finish(_by_group(files[0] if files else None, options, metrics), options)
+        return
     cards = [_card(file, options, metrics, several=len(files) > 1) for file in files or (None,)]
+    fresh = [card for card in cards if not isinstance(card, dict)]
+    if len(fresh) < len(cards) and (options["plot"] or options["fail_if"]):
+        raise click.UsageError("--plot and --fail-if need encodings, not saved reports")
+    if len(cards) == 1 and not fresh:
+        raise click.UsageError("one saved report has nothing to be compared with; give several")
     finish(
-        _side_by_side(cards, options) if len(cards) > 1 else cards[0],
+        _side_by_side(cards, options) if len(cards) > 1 else fresh[0],
         options,
-        gated=cards,
-        draw=lambda path: _draw(cards, path),
+        gated=fresh,
+        draw=lambda path: _draw(fresh, path),
     )
+
+
+compare = click.Command(
+    "compare",
+    params=score.params,
+    callback=score.callback,
+    help="""Compare encoders, one line each, as score does with several files.
+
+    \b
+    Examples:
+      dindic compare a.npz b.npz
+      dindic compare a.npz b.npz --sort distance
+      dindic compare a.npz b.npz --paired --reference b.npz
+    """,
+    short_help="Compare encoders, one line each.",
+)
+
+
+def _by_group(
+    file: str | None, options: dict[str, Any], metrics: "MetricOptions | None"
+) -> "Result":
+    """Compare groups of the rows of one file."""
+    from disentangle_indicators.comparison import compare_by
+    from disentangle_indicators.encodings import read_column
+
+    encodings = encodings_from(options, file)
+    by: Any = options["by"]
+    with bad_input(encodings.name):
+        named = {"labels", "clusters", *(encodings.factors.names if encodings.factors else ())}
+        if by not in named and encodings.path is not None:
+            by = read_column(encodings.path, by)
+        return compare_by(
+            encodings,
+            by,
+            reference=options["reference"] or 0,
+            sort=options["sort"],
+            threshold=options["threshold"],
+            marginals=options["marginals"],
+            joint=options["points"] if options["joint"] else False,
+            metrics=metrics,
+            rng=options["seed"],
+        )
 
 
 def _check_pairs_of_options(files: tuple[str, ...], options: dict[str, Any]) -> None:
     """Refuse options that would have no effect."""
+    if options["by"] and len(files) > 1:
+        raise click.UsageError("--by compares the rows of one file; give one")
+    several = len(files) > 1 or options["by"]
+    for name in ("reference", "sort", "paired"):
+        if options[name] is not None and not several:
+            raise click.UsageError(
+                f"--{name} goes with two files or more: dindic score a.npz b.npz --{name}"
+                f"{'' if name == 'paired' else ' NAME'}"
+            )
+    if options["by"] and options["paired"] is not None:
+        raise click.UsageError("--paired goes with several files: groups have other rows")
     given = click.get_current_context().get_parameter_source
     typed = click.core.ParameterSource.COMMANDLINE
     for flag, others in NEEDS.items():
         for name in others:
             if not options[flag] and given(name) is typed:
                 raise click.UsageError(f"--{name} goes with --{flag}")
-    if len(files) < 2 and given("paired") is typed:
-        raise click.UsageError(
-            "--paired goes with two files or more: dindic score a.npz b.npz --paired"
-        )
     if not (options["joint"] or options["metrics"]) and given("seed") is typed:
         raise click.UsageError("--seed goes with --joint or --metrics")
 
@@ -157,8 +232,15 @@ def _metrics(options: dict[str, Any]) -> "MetricOptions | None":
 
 def _card(
     file: str | None, options: dict[str, Any], metrics: "MetricOptions | None", *, several: bool
-) -> "Scorecard":
+) -> "Scorecard | dict[str, Any]":
+    """Score a file; a saved report is read."""
     from disentangle_indicators import score as score_encodings
+
+    if file is not None and file.lower().endswith(".json"):
+        from disentangle_indicators.comparison import saved_report
+
+        with bad_input():
+            return saved_report(file)
     from disentangle_indicators.encodings import spread_of_channels
 
     encodings = encodings_from(options, file, several=several)
@@ -179,17 +261,21 @@ def _card(
     return stamped(card)
 
 
-def _side_by_side(cards: list["Scorecard"], options: dict[str, Any]) -> Any:
+def _side_by_side(cards: list["Scorecard | dict[str, Any]"], options: dict[str, Any]) -> Any:
     from disentangle_indicators.comparison import compare
 
     paired = options["paired"]
     if paired is None:
-        paired = _same_rows([card.encodings for card in cards if card.encodings is not None])
+        fresh = [None if isinstance(card, dict) else card.encodings for card in cards]
+        rows = [encodings for encodings in fresh if encodings is not None]
+        paired = len(rows) == len(cards) and _same_rows(rows)
         if paired and not options["quiet"]:
             note = "rows are paired, because labels or factors agree; to treat the files as "
             say_notes((f"{note}independent samples: --no-paired",))
     with bad_input():
-        return compare(cards, paired=paired)
+        return compare(
+            cards, paired=paired, reference=options["reference"] or 0, sort=options["sort"]
+        )
 
 
 def _same_rows(encodings: list["Encodings"]) -> bool:

@@ -1,33 +1,49 @@
 """Comparing encoders, with paired differences where they encoded the same rows."""
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import zip_longest
+from typing import Any
 
 import numpy as np
 
 from disentangle_indicators._array import Float
 from disentangle_indicators._errors import Undefined
-from disentangle_indicators._indicators_result import Indicators
-from disentangle_indicators._provenance import Provenance
+from disentangle_indicators._provenance import Input, Provenance
 from disentangle_indicators._scorecard_result import Scorecard
 from disentangle_indicators.comparison._comparison_result import Comparison, differing
+from disentangle_indicators.comparison._lines import Line, line_of
 from disentangle_indicators.standard_errors import Influence
 from disentangle_indicators.supervised import compare_scores
 
 __all__ = ["compare"]
 
 
-def compare(cards: Sequence[Scorecard], *, paired: bool = False) -> Comparison:
-    """Compare scorecards, the first being the reference.
+Report = Scorecard | Mapping[str, Any]
+"""A scorecard, or the dict that its JSON is."""
+
+
+def compare(
+    cards: Sequence[Report],
+    *,
+    paired: bool = False,
+    reference: str | int = 0,
+    sort: str | None = None,
+) -> Comparison:
+    """Compare encoders: one line each, and differences to a reference.
 
     Parameters
     ----------
-    cards : sequence of Scorecard
-        At least two.
+    cards : sequence of Scorecard or dict
+        At least two, fresh or read from saved reports (:func:`saved_report`).
     paired : bool
         Whether all encoded the same inputs in the same order; then differences are taken row by
-        row, and their errors are those of the differences.
+        row, and their errors are those of the differences. Saved reports have no rows to pair.
+    reference : int or str
+        Number or name of the encoder that the others are compared with.
+    sort : str, optional
+        Name of an indicator, a count of latents, "distance", or metric@protocol: lines are in the
+        order of its values, from the least. By default they are in the order given.
 
     Returns
     -------
@@ -36,8 +52,9 @@ def compare(cards: Sequence[Scorecard], *, paired: bool = False) -> Comparison:
     Raises
     ------
     ValueError
-        On fewer than two scorecards, and on paired ones with different numbers of rows or other
-        clusters.
+        On fewer than two encoders, on paired ones with different numbers of rows or without rows
+        or with other clusters,
+        and on a reference or a column that is not there.
 
     Examples
     --------
@@ -49,22 +66,30 @@ def compare(cards: Sequence[Scorecard], *, paired: bool = False) -> Comparison:
     """
     if len(cards) < 2:
         raise ValueError(f"a comparison needs at least two scorecards; got {len(cards)}")
-    first = cards[0]
-    whole = [card for card in cards if isinstance(card.result, Indicators)]
-    if paired and len({card.n for card in cards}) > 1:
-        counts = ", ".join(str(card.n) for card in cards)
+    reports = [card.to_dict() if isinstance(card, Scorecard) else dict(card) for card in cards]
+    lines = [line_of(report) for report in reports]
+    first = _reference([line.name for line in lines], reference)
+    if paired and len({line.n for line in lines}) > 1:
+        counts = ", ".join(str(line.n) for line in lines)
         raise ValueError(f"paired encodings must have the same rows; they have {counts}")
     if paired:
-        _check_clusters(cards)
-    difference = _paired if paired else _independent
-    differences = [difference(first, c) if {first, c} <= set(whole) else {} for c in cards[1:]]
-    inputs = tuple(i for card in cards if card.provenance for i in card.provenance.inputs)
-    call, parameters = "disentangle_indicators.comparison.compare", {"paired": paired}
+        fresh = [card for card in cards if isinstance(card, Scorecard)]
+        if len(fresh) < len(cards):
+            raise ValueError("a saved report has no rows to be paired")
+        _check_clusters(fresh)
+    others = [k for k in range(len(cards)) if k != first]
+    order = _sorted(lines, sort)
+    inputs = tuple(i for c in cards if isinstance(c, Scorecard) for i in _inputs(c))
+    parameters = {"paired": paired, "reference": lines[first].name, "sort": sort}
+    call = "disentangle_indicators.comparison.compare"
     return Comparison(
-        tuple(cards),
+        tuple(reports),
+        tuple(lines),
+        first,
+        tuple(order),
         paired,
-        tuple(differences),
-        tuple(_metric_differences(first, card, paired) for card in cards[1:]),
+        tuple(_differences(cards, lines, first, k, paired) for k in others),
+        tuple(_metric_differences(cards, lines, first, k, paired) for k in others),
         provenance=Provenance(call, inputs, parameters),
     )
 
@@ -80,38 +105,87 @@ def _check_clusters(cards: Sequence[Scorecard]) -> None:
             raise ValueError("paired encodings must have the same clusters")
 
 
-def _metric_differences(
-    first: Scorecard, other: Scorecard, paired: bool
-) -> dict[str, tuple[float, float]]:
-    """Return the difference and its standard error of each metric that both have a value of."""
-    if first.metrics is None or other.metrics is None:
+def _reference(names: list[str], reference: str | int) -> int:
+    """Return the number of the reference."""
+    if isinstance(reference, int) and 0 <= reference < len(names):
+        return reference
+    if reference not in names:
+        raise ValueError(f"reference must be one of {', '.join(names)}; got {reference!r}")
+    return names.index(str(reference))
+
+
+def _sorted(lines: list[Line], sort: str | None) -> list[int]:
+    """Return the numbers of the lines in the order of a column; those without a value come last."""
+    numbers = range(len(lines))
+    if sort is None:
+        return list(numbers)
+
+    def key(line: Line) -> float | None:
+        if sort == "distance":
+            return None if line.distance is None else line.distance.low
+        if sort in line.metrics:
+            return line.metrics[sort][0]
+        return (line.values | line.counts).get(sort)
+
+    values = [key(line) for line in lines]
+    if all(value is None for value in values):
+        there = ["distance", *lines[0].counts, *lines[0].values, *lines[0].metrics]
+        raise ValueError(f"sort must be one of {', '.join(there)}; got {sort!r}")
+    known = [math.inf if value is None else value for value in values]
+    return sorted(numbers, key=known.__getitem__)
+
+
+def _inputs(card: Scorecard) -> tuple[Input, ...]:
+    return card.provenance.inputs if card.provenance else ()
+
+
+def _differences(
+    cards: Sequence[Report], lines: list[Line], first: int, other: int, paired: bool
+) -> dict[str, float]:
+    """Return the totals of one encoder less those of the reference, with standard errors."""
+    names = differing()
+    one, two = lines[first], lines[other]
+    if not all(name in line.values for name in names for line in (one, two)):
         return {}
     out = {}
-    for name, one in first.metrics.metrics.items():
-        two = other.metrics.metrics.get(name)
-        if two is None or one.value is None or two.value is None:
+    for x in names:
+        out[x] = two.values[x] - one.values[x]
+        out[f"{x}_se"] = math.hypot(one.errors.get(x, math.inf), two.errors.get(x, math.inf))
+    if not paired:
+        return out
+    mine, theirs = cards[first], cards[other]
+    assert isinstance(mine, Scorecard)
+    assert isinstance(theirs, Scorecard)
+    return out | _paired(mine, theirs)
+
+
+def _metric_differences(
+    cards: Sequence[Report], lines: list[Line], first: int, other: int, paired: bool
+) -> dict[str, tuple[float, float]]:
+    """Return the difference and its standard error of each metric that both have a value of."""
+    out = {}
+    for name, (one, one_error) in lines[first].metrics.items():
+        two, two_error = lines[other].metrics.get(name, (None, None))
+        if one is None or two is None:
             continue
         if not paired:
-            errors = one.standard_error or 0.0, two.standard_error or 0.0
-            out[name] = two.value - one.value, math.hypot(*errors)
+            out[name] = two - one, math.hypot(one_error or 0.0, two_error or 0.0)
             continue
+        mine, theirs = cards[first], cards[other]
+        assert isinstance(mine, Scorecard)
+        assert isinstance(theirs, Scorecard)
+        assert mine.metrics is not None
+        assert theirs.metrics is not None
         try:
-            out[name] = compare_scores(one, two)
+            out[name] = compare_scores(mine.metrics.metrics[name], theirs.metrics.metrics[name])
         except Undefined:  # without halves in common there is no error
             continue
     return out
 
 
-def _independent(first: Scorecard, other: Scorecard) -> dict[str, float]:
-    out = {}
-    for x in differing():
-        out[x] = getattr(other, x) - getattr(first, x)
-        out[f"{x}_se"] = math.hypot(first.standard_errors[x], other.standard_errors[x])
-    return out
-
-
 def _paired(first: Scorecard, other: Scorecard) -> dict[str, float]:
-    out = _independent(first, other)
+    """Return the standard errors of differences that are taken row by row."""
+    out = {}
     for card in (first, other):
         if card.encodings is None:
             raise ValueError("a scorecard that was pickled has no rows left to be paired")

@@ -1,27 +1,33 @@
-"""Several encoders side by side: values, differences and their tables."""
+"""Several encoders side by side: one line each, differences, and their tables."""
 
+import os
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from disentangle_indicators._blocks import Block, Table, with_error
-from disentangle_indicators._means_result import EXPORT, MeansOnly
+from disentangle_indicators._means_result import EXPORT
 from disentangle_indicators._result import Result, plain
-from disentangle_indicators._scorecard_result import Scorecard
-from disentangle_indicators.aggregate._joint_result import in_words, span
-from disentangle_indicators.registry import COUNTS, INDICATORS
-from disentangle_indicators.supervised._evaluation_result import MetricScore
+from disentangle_indicators.aggregate._joint_result import in_words
+from disentangle_indicators.comparison._lines import Line
+from disentangle_indicators.distance import Bracket, between, down, up
+from disentangle_indicators.registry import INDICATORS
 
 if TYPE_CHECKING:
     import pandas as pd
 
 __all__ = ["Comparison", "differing"]
 
+NAME = 16
+"""Letters of a name in tables."""
 
-def shown() -> dict[str, str]:
-    """Return the name and the heading of every number that is compared."""
-    counts = {name: count.label for name, count in COUNTS.items() if count.label}
-    compared = {name: i.label for name, i in INDICATORS.items() if i.compared}
-    return {"n": "n", "d": "d", **counts, **compared}
+FEW_MODELS = 4
+"""Encoders up to which a table has one column each, for many metrics."""
+
+SIZES = {"n": "rows", "d": "latents"}
+
+METRICS = 3
+"""Metrics beside each other in a table with one line an encoder."""
 
 
 def differing() -> dict[str, str]:
@@ -31,27 +37,27 @@ def differing() -> dict[str, str]:
     }
 
 
-EXACT = {
-    "total_information": "sum of I(x; z_h)",
-    "total_kl_prior": "sum of KL(q(z_h) || p)",
-    "total_looseness": "sum of J_h",
-}
-JOINT = {
-    "mutual_information": "I(x; z)",
-    "total_correlation": "total correlation",
-    "kl_aggregate_prior": "KL(q(z) || p)",
-}
-JOINT_ENDS = tuple(f"{name}_{end}" for name in JOINT for end in ("low", "high"))
-
-
 @dataclass(frozen=True, eq=False, repr=False)
 class Comparison(Result):
-    """Scorecards side by side.
+    """Encoders side by side.
 
-    `differences` holds, for each scorecard after the first, the totals less those of the first
-    with their standard errors: paired, from the differences of each row, when `paired`, and else
-    as of two independent samples. `metric_differences` holds, by metric@protocol, the difference
-    and its standard error. A scorecard of means only has neither.
+    Parameters
+    ----------
+    reports : tuple of dict
+        The report of each, as ``Scorecard.to_dict`` makes it.
+    lines : tuple of Line
+        What is shown of each.
+    reference : int
+        Number of the encoder that the others are compared with.
+    order : tuple of int
+        Numbers of the lines as they are printed.
+    paired : bool
+        Whether differences are taken row by row.
+    differences : tuple of dict
+        For each encoder but the reference, the totals less those of the reference, with their
+        standard errors; empty for means only.
+    metric_differences : tuple of dict
+        By metric@protocol, the difference and its standard error.
 
     Examples
     --------
@@ -66,147 +72,255 @@ class Comparison(Result):
 
     schema: ClassVar[str] = "dindic.comparison/1"
 
-    cards: tuple[Scorecard, ...]
+    reports: tuple[dict[str, Any], ...]
+    lines: tuple[Line, ...]
+    reference: int
+    order: tuple[int, ...]
     paired: bool
     differences: tuple[dict[str, float], ...]
     metric_differences: tuple[dict[str, tuple[float, float]], ...]
 
+    @property
+    def others(self) -> list[int]:
+        """Numbers of the encoders but the reference, in the order of `differences`."""
+        return [k for k in range(len(self.lines)) if k != self.reference]
+
     def to_dict(self) -> dict[str, Any]:
-        """Return plain Python values; each scorecard as its own dict under `files`."""
+        """Return plain Python values; each report as its own dict under `files`."""
+        to = self.lines[self.reference].name
         differences = [
-            {
-                "of": card.name,
-                "to": self.cards[0].name,
-                **plain(totals),
-                "metrics": _named(metrics),
-            }
-            for card, totals, metrics in zip(
-                self.cards[1:], self.differences, self.metric_differences, strict=True
+            {"of": self.lines[k].name, "to": to, **plain(totals), "metrics": _named(metrics)}
+            for k, totals, metrics in zip(
+                self.others, self.differences, self.metric_differences, strict=True
             )
         ]
         return self.stamped(
             {
                 "schema": self.schema,
                 "paired": self.paired,
-                "files": [card.to_dict() for card in self.cards],
+                "reference": to,
+                "files": list(self.reports),
                 "differences": differences,
             }
         )
 
     def to_frame(self) -> "pd.DataFrame":
-        """Return a data frame with one row per file."""
+        """Return a data frame with one row an encoder."""
         import pandas as pd
 
-        names = tuple(shown())
         rows = []
-        for card in self.cards:
-            row = {"name": card.name} | {x: getattr(card.result, x, None) for x in names}
-            errors = getattr(card.result, "standard_errors", {})
-            row |= {f"{x}_se": errors.get(x) for x in names if x in errors}
-            for part, prefix, parts in (
-                (card.marginals, "marginals_", EXACT),
-                (card.joint, "joint_", JOINT_ENDS),
-                (card.certificate, "certificate_", ("low", "high")),
-            ):
-                if part is not None:
-                    row |= {f"{prefix}{x}": getattr(part, x) for x in parts}
-                    row |= {f"{prefix}{x}_se": part.standard_errors.get(x) for x in parts}
+        for line in (self.lines[k] for k in self.order):
+            row: dict[str, Any] = {"name": line.name, "n": line.n, "d": line.d, **line.counts}
+            row |= line.values | {f"{x}_se": error for x, error in line.errors.items()}
+            if line.distance is not None:
+                row |= {"distance_low": line.distance.low, "distance_high": line.distance.high}
+            for x, (value, error) in line.exact.items():
+                row |= {f"marginals_{x}": value, f"marginals_{x}_se": error}
+            for x, (low, high) in line.joint.items():
+                row |= {f"joint_{x}_low": low, f"joint_{x}_high": high}
+            if line.certain is not None:
+                row |= dict(
+                    zip(("certificate_low", "certificate_high"), line.certain, strict=True)
+                )
+            for x, (score, spread) in line.metrics.items():
+                row |= {x: score, f"{x}_se": spread}
             rows.append(row)
         return pd.DataFrame(rows)
 
     def blocks(self) -> list[Block]:
-        """Return what is used in each, the totals side by side, and the differences."""
-        names = _short_names([card.name for card in self.cards])
-        used = {name: card.verdict["USED"] for name, card in zip(names, self.cards, strict=True)}
-        rows = [(x, *(_cell(card, x) for card in self.cards)) for x in shown()]
-        exact = self._exact_rows()
-        tables = [Table(("", *names), (*rows, *exact), title="Side by side (nats)")]
-        if len(names) > 4:
-            lines = zip(names, *(row[1:] for row in rows), strict=True)
-            tables = [Table(("", *shown().values()), tuple(lines), title="Side by side (nats)")]
-            if exact:
-                columns = ("", *(row[0] for row in exact))
-                lines = zip(names, *(row[1:] for row in exact), strict=True)
-                tables.append(Table(columns, tuple(lines), title="Aggregated posterior (nats)"))
-        metrics = self._metric_tables(names)
-        return [used, *tables, *metrics, *self._difference_table(names), *self._missing()]
-
-    def _metric_tables(self, names: list[str]) -> list[Block]:
-        """Return the metrics of all cards, and the differences from the first."""
-        parts = [card.metrics.metrics if card.metrics is not None else {} for card in self.cards]
-        names_of_metrics = list(dict.fromkeys(m for part in parts for m in part))
-        if not names_of_metrics:
-            return []
-        rows = [(m, *(_metric_cell(part.get(m)) for part in parts)) for m in names_of_metrics]
-        differences = [
-            (m, *(with_error(*d[m]) if m in d else "-" for d in self.metric_differences))
-            for m in names_of_metrics
-        ]
-        how = "paired over halves of the rows" if self.paired else "as of independent samples"
-        columns = ("", *(f"{name} - {names[0]}" for name in names[1:]))
+        """Return the sentences, one line an encoder, and the differences."""
+        names = short_names([line.name for line in self.lines])
+        tables = [self._overview(names), *self._indicators(names), *self._aggregated(names)]
+        tables += self._metrics(names)
         return [
-            Table(("", *names), tuple(rows), title="Metrics"),
-            Table(
-                columns,
-                tuple(differences),
-                title="Differences of metrics",
-                note=f"± one standard error, {how}",
-            ),
+            self.sentences(names),
+            *tables,
+            *self._difference_table(names),
+            *self._missing(names),
         ]
 
-    def _exact_rows(self) -> list[tuple[str, ...]]:
-        """Rows on the aggregated posterior itself, where any of the cards has them."""
+    def sentences(self, names: Sequence[str]) -> dict[str, str]:
+        """Return which uses most latents, which is closest to its prior, and what to distrust."""
+        whole = [k for k in self.order if self.lines[k].distance is not None]
+        out = {}
+        if whole:
+            out["USED"] = self._most_used(names, whole)
+            out["PRIOR"] = self._closest(names, whole)
+        words = {k: self.lines[k].trust for k in self.order if self.lines[k].trust}
+        listed = ", ".join(f"{names[k]} ({word})" for k, word in list(words.items())[:8])
+        more = f", and {len(words) - 8} more" if len(words) > 8 else ""
+        if words:
+            out["TRUST"] = f"Read with care: {listed}{more}."
+        return out
+
+    def _most_used(self, names: Sequence[str], whole: Sequence[int]) -> str:
+        counts = {k: self.lines[k].counts["used"] for k in whole}
+        least, most = min(whole, key=counts.__getitem__), max(whole, key=counts.__getitem__)
+        text = f"Used latents: {counts[least]} in all."
+        if counts[least] != counts[most]:
+            text = f"Used latents: {counts[least]} ({names[least]}) to {counts[most]} ({names[most]})."
+        near = [
+            names[k] for k in whole if 2 * self.lines[k].counts["near_deterministic"] > counts[k]
+        ]
+        if near:
+            verb = "is" if len(near) == 1 else "are"
+            text += f" {', '.join(near[:8])} {verb} near-deterministic."
+        return text
+
+    def _closest(self, names: Sequence[str], whole: Sequence[int]) -> str:
+        known = {k: _known(self.lines[k].distance) for k in whole}
+        near = min(whole, key=lambda k: known[k].high)
+        rest = [k for k in whole if k != near]
+        if rest and any(known[k].low < known[near].high for k in rest):
+            return (
+                f"Closest to its prior may be {names[near]}, at most {up(known[near].high)} nats; "
+                "the ranges of others overlap with its own."
+            )
+        far = max(whole, key=lambda k: known[k].low)
+        return (
+            f"Closest to its prior is {names[near]}, at most {up(known[near].high)} nats; farthest "
+            f"is {names[far]}, at least {down(known[far].low)}."
+        )
+
+    def _overview(self, names: Sequence[str]) -> Table:
+        """Return the table with one line an encoder."""
+        states = [
+            name
+            for name in ("used", "weak", "offset", "unused")
+            if name != "offset" or any(line.counts.get("offset") for line in self.lines)
+        ]
+        means = all(line.distance is None for line in self.lines)
+        sizes = [x for x in ("n", "d") if len({getattr(line, x) for line in self.lines}) > 1]
+        columns = ("", *sizes, *states, "rate", "info", "from prior", "trust")
+        if means:
+            columns = ("", *sizes, "active units")
         rows = []
-        if any(card.marginals is not None for card in self.cards):
-            for x, label in EXACT.items():
-                cells = (
-                    "-"
-                    if card.marginals is None
-                    else with_error(getattr(card.marginals, x), card.marginals.standard_errors[x])
-                    for card in self.cards
-                )
-                rows.append((label, *cells))
-        if any(card.joint is not None for card in self.cards):
-            for x, label in JOINT.items():
-                rows.append((label, *(_joint_cell(card, x) for card in self.cards)))
-        if any(card.certificate is not None for card in self.cards):
-            certain = (card.certificate for card in self.cards)
-            cells = ("-" if c is None else in_words((c.low, c.high)) for c in certain)
-            rows.append(("I(x; z) of the rows, certain", *cells))
-        return rows
+        for k in self.order:
+            line = self.lines[k]
+            row = [names[k], *(str(getattr(line, x)) for x in sizes)]
+            if means:
+                row.append(str(line.counts.get("active_units", "-")))
+            else:
+                row += [str(line.counts.get(name, "-")) for name in states]
+                row += [_value(line, "kl_posterior_prior"), _value(line, "mutual_information")]
+                row += ["-" if line.distance is None else between(line.distance), line.trust]
+            rows.append(tuple(row))
+        first = self.lines[0]
+        same = [f"{getattr(first, x)} {word}" for x, word in SIZES.items() if x not in sizes]
+        note = f"{' and '.join(same)} each; " if same else ""
+        if not means:
+            note += (
+                "nats; rate: Definition 1; info: Definition 2, an upper bound of I(x; z); from prior: "
+                "range of KL(q(z) || p) of the population; digits end at the standard error"
+            )
+        return Table(columns, tuple(rows), "Encoders", note.removesuffix("; "))
 
-    def _missing(self) -> list[Block]:
-        names = _short_names([card.name for card in self.cards])
-        reasons: list[Block] = [
-            f"{name}: {section}: none: {card.reasons[section]}."
-            for name, card in zip(names, self.cards, strict=True)
-            for section in ("joint", "certificate", "metrics")
-            if section in card.reasons
+    def _indicators(self, names: Sequence[str]) -> list[Block]:
+        """Return the indicators that are compared, without their errors."""
+        labels = {name: i.label for name, i in INDICATORS.items() if i.compared}
+        shown = [name for name in labels if any(name in line.values for line in self.lines)]
+        if not shown:
+            return []
+        rows = [(names[k], *(_value(self.lines[k], name) for name in shown)) for k in self.order]
+        columns = ("", *(f"{INDICATORS[x].sign} {labels[x]}".strip() for x in shown))
+        return [Table(columns, tuple(rows), "Indicators", "nats")]
+
+    def _aggregated(self, names: Sequence[str]) -> list[Block]:
+        """Return what is known of the aggregated posterior, where any of them has it."""
+        if not any(line.exact or line.joint or line.certain for line in self.lines):
+            return []
+        certain = any(line.certain for line in self.lines)
+        rows = []
+        for k in self.order:
+            line = self.lines[k]
+            cells = ["-", "-"]
+            if line.exact:
+                cells = [
+                    with_error(*line.exact[x]) for x in ("total_information", "total_kl_prior")
+                ]
+            if any(other.joint for other in self.lines):
+                cells += [
+                    in_words(line.joint[x]) if line.joint else "-"
+                    for x in ("mutual_information", "total_correlation")
+                ]
+            if certain:
+                cells.append(in_words(line.certain) if line.certain else "-")
+            rows.append((names[k], *cells))
+        columns = ["", "sum of I(x; z_h)", "sum of KL(q(z_h) || p)"]
+        if any(line.joint for line in self.lines):
+            columns += ["I(x; z)", "total correlation"]
+        columns += ["certain I(x; z) of the rows"] * certain
+        note = "nats; sums over latents ± one standard error; ranges are of the population"
+        return [Table(tuple(columns), tuple(rows), "Aggregated posteriors", note)]
+
+    def _metrics(self, names: Sequence[str]) -> list[Block]:
+        """Return the metrics, and their differences from the reference."""
+        found = list(dict.fromkeys(name for line in self.lines for name in line.metrics))
+        if not found:
+            return []
+        values = {k: {m: _score(self.lines[k].metrics.get(m)) for m in found} for k in self.order}
+        apart = {
+            k: {m: with_error(*d[m]) if m in d else "-" for m in found}
+            for k, d in zip(self.others, self.metric_differences, strict=True)
+        }
+        order = [k for k in self.order if k != self.reference]
+        how = "paired over parts of the rows" if self.paired else "as of independent samples"
+        note = f"less {names[self.reference]}; ± one standard error, {how}"
+        return [
+            *_by_metric("Metrics", names, self.order, values, found, ""),
+            *_by_metric("Differences of metrics", names, order, apart, found, note),
         ]
-        means_only = any(isinstance(card.result, MeansOnly) for card in self.cards)
-        return [*reasons, *([EXPORT] if means_only else [])]
 
-    def _difference_table(self, names: list[str]) -> list[Block]:
+    def _difference_table(self, names: Sequence[str]) -> list[Block]:
+        """Return the differences of the indicators from the reference, one line an encoder."""
         if not any(self.differences):
             return []
+        of = dict(zip(self.others, self.differences, strict=True))
         rows = [
             (
-                x,
-                *(with_error(d[x], d[f"{x}_se"], 4) if d else "-" for d in self.differences),
+                names[k],
+                *(with_error(of[k][x], of[k][f"{x}_se"]) if of[k] else "-" for x in differing()),
             )
-            for x in differing()
+            for k in self.order
+            if k != self.reference
         ]
         how = "paired over rows" if self.paired else "as of independent samples"
-        could = not self.paired and len({card.n for card in self.cards}) == 1
-        hint = "; if the rows are the same inputs in the same order: --paired" if could else ""
-        columns = ("", *(f"{name} - {names[0]}" for name in names[1:]))
-        if len(names) > 4:
-            columns, rows = (
-                ("", *differing().values()),
-                list(zip(columns[1:], *(r[1:] for r in rows), strict=True)),
-            )
-        note = f"± one standard error, {how}{hint}"
-        return [Table(columns, tuple(rows), title="Differences (nats)", note=note)]
+        note = f"nats; less {names[self.reference]}; ± one standard error, {how}"
+        if not self.paired and len({line.n for line in self.lines}) == 1:
+            note += "; rows of the same inputs in the same order can be paired"
+        return [Table(("", *differing().values()), tuple(rows), "Differences", note)]
+
+    def _missing(self, names: Sequence[str]) -> list[Block]:
+        """Return why sections have no value."""
+        reasons: list[Block] = [
+            f"{names[k]}: {section}: none: {self.reports[k]['reasons'][section]}."
+            for k in self.order
+            for section in ("joint", "certificate", "metrics")
+            if section in (self.reports[k].get("reasons") or {})
+        ]
+        means_only = any(line.distance is None for line in self.lines)
+        return [*reasons, *([EXPORT] if means_only else [])]
+
+
+def _by_metric(
+    title: str,
+    names: Sequence[str],
+    order: Iterable[int],
+    cells: dict[int, dict[str, str]],
+    metrics: Sequence[str],
+    note: str,
+) -> list[Block]:
+    """Return tables of metrics: a column an encoder, or a line each where there are many."""
+    order = list(order)
+    if len(order) <= FEW_MODELS:
+        rows = [(m, *(cells[k][m] for k in order)) for m in metrics]
+        return [Table(("", *(names[k] for k in order)), tuple(rows), title, note)]
+    tables: list[Block] = []
+    for start in range(0, len(metrics), METRICS):
+        some = metrics[start : start + METRICS]
+        rows = [(names[k], *(cells[k][m] for m in some)) for k in order]
+        tables.append(Table(("", *some), tuple(rows), title if not start else "", note))
+    return tables
 
 
 def _named(differences: dict[str, tuple[float, float]]) -> dict[str, dict[str, float]]:
@@ -217,38 +331,50 @@ def _named(differences: dict[str, tuple[float, float]]) -> dict[str, dict[str, f
     }
 
 
-def _metric_cell(score: MetricScore | None) -> str:
-    return (
-        "-"
-        if score is None or score.value is None
-        else with_error(score.value, score.standard_error)
-    )
+def _known(distance: Bracket | None) -> Bracket:
+    assert distance is not None
+    return distance
 
 
-def _cell(card: Scorecard, name: str) -> str:
-    value = getattr(card, name, None)
-    if value is None:
+def _score(pair: tuple[float | None, float | None] | None) -> str:
+    return "-" if pair is None or pair[0] is None else with_error(pair[0], pair[1])
+
+
+def _value(line: Line, name: str) -> str:
+    """Write a value without its error, to the digit where that begins."""
+    if name not in line.values:
         return "-"
-    if isinstance(value, int):
-        return str(value)
-    digits = 4 if abs(value) < 0.1 else 3
-    text = with_error(value, card.standard_errors.get(name), digits)
-    return f"≥ {text}" if name == "kl_aggregate_prior" else text
+    error = line.errors.get(name, 0.0)
+    digits = 3 if error < 0.005 else 2 if error < 0.05 else 1
+    return f"{line.values[name]:.{digits}f}"
 
 
-def _joint_cell(card: Scorecard, name: str) -> str:
-    if card.joint is None:
-        return "-"
-    if card.joint.saturated:
-        return in_words(span(card.joint, name))
-    return with_error(getattr(card.joint, name), card.joint.standard_errors[name])
+def short_names(names: Sequence[str]) -> list[str]:
+    """Return what tells names apart: no common folders, beginnings and ends, and cut if long.
+
+    Examples
+    --------
+    >>> short_names(["runs/vae_beta1_seed0.npz", "runs/vae_beta4_seed0.npz"])
+    ['beta1', 'beta4']
+    """
+    short = [name.replace("\\", "/") for name in names]
+    if len(set(short)) == len(short) > 1:
+        start = _boundary(os.path.commonprefix(short))
+        backwards = [name[start:][::-1] for name in short]
+        end = _boundary(os.path.commonprefix(backwards))
+        cut = [name[start : len(name) - end] for name in short]
+        short = cut if all(cut) else short
+    shortened = [_shortened(name) for name in short]
+    distinct = len(set(shortened)) == len(set(names))
+    return [name or str(k + 1) for k, name in enumerate(shortened if distinct else short)]
 
 
-def _short_names(names: list[str]) -> list[str]:
-    """Keep of each path no more of its last parts than tell the files apart."""
-    parts = [name.replace("\\", "/").split("/") for name in names]
-    for k in range(1, max(map(len, parts)) + 1):
-        short = ["/".join(part[-k:]) for part in parts]
-        if len(set(short)) == len(set(names)):
-            return short
-    return names
+def _boundary(common: str) -> int:
+    """Return how much of a common part ends at a separator."""
+    return max(common.rfind(mark) + 1 for mark in "/_-. ")
+
+
+def _shortened(name: str) -> str:
+    """Cut a long name in its middle."""
+    half = (NAME - 1) // 2
+    return name if len(name) <= NAME else f"{name[: NAME - 1 - half]}…{name[-half:]}"

@@ -179,6 +179,40 @@ def column_of(contents: Contents, source: Source, name: str) -> NDArray[Any]:
     return (other[found] if found else next(iter(other.values()))).read()
 
 
+def read_column(path: str | os.PathLike[str], source: Source, name: str = "by") -> NDArray[Any]:
+    """Read a column that belongs to the rows of a file.
+
+    Parameters
+    ----------
+    path : path
+        The file.
+    source : key or path
+        An array of the file, or another file with that column alone.
+    name : str
+        For messages, and the name of the column in the other file.
+
+    Returns
+    -------
+    array, shape (n,)
+
+    Raises
+    ------
+    ValueError
+        When there is no such column.
+
+    Examples
+    --------
+    >>> import tempfile, pathlib
+    >>> import numpy as np
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     path = pathlib.Path(folder, "encodings.npz")
+    ...     np.savez(path, mean=np.zeros((2, 1)), split=np.array(["train", "test"]))
+    ...     read_column(path, "split").tolist()
+    ['train', 'test']
+    """
+    return column_of(open_file(Path(path)), source, name)
+
+
 def _names(contents: Contents) -> tuple[str, ...]:
     if "factor_names" in contents.arrays:
         return tuple(str(name) for name in contents.arrays["factor_names"].read())
