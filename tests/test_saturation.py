@@ -200,3 +200,18 @@ def test_definition_3_is_not_negative_in_single_precision():
     found = indicators(mean, np.full((1000, 3), 1e6, np.float32))
     assert np.all(found.mutual_information_per_latent >= 0)
     assert found.mutual_information >= 0
+
+
+def test_the_bound_of_a_saturated_latent_holds_with_clusters():
+    """Ten clusters with most of the variance between them: I(x; z_h) of Gaussians is known."""
+    rng, runs, above = np.random.default_rng(0), 200, 0
+    truth = 0.5 * math.log(1 + 1.5 / 0.1)
+    for _ in range(runs):
+        names = np.arange(200) % 10
+        between = rng.normal(size=(10, 2))[names] * math.sqrt(0.7)
+        mean = math.sqrt(1.5) * (between + rng.normal(size=(200, 2)) * math.sqrt(0.3))
+        found = marginals(mean, np.full((200, 2), 0.1), clusters=names)
+        assert found.saturated.all()
+        above += found.least(0) > truth
+        assert found.in_words(0) == f"≥ {found.least(0):.3f}"
+    assert above / runs <= 0.1 + 5 * math.sqrt(0.09 / runs)
