@@ -6,6 +6,9 @@ from contextlib import contextmanager
 import pytest
 from hypothesis import Phase, settings
 
+# workers of pytest-xdist set the columns of the terminal, which tables are fitted to
+os.environ.pop("COLUMNS", None)
+
 settings.register_profile(
     "ci",
     derandomize=True,

@@ -171,8 +171,14 @@ LABELS = {
     ],
     "figure_08": [("β", "σ² [squared pixel units]")],
     "figure_09": [("β", "βσ² [squared pixel units]")],
-    "figure_10": [("", "I(x; z_h) [nats]"), ("latent", "variance S of q*")],
-    "figure_11": [("", "I(x; z_h) [nats]"), ("latent", "variance S of q*")],
+    "figure_10": [
+        ("", "I(x; z_h) [nats]"),
+        ("latent; bars are ± 2 standard errors", "variance S"),
+    ],
+    "figure_11": [
+        ("", "I(x; z_h) [nats]"),
+        ("latent; bars are ± 2 standard errors", "variance S"),
+    ],
 }
 
 

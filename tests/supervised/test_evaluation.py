@@ -402,7 +402,7 @@ def test_where_lower_is_better():
     assert found.value < found.null_95 < found.null_mean
     assert np.sum(found.null < found.null_95) <= 1
     assert not found.higher_is_better
-    assert "lower is better" in repr(scores)
+    assert "lower is better" in " ".join(repr(scores).split())
     bad = evaluate_metrics(metrics, good + 50, factors, permutations=19, halves=4, latents="all")
     assert next(iter(bad.metrics.values())).value > 50
     worse = fake(
