@@ -651,7 +651,8 @@ def test_no_pair_of_mnist_is_arbitrary_beyond_its_error():
         if pair.verdict == "arbitrary":
             for name in ("gain", "cost"):
                 value, error = getattr(pair, name), getattr(pair, f"{name}_se")
-                assert value <= 2.01 * error
+                # and what few rows change: exp(I)/n of two latents of at most 2.72 nats
+                assert value <= 2.01 * error + 2 * np.exp(2.72) / 10_000
                 assert value + 2 * error <= 0.01
     turned_pairs = {(i, j) for i, j, _ in found.turns}
     assert {(p.i, p.j) for p in found.pairs if p.verdict == "better axes"} <= turned_pairs
