@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from disentangle_indicators import Encodings, score
 from disentangle_indicators._render import to_text
+from disentangle_indicators.aggregate._joint_result import span
 from disentangle_indicators.comparison import compare, compare_by, saved_report
 from disentangle_indicators.supervised import MetricOptions, compare_scores
 from disentangle_indicators.supervised._splits import spread
@@ -373,3 +374,20 @@ def test_an_overfit_encoder_shows_between_its_splits():
     )
     (difference,) = by.differences
     assert difference["kl_posterior_prior"] > 5 * difference["kl_posterior_prior_se"]
+
+
+def test_ranges_of_the_joint_are_those_of_the_reports():
+    """Few clusters widen a range by Student's t, in a comparison as in the report."""
+    mean, var = encodings(60, 2)
+    clusters = np.arange(60) % 10
+    cards = [score(mean, var=k * var, clusters=clusters, joint=200) for k in (1, 2)]
+    for line, card in zip(compare(cards).lines, cards, strict=True):
+        for name, ends in line.joint.items():
+            assert ends == pytest.approx(span(card.joint, name), rel=1e-12), name
+
+
+def test_one_encoder_with_variances_is_not_the_farthest_too():
+    mean, var = encodings()
+    lines = compare([score(mean, var=var, name="whole"), score(mean, name="bare")]).blocks()[0]
+    assert "farthest" not in lines["PRIOR"]
+    assert "whole" in lines["PRIOR"]

@@ -1,7 +1,7 @@
 """What :func:`joint` returns: values and ranges, and how they are put into words."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -13,7 +13,7 @@ from disentangle_indicators.aggregate._marginals_result import Marginals
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["Joint", "in_words", "joint_table", "overlap", "span"]
+__all__ = ["Joint", "in_words", "joint_table", "overlap", "span", "span_of"]
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -204,17 +204,21 @@ def overlap(r: Joint) -> str:
 
 
 def span(r: Joint, name: str) -> tuple[float | None, float | None]:
-    """Return the range of a quantity, two standard errors of its ends included.
+    """Return the range of a quantity, two standard errors of its ends included."""
+    return span_of(vars(r), name)
 
-    For few draws they are widened by Student's t.
+
+def span_of(joint: Mapping[str, Any], name: str) -> tuple[float | None, float | None]:
+    """Return that range from the fields of a joint, or from its JSON, where infinite is null.
+
+    For few draws the errors are widened by Student's t.
     """
     out: list[float | None] = []
-    reach = 2 * (1 if r.draws == r.n else widening(r.draws))
+    reach = 2 * (1 if joint["draws"] == joint["n"] else widening(joint["draws"]))
     for which, sign in (("low", -reach), ("high", reach)):
-        end: float | None = getattr(r, f"{name}_{which}")
-        error = r.standard_errors.get(f"{name}_{which}", math.inf)
-        known = end is not None and math.isfinite(error)
-        out.append(max((end or 0.0) + sign * error, 0.0) if known else None)
+        end, error = joint[f"{name}_{which}"], joint["standard_errors"].get(f"{name}_{which}")
+        known = end is not None and error is not None and math.isfinite(error)
+        out.append(max(end + sign * error, 0.0) if known else None)
     return out[0], out[1]
 
 

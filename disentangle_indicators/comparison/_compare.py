@@ -52,9 +52,8 @@ def compare(
     Raises
     ------
     ValueError
-        On fewer than two encoders, on paired ones with different numbers of rows or without rows
-        or with other clusters,
-        and on a reference or a column that is not there.
+        On fewer than two encoders, on paired ones that differ in rows or clusters or have no
+        rows, and on a reference or a column that is not there.
 
     Examples
     --------

@@ -171,7 +171,9 @@ class Comparison(Result):
         known = {k: _known(self.lines[k].distance) for k in whole}
         near = min(whole, key=lambda k: known[k].high)
         rest = [k for k in whole if k != near]
-        if rest and any(known[k].low < known[near].high for k in rest):
+        if not rest:
+            return f"{names[near]} is at most {up(known[near].high)} nats from its prior."
+        if any(known[k].low < known[near].high for k in rest):
             return (
                 f"Closest to its prior may be {names[near]}, at most {up(known[near].high)} nats; "
                 "the ranges of others overlap with its own."

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from disentangle_indicators.distance import Bracket
+from disentangle_indicators.aggregate._joint_result import span_of
+from disentangle_indicators.distance import FEW, Bracket
 from disentangle_indicators.registry import COUNTS, INDICATORS
 
 __all__ = ["SCHEMA", "Line", "line_of", "saved_report"]
@@ -83,7 +84,7 @@ def line_of(report: Mapping[str, Any]) -> Line:
             if marginals.get(name) is not None
         },
         certain=(certificate["low"], certificate["high"]) if certificate else None,
-        joint={name: _range(joint, name) for name in JOINT} if joint else {},
+        joint={name: span_of(joint, name) for name in JOINT} if joint else {},
         metrics={
             name: (score.get("value"), score.get("standard_error"))
             for name, score in metrics.items()
@@ -100,17 +101,6 @@ def _bracket(ends: Mapping[str, float | None]) -> Bracket:
     return Bracket(ends["low"] or 0.0, _number(ends["high"]))
 
 
-def _range(joint: Mapping[str, Any], name: str) -> tuple[float | None, float | None]:
-    """Return the range of a quantity of the joint, two standard errors included."""
-    out = []
-    for end, sign in (("low", -2), ("high", 2)):
-        value = joint.get(f"{name}_{end}")
-        error = joint["standard_errors"].get(f"{name}_{end}")
-        known = value is not None and error is not None
-        out.append(max(value + sign * error, 0.0) if known else None)
-    return out[0], out[1]
-
-
 def _trust(report: Mapping[str, Any]) -> str:
     """Return what limits the numbers most, in few words."""
     if "kl_posterior_prior" not in report:
@@ -119,7 +109,7 @@ def _trust(report: Mapping[str, Any]) -> str:
     draws = report.get("n_clusters") or report["n"]
     if saturated:
         return "saturated"
-    if draws < 10 * (report["d"] - report["unused"]):
+    if draws < FEW * (report["d"] - report["unused"]):
         return "few draws"
     return "tails" if report.get("heavy_tailed") else ""
 
