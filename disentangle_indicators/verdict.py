@@ -100,10 +100,10 @@ def _means_only(r: MeansOnly) -> dict[str, str]:
 
 
 def _used(r: Indicators, exact: Marginals | None) -> str:
-    count, span = r.used, r.used_range
+    count, holds = r.used, r.used_range
     if exact is not None:
         count = len(used_exact(exact.information, r.threshold))
-        span = used_range(exact.information, r.threshold)
+        holds = used_range(exact.information, r.threshold)
     if not count:
         rest = ": posterior collapse" if r.unused == r.d else _rest(((r.weak, "weak"),))
         return f"No latent is used{rest}. {_largest(r, exact)}"
@@ -116,8 +116,7 @@ def _used(r: Indicators, exact: Marginals | None) -> str:
     if exact is not None and count != r.used:
         states.insert(0, (r.used, "above it in Definition 3"))
     text += _rest((*states, (r.unused, "unused")))
-    same = _thresholds(*span)
-    return f"{text}. The count is the same for any threshold{same}."
+    return f"{text}. The count is the same for any threshold{_thresholds(*holds)}."
 
 
 def _rest(states: Sequence[tuple[int, str]]) -> str:
