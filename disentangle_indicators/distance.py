@@ -91,7 +91,7 @@ def distance(
         low.append(_less_chance(r, "kl_aggregate_prior_full_mean"))
     marginals, dependence = Bracket(0.0, math.inf), Bracket(0.0, math.inf)
     if exact is not None:
-        high.append(_rate(r) - float(exact.information.max()))
+        high.append(_rate(r) - float(exact.least_information.max()))
         marginals = _of_marginals(exact)
         low.append(marginals.low)
     if joint is not None:

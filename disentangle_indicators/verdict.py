@@ -255,7 +255,8 @@ def _do(r: Indicators, known: Distance) -> str:
     if 2 * r.near_deterministic >= r.used:
         return _see("Raise β if you sample from the prior", "My VAE is a plain autoencoder")
     if few_draws(r):
-        return _see("Encode more rows", "Too few rows")
+        verb = "Encode" if r.n_clusters is None else "Use"
+        return _see(f"{verb} more {r.drawn}", "Too few rows")
     if r.offset:
         return _see("Train longer, or name the prior", "The mean of a latent is off zero")
     if r.used == r.d > 1:

@@ -212,6 +212,6 @@ def test_the_bound_of_a_saturated_latent_holds_with_clusters():
         mean = math.sqrt(1.5) * (between + rng.normal(size=(200, 2)) * math.sqrt(0.3))
         found = marginals(mean, np.full((200, 2), 0.1), clusters=names)
         assert found.saturated.all()
-        above += found.least(0) > truth
-        assert found.in_words(0) == f"≥ {found.least(0):.3f}"
+        above += found.least_information[0] > truth
+        assert found.in_words(0) == f"≥ {found.least_information[0]:.3f}"
     assert above / runs <= 0.1 + 5 * math.sqrt(0.09 / runs)

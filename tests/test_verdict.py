@@ -301,3 +301,20 @@ def test_brackets_of_the_distance_contain_the_truth():
             missed[k] += not low <= truth <= high
     # two standard errors on both sides: 5%, and 5 standard errors of a share of 100
     assert np.all(missed <= 5 + 5 * math.sqrt(5))
+
+
+def test_more_clusters_and_not_more_rows_are_asked_for():
+    mean, var = encode(1.0, 2.0, 0.0, n=640)
+    result = indicators(mean, var, clusters=np.arange(640) // 64)
+    assert verdict(result)["DO"].startswith("Use more clusters.")
+    assert said(1.0, 2.0, 0.0, n=15)["DO"].startswith("Encode more rows.")
+
+
+def test_the_upper_end_takes_off_what_the_population_carries_at_least():
+    """Ten clusters: the rows may carry more than the population."""
+    rng = np.random.default_rng(0)
+    mean = rng.normal(size=(10, 2)).repeat(20, axis=0) + 0.3 * rng.normal(size=(200, 2))
+    card = score(mean, var=np.full((200, 2), 0.1), clusters=np.arange(200) // 20)
+    error = card.standard_errors["kl_posterior_prior"]
+    least = card.marginals.least_information.max()
+    assert card.distance.total.high == card.kl_posterior_prior + 2 * error - least

@@ -88,25 +88,25 @@ class Marginals(Result):
     standard_errors: dict[str, Any]
     population_errors: dict[str, Any]
 
-    def least(self, h: int) -> float:
-        """Return a lower bound of I(x; z_h) of the population: that of rows less two errors."""
-        return max(float(self.information[h] - 2 * self.standard_errors["information"][h]), 0.0)
+    @property
+    def least_information(self) -> Float:
+        """Lower bounds of I(x; z_h) of the population: those of rows less two errors, (d,)."""
+        least = self.information - 2 * self.standard_errors["information"]
+        return np.asarray(np.maximum(least, 0.0))
 
     def in_words(self, h: int) -> str:
         """Write I(x; z_h) with its error about that of the population, or as a bound of it."""
         value = float(self.information[h])
         if self.saturated[h]:
-            return f"≥ {with_error(self.least(h), None)}"
+            return f"≥ {with_error(float(self.least_information[h]), None)}"
         return with_error(value, float(self.population_errors["information"][h]))
 
     def reading(self) -> str:
         """Return how to read the errors and bounds of latents in tables."""
         text = "± about the population: standard error and what few draws lower"
         if self.saturated.any():
-            text += (
-                "; ≥: saturated, fewer than ten posteriors of different draws overlap; less two "
-            )
-            text += "standard errors"
+            text += "; ≥: less two standard errors where saturated, that is where fewer than ten "
+            text += "posteriors of different draws overlap"
         said = self.dependence.rstrip(".")
         return f"{text}; {said[:1].lower()}{said[1:]}" if said else text
 

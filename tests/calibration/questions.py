@@ -58,7 +58,7 @@ def informed(design: Design, rng) -> dict[str, Outcome]:
     found = marginals(mean, var, clusters=clusters)
     truth, value = design.truth, float(found.information[0])
     if found.saturated[0]:
-        information = found.least(0) <= truth["information_per_latent"]
+        information = found.least_information[0] <= truth["information_per_latent"]
     else:
         error = found.population_errors["information"][0]
         information = covers(value, error, truth["information_per_latent"])
