@@ -134,7 +134,7 @@ def has_normal_variance(second_moment: Float) -> Any:
 
 
 def has_other_spread(variance: Float) -> bool:
-    """Return whether most latents spread otherwise than the prior: |log variance| above 0.4."""
+    """Whether most latents spread otherwise than the prior: log variance more than 0.4 from 0."""
     return float(np.median(np.abs(np.log(variance)))) > OTHER_SPREAD
 
 
