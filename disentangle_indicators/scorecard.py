@@ -342,14 +342,9 @@ def _opened(mean: Any) -> Any:
     path = file_of(mean)
     if path is None:
         return mean
-    from disentangle_indicators.encodings import AmbiguousEncodings, read_encodings
+    from disentangle_indicators.encodings import read_encodings
 
-    try:
-        return read_encodings(path)
-    except AmbiguousEncodings as error:
-        raise AmbiguousEncodings(
-            f"{error} to read_encodings, whose result score() takes"
-        ) from error
+    return read_encodings(path)
 
 
 def _verdict(

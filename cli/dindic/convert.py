@@ -15,13 +15,14 @@ from dindic.output import say_written
 @file_options
 @quiet_option
 def convert(paths: tuple[str, ...], quiet: bool, **options: Any) -> None:
-    """Convert encodings to .safetensors or .npz.
+    """Convert encodings to .safetensors, .npz, .h5, .h5ad, .parquet or .zarr.zip.
 
     The scale is stored as a log variance. Factors, labels and clusters are stored with it.
 
     \b
     Examples:
       dindic convert encodings.npz encodings.safetensors
+      dindic convert cells.h5ad encodings.parquet --factors cell_type,batch
       dindic convert run.npz out.npz --scale-key sigma --scale std
       dindic convert --mean mu.npy --logvar lv.npy out.safetensors
     """

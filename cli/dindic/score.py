@@ -120,8 +120,9 @@ NEEDS = {
 def score(files: tuple[str, ...], **options: Any) -> None:
     """Score encodings: used latents, indicators and metrics.
 
-    FILE contains posterior means and variances: .npz, .safetensors, .pt or .csv; or means alone,
-    with a second file after --var, --std, --logvar or --logstd. Several files are compared, and so
+    FILE contains posterior means and variances: .npz, .safetensors, .pt, .csv, .h5ad, .h5, .zarr,
+    .parquet, .mat, a folder or a pattern in quotes; or means alone, with a second file after --var,
+    --std, --logvar or --logstd. Several files are compared, and so
     are reports that were saved with --json.
 
     \b

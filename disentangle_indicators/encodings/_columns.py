@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from disentangle_indicators._factor_columns import side_by_side
+from disentangle_indicators.encodings._many import open_source
 from disentangle_indicators.encodings._stored import Contents, native
 from disentangle_indicators.encodings.formats import format_of, open_file
 from disentangle_indicators.factors import Factors, as_table
@@ -210,7 +211,7 @@ def read_column(path: str | os.PathLike[str], source: Source, name: str = "by") 
     ...     read_column(path, "split").tolist()
     ['train', 'test']
     """
-    return column_of(open_file(Path(path)), source, name)
+    return column_of(open_source(Path(path))[0], source, name)
 
 
 def _names(contents: Contents) -> tuple[str, ...]:

@@ -23,6 +23,7 @@ from disentangle_indicators.encodings._columns import (
     is_taken,
 )
 from disentangle_indicators.encodings._layout import LAYOUTS, blocks, laid_out
+from disentangle_indicators.encodings._many import open_source
 from disentangle_indicators.encodings._stored import (
     OBJECTS,
     AmbiguousEncodings,
@@ -31,7 +32,7 @@ from disentangle_indicators.encodings._stored import (
     reading,
 )
 from disentangle_indicators.encodings._views import repeated_to, transposed
-from disentangle_indicators.encodings.formats import open_file
+from disentangle_indicators.encodings.formats import suffix_of
 from disentangle_indicators.encodings.keys import NATIVE, Choice, choose, choose_packed
 from disentangle_indicators.factors import Factors, as_column, as_table
 from disentangle_indicators.posteriors import Encodings, in_blocks
@@ -69,13 +70,14 @@ def read_encodings(
     """Open a file of posterior means and variances.
 
     Which array is what, and whether the scale is a variance, a standard deviation or a logarithm,
-    is decided by the arguments, else by the metadata of our own files, else by the pairs of names that a
+    is decided by flag, else by the metadata of our own files, else by the pairs of names that a
     library is known to write, else by the name of the key; never by the values.
 
     Parameters
     ----------
     path : path, optional
-        An .npz, .safetensors, .pt, .pth, .csv or .tsv file, or a lone .npy file of means.
+        A file of any readable format, or several as one: a folder, a pattern such as
+        ``part-*.npz``, or a text file with one path a line.
     mean, var, std, logvar, logstd : path, optional
         Files of one array each, .npy, .csv or any other: the means, in place of `path`, and one
         scale. With a scale `path` is the file of the means too.
@@ -115,7 +117,7 @@ def read_encodings(
     Raises
     ------
     AmbiguousEncodings
-        If the file can be read in more than one way; the message ends with the argument to add.
+        If the file can be read in more than one way; the message ends with the flag to add.
     ValueError
         If the file is damaged, holds objects, or its arrays do not fit together.
     FileNotFoundError
@@ -152,7 +154,7 @@ def read_encodings(
         raise ValueError("give a path, or the files mean= and one of the scales")
     else:
         path = Path(path)
-        contents, files = open_file(path), [path]
+        contents, files = open_source(path)
     with reading(path):
         if packed is None:
             choice = choose(contents, mean_key, scale_key, scale)
@@ -189,19 +191,19 @@ def _is_file(source: Source, contents: Contents) -> bool:
 
 
 def _pair(files: Sequence[Path]) -> Contents:
-    """Open files of one array each, which are called as the files are: the arguments name their content."""
+    """Open files of one array each, which are called as the files are: flags said what they hold."""
     arrays = {}
     for path in files:
-        contents = open_file(path)
+        contents = open_source(path)[0]
         tables = [array for array in contents.arrays.values() if len(array.shape) > 1]
         tables = tables or list(contents.arrays.values())
         if len(tables) != 1:
             raise ValueError(
                 f"{path}: a file of means or of a scale holds one array, and this one has "
-                f"{contents.listing()}; give it alone, with mean_key= and scale_key="
+                f"{contents.listing()}; give it as FILE, with --mean-key and --scale-key"
             )
         arrays[str(path)] = replace(tables[0], name=str(path))
-    alone = "no scale is given: means only; add logvar='FILE' (or var=, std=, logstd=)"
+    alone = "no scale is given: means only; add --logvar FILE (or --var, --std, --logstd)"
     return Contents(arrays, notes=(alone,) if len(files) == 1 else ())
 
 
@@ -216,9 +218,9 @@ def _checked(path: Path, contents: Contents, choice: Choice, layout: str | None)
         raise AmbiguousEncodings(
             f"the mean {mean} has more than two axes: are its sites samples (channels) or latents "
             "(flatten)?; "
-            + "if it is the mean and the scale stacked, add packed='mean,logvar' or 'mean,std'; else "
+            + "if it is the mean and the scale stacked, add --packed mean,logvar or mean,std; else "
             * (len(mean.shape) == 3 and mean.shape[0] == 2)
-            + "add layout='channels' or 'flatten'"
+            + "add --layout channels|flatten"
         )
     if len(mean.shape) == 2 and layout != "transposed":
         layout = ""
@@ -232,13 +234,13 @@ def _checked(path: Path, contents: Contents, choice: Choice, layout: str | None)
         mean, scale = transposed(mean), transposed(scale) if scale else None
     as_array(next(mean.blocks(1)), repr(mean.name))
     if few_rows(n, d) and layout != "flatten":
-        notes += (f"{few_rows(n, d)}, add layout='transposed'",)
+        notes += (f"{few_rows(n, d)}, add --layout transposed",)
     return Encodings(
         stored=partial(blocks, path, mean, scale, layout or ""),
         source=_described(choice, n, d, sites),
         name=str(path),
         path=path,
-        format=path.suffix.lower()[1:],
+        format=suffix_of(path)[1:],
         n=n,
         d=d,
         mean_key=choice.mean_key,
@@ -360,7 +362,7 @@ def _of_sites(values: Any, encodings: Encodings, contents: Contents, name: str) 
     n, images = encodings.n, _images(encodings, contents)
     rows = len(values) if isinstance(values, Factors) or values.ndim else 0
     if images == n or rows != images:
-        check_rows(values, n, encodings.d, name, "add layout='transposed'")
+        check_rows(values, n, encodings.d, name, "add --layout transposed")
         return values
     each = np.repeat(np.arange(images), n // images)
     return values.take(each) if isinstance(values, Factors) else values[each]

@@ -1,7 +1,9 @@
 """What a format hands over: the named arrays of a file, each readable a block of rows at a time."""
 
 import os
-from collections.abc import Callable, Iterable, Iterator, Mapping
+import re
+import zipfile
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from math import prod
@@ -18,17 +20,25 @@ OBJECTS = (
 )
 RESAVE = "re-save it as float arrays, for instance np.savez(path, mean=mean, logvar=logvar)"
 
-ENCODE = "run its encoder first, then np.savez(path, mean=mean, logvar=logvar)"
+ENCODE = (
+    "first dindic encode FILE --network burgess --data IMAGES -o encodings.npz; for another network "
+    "run its encoder, then np.savez(path, mean=mean, logvar=logvar)"
+)
 """What to do with a file that holds a network."""
 
 
+OF_ONE_SAMPLE = ("original_size", "crop_ltrb")
+"""Keys beside the latents of one image, as sd-scripts stores them."""
+
+WHOLE = 1 << 28
+"""Bytes that an array may always take in memory."""
+
+RATIO = 100
+"""Beyond them, the bytes that an array may take in memory for each byte of its file."""
+
+
 class AmbiguousEncodings(ValueError):
-    """The file can be read in more than one way; the message ends with the argument that decides."""
-
-
-def one_of(values: Iterable[str]) -> str:
-    """Return the values of an argument from which the reader chooses, for messages."""
-    return " or ".join(map(repr, values))
+    """The file can be read in more than one way; the message ends with the flag that decides."""
 
 
 @dataclass(frozen=True)
@@ -44,15 +54,21 @@ class Stored:
     blocks : callable
         ``blocks(rows)`` yields the array in consecutive slices of `rows` along its first axis, in
         native byte order. Every call starts again.
+    path : Path, optional
+        The file, whose size limits what :meth:`read` inflates.
     """
 
     name: str
     shape: tuple[int, ...]
     dtype: str
     blocks: Callable[[int], Iterator[NDArray[Any]]] = field(repr=False)
+    path: Path | None = field(default=None, repr=False)
 
     def read(self) -> NDArray[Any]:
-        """Return the whole array."""
+        """Return the whole array, unless it is much larger than its file."""
+        if self.path is not None:
+            bits = re.search(r"\d+$", self.dtype)
+            check_size(self.path, self.name, prod(self.shape) * (int(bits[0]) // 8 if bits else 8))
         parts = list(self.blocks(max(1, *self.shape[:1]) if self.shape else 1))
         return parts[0] if parts else np.empty(self.shape)
 
@@ -69,11 +85,79 @@ class Contents:
     metadata: Mapping[str, str] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
 
+    @property
+    def one_sample(self) -> bool:
+        """Whether the arrays are those of one sample, without an axis of samples."""
+        return bool(set(OF_ONE_SAMPLE) & set(self.arrays))
+
     def listing(self) -> str:
         """Return the keys with their shapes and dtypes, for messages."""
         words = [str(array) for array in self.arrays.values()]
         more = [f"and {len(words) - 20} more"] if len(words) > 20 else []
         return ", ".join(words[:20] + more) or "none"
+
+
+def check_size(path: Path, name: str, announced: int) -> None:
+    """Refuse an array that is read whole and would fill the memory out of a small file.
+
+    Parameters
+    ----------
+    path : Path
+        A file, or a folder of files.
+    name : str
+    announced : int
+        Bytes of the array, before any of them is read.
+
+    Raises
+    ------
+    ValueError
+    """
+    if announced <= WHOLE:
+        return
+    files = [path] if path.is_file() else [file for file in path.rglob("*") if file.is_file()]
+    size = sum(file.stat().st_size for file in files)
+    if announced > RATIO * size:
+        raise ValueError(
+            f"{path}: {name!r} announces {announced / 1e9:.3g} GB, and the file has {size:,} bytes: "
+            "it is damaged, or it must be saved again without compression"
+        )
+
+
+def first_bytes(path: Path) -> bytes:
+    """Return the beginning of a file, by which its format is recognised; of a folder nothing."""
+    if not path.is_file():
+        return b""
+    with open(path, "rb") as stream:
+        return stream.read(1 << 10)
+
+
+def members(path: Path, head: bytes) -> list[str]:
+    """Return the names in a zip archive; none if the file is no archive, or is damaged."""
+    if not head.startswith(b"PK\x03\x04"):
+        return []
+    try:
+        with zipfile.ZipFile(path) as archive:
+            return archive.namelist()
+    except (zipfile.BadZipFile, ValueError, OSError, NotImplementedError):
+        return []
+
+
+def needs(module: str, extra: str, path: Path) -> Any:
+    """Import the library that reads a format.
+
+    Raises
+    ------
+    ValueError
+        If it is not installed; the message has the line that installs it.
+    """
+    from importlib import import_module
+
+    try:
+        return import_module(module)
+    except ModuleNotFoundError as error:
+        raise ValueError(
+            f"{path}: {module} is needed to read it: pip install 'disentangle-indicators[{extra}]'"
+        ) from error
 
 
 @contextmanager
@@ -109,6 +193,32 @@ def npy_header(stream: IO[bytes]) -> tuple[tuple[int, ...], bool, np.dtype[Any]]
     if any(size < 0 for size in shape):
         raise ValueError(f"the shape {shape} is impossible")
     return shape, fortran, dtype
+
+
+def in_blocks(parts: Iterator[NDArray[Any]], rows: int) -> Iterator[NDArray[Any]]:
+    """Cut consecutive parts anew, into blocks of exactly that many rows but for the last one."""
+    held: list[NDArray[Any]] = []
+    count = 0
+    for part in parts:
+        start = 0
+        while count + len(part) - start >= rows:
+            take = rows - count
+            held.append(part[start : start + take])
+            yield held[0] if len(held) == 1 else np.concatenate(held)
+            held, count, start = [], 0, start + take
+        if start < len(part):
+            held.append(part[start:])
+            count += len(part) - start
+    if held:
+        yield held[0] if len(held) == 1 else np.concatenate(held)
+
+
+def cut(whole: NDArray[Any], rows: int) -> Iterator[NDArray[Any]]:
+    """Yield an array in slices of so many rows; a single number as it is."""
+    if not whole.ndim:
+        yield whole
+    for start in range(0, len(whole) if whole.ndim else 0, rows):
+        yield whole[start : start + rows]
 
 
 def native(values: NDArray[Any]) -> NDArray[Any]:

@@ -15,7 +15,7 @@ from disentangle_indicators._array import as_array, check_finite, one_scale, var
 from disentangle_indicators._files import atomic
 from disentangle_indicators._scales import repeated
 from disentangle_indicators.encodings._columns import plain, stored_factors
-from disentangle_indicators.encodings.formats import WRITERS
+from disentangle_indicators.encodings.formats import WRITERS, suffix_of
 from disentangle_indicators.encodings.keys import NATIVE
 from disentangle_indicators.factors import as_column
 
@@ -37,7 +37,7 @@ def write_encodings(
     clusters: Any = None,
     metadata: Mapping[str, str] | None = None,
 ) -> Path:
-    """Write posterior means and variances to an .npz or a .safetensors file.
+    """Write posterior means and variances to a file, whose suffix is its format.
 
     The scale is stored as log-variance, which does not underflow. The file is written under a
     temporary name beside the target and renamed, so that the target is never half a file.
@@ -45,7 +45,8 @@ def write_encodings(
     Parameters
     ----------
     path : path
-        Ends with .npz or .safetensors.
+        Ends with .npz, .safetensors, .h5, .hdf5, .h5ad, .parquet, .pq or .zarr.zip. An .h5ad file
+        has variances, under the names of scvi-tools, and factors and labels in `obs`.
     mean : array, shape (n, d) or (n, C, ...)
         float32 stays float32, half precision becomes float32, everything else float64.
     var, std, logvar, logstd : array, shape of `mean`, (n, 1), (n,), (1, d), (d,) or (), optional
@@ -54,9 +55,9 @@ def write_encodings(
         Numbers, text and truth values, column by column.
     factor_names : sequence of str, length k, optional
     labels : array, shape (n,), optional
-        Numbers; text only in .npz.
+        Numbers; text not in .safetensors and .zarr.zip.
     clusters : array, shape (n,), optional
-        Groups of dependent rows; numbers, or text only in .npz. Read back by itself.
+        Groups of dependent rows; numbers or text, as for labels. Read back by itself.
     metadata : dict of str, optional
 
     Returns
@@ -116,7 +117,7 @@ def stream_encodings(
     Parameters
     ----------
     path : path
-        Ends with .npz or .safetensors.
+        Ends as for :func:`write_encodings`.
     shape : (n, d)
     dtype : float32 or float64
     factors, factor_names, labels, clusters, metadata
@@ -162,7 +163,7 @@ def stream_encodings(
 
 
 def _check_suffix(path: Path) -> None:
-    if path.suffix.lower() not in WRITERS:
+    if suffix_of(path) not in WRITERS:
         raise ValueError(
             f"{path}: encodings are written to {' or '.join(WRITERS)}, not to {path.suffix!r}"
         )
@@ -179,7 +180,7 @@ def _beside(
     """Check what belongs to the rows, and return the arrays to be stored."""
     arrays: dict[str, NDArray[Any]] = {}
     if factors is not None:
-        text = WRITERS[path.suffix.lower()].HOLDS_TEXT
+        text = WRITERS[suffix_of(path)].HOLDS_TEXT
         arrays |= stored_factors(factors, n, factor_names or None, text=text)
     elif factor_names is not None:
         raise ValueError("factor_names are given without factors")
@@ -198,10 +199,12 @@ def _store(
 ) -> None:
     said = {str(k): str(v) for k, v in (metadata or {}).items() if k not in _OF_FACTORS}
     said |= {"format": NATIVE, "scale": "logvar" if "logvar" in arrays else ""}
-    suffix = path.suffix.lower()
+    suffix = suffix_of(path)
     for name in () if WRITERS[suffix].HOLDS_TEXT else _OF_FACTORS:
         if name in arrays:
             said[name] = json.dumps(arrays.pop(name).tolist())
+    with open(temporary, "wb"):  # an error of the system's, before one of a library's
+        pass
     WRITERS[suffix].write(temporary, arrays, said)
 
 

@@ -105,16 +105,16 @@ def test_missing_files(say, folder, name):
     assert said.count("no such file") + said.count("there is no file") == 1
 
 
-@pytest.mark.parametrize("name", ["a.txt", "a", "a.h5"])
+@pytest.mark.parametrize("name", ["a.txt", "a", "a.h6"])
 def test_wrong_suffix(say, folder, name):
     Path(name).write_text("x")
     said = say("score", name)
     assert f"{name}: the suffix must be one of .npz" in said
 
 
-def test_a_folder_is_no_file(say, folder):
+def test_an_empty_folder_has_no_encodings(say, folder):
     Path("d.npz").mkdir()
-    assert "d.npz is a folder" in say("score", "d.npz")
+    assert "d.npz: there is no file of encodings in this folder" in say("score", "d.npz")
 
 
 AMBIGUOUS = {
@@ -153,8 +153,8 @@ def test_weights_of_a_network_are_not_scored(say, npz, words):
         (["--mean", "m.npy", "--var", "v.npy", "--std", "v.npy"], "got var, std"),
         (["--mean", "good.npz", "--var", "v.npy"], "holds one array, and this one has 'mean'"),
         (["--mean", "nope.npy", "--var", "v.npy"], "nope.npy"),
-        (["good.npz", "--mean-key", "nope"], "--mean-key nope is not in the file"),
-        (["good.npz", "--scale-key", "nope"], "--scale-key nope is not in the file"),
+        (["good.npz", "--mean-key", "nope"], "--mean-key 'nope' is not in the file"),
+        (["good.npz", "--scale-key", "nope"], "--scale-key 'nope' is not in the file"),
         (["good.npz", "--scale", "sigma"], "'sigma' is not one of"),
         (["good.npz", "--layout", "rows"], "'rows' is not one of"),
         (["good.npz", "--factors", "nope"], "factors: 'nope' is neither a key nor a file"),

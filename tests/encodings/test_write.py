@@ -21,10 +21,10 @@ from disentangle_indicators.encodings import (
     write_encodings,
 )
 from disentangle_indicators.encodings._columns import factors_of
-from disentangle_indicators.encodings.formats import WRITERS, open_file, safetensors
+from disentangle_indicators.encodings.formats import WRITERS, open_file, safetensors, suffix_of
 from disentangle_indicators.factors import as_table
 
-SUFFIXES = ["npz", "safetensors"]
+SUFFIXES = ["npz", "safetensors", "h5", "zarr.zip", "parquet"]
 TO_VAR = {
     "var": lambda x: x,
     "std": np.square,
@@ -110,11 +110,16 @@ def test_tiny_variances_do_not_underflow(tmp_path, suffix):
     np.testing.assert_allclose(read_encodings(path).var, np.exp(logvar.astype("f8")))
 
 
-@pytest.mark.parametrize("suffix", SUFFIXES)
+@pytest.mark.parametrize("suffix", [suffix for suffix in SUFFIXES if suffix != "parquet"])
 def test_sites_are_kept(tmp_path, suffix):
     mean = np.random.default_rng(0).normal(size=(3, 2, 4, 4))
     path = write_encodings(tmp_path / f"a.{suffix}", mean, logvar=mean - 1)
     assert read_encodings(path, layout="channels").n == 48
+
+
+def test_parquet_has_no_place_for_sites(tmp_path):
+    with pytest.raises(ValueError, match=r"mean must have the shape \(n, d\) in parquet"):
+        write_encodings(tmp_path / "a.parquet", np.zeros((3, 2, 4, 4)))
 
 
 def test_torch_tensors(tmp_path, pair):
@@ -162,6 +167,39 @@ def test_bad_input_writes_nothing(tmp_path, suffix, changes, words):
     assert list(tmp_path.iterdir()) == []
 
 
+def test_anndata_is_written_as_scvi_tools_names_it(tmp_path, pair):
+    """With factors and labels as columns of obs, text as text."""
+    factors = [["b" if i % 2 else "a", i] for i in range(22)] + [["", 22]]
+    path = write_encodings(
+        tmp_path / "a.h5ad",
+        pair[0],
+        var=pair[1],
+        factors=factors,
+        factor_names=["batch", "n"],
+        labels=np.arange(23),
+    )
+    encodings = read_encodings(path, factors="obs/batch,obs/n", labels="obs/labels")
+    assert encodings.schema == "scvi-tools"
+    np.testing.assert_array_equal(encodings.mean, pair[0])
+    np.testing.assert_allclose(encodings.var, pair[1], rtol=1e-14)
+    assert encodings.factors.column(0).tolist() == [row[0] for row in factors]
+    assert encodings.factors.column(1).tolist() == encodings.labels.tolist() == list(range(23))
+
+
+def test_variances_that_underflow_are_not_written_to_anndata(tmp_path):
+    mean = np.zeros((1, 2), dtype="f4")
+    path = tmp_path / "a.h5ad"
+    write_encodings(path, mean, logvar=np.array([[-150.0, -20.0]], dtype="f4"))
+    np.testing.assert_allclose(read_encodings(path).var, np.exp([[-150.0, -20.0]]))
+    with (
+        pytest.raises(
+            ValueError, match=r"variance underflows in row 1; \.h5 stores the logarithm"
+        ),
+        stream_encodings(path, (2, 2)) as (means, logvar),
+    ):
+        means[:], logvar[:] = 0, [[-150, -20], [-1500, -20]]
+
+
 @pytest.mark.parametrize("name", ["a.pt", "a.csv", "a"])
 def test_formats_that_are_not_written(tmp_path, name):
     with pytest.raises(ValueError, match=r"\.npz or \.safetensors"):
@@ -179,7 +217,7 @@ def test_a_failure_leaves_the_old_file(tmp_path, pair, suffix, step, monkeypatch
             target.write_bytes(b"half")
         raise OSError("no space left")
 
-    owner = WRITERS[path.suffix] if step == "write" else os
+    owner = WRITERS[suffix_of(path)] if step == "write" else os
     monkeypatch.setattr(owner, step, fail)
     with pytest.raises(OSError, match="no space left"):
         write_encodings(path, pair[0] + 1, var=pair[1])
@@ -285,7 +323,7 @@ def test_a_stream_is_what_is_written_at_once(tmp_path, pair, suffix, dtype, orde
     once = write_encodings(tmp_path / f"a.{suffix}", pair[0], logvar=np.log(pair[1]), **others)
     streamed = fill(tmp_path / f"b.{suffix}", pair, dtype, order, **others)
     one, two = (
-        {name: array.read() for name, array in WRITERS[path.suffix].read(path).arrays.items()}
+        {name: array.read() for name, array in WRITERS[suffix_of(path)].read(path).arrays.items()}
         for path in (once, streamed)
     )
     assert one.keys() == two.keys()
@@ -368,7 +406,7 @@ def test_a_stream_whose_file_cannot_be_written(tmp_path, pair, suffix, step, mon
     def fail(target, *rest):
         raise OSError("no space left")
 
-    owner = WRITERS[path.suffix] if step == "write" else os
+    owner = WRITERS[suffix_of(path)] if step == "write" else os
     monkeypatch.setattr(owner, step, fail)
     with pytest.raises(OSError, match="no space left"):
         fill(path, pair)

@@ -1,20 +1,36 @@
 """The formats of encodings files, one module each.
 
-A module has `SUFFIXES`, ``read(path)`` which returns the :class:`Contents`, and, where files of the
-format can be written, ``write(path, arrays, metadata)`` and `HOLDS_TEXT`, whether arrays of text go
-with them. A table of text also has ``columns(path)``. A new format is its own file, and its name in
-`MODULES`.
+A module has `SUFFIXES`, ``matches(path, head)`` which says whether the first bytes are those of the
+format, ``read(path)`` which returns the :class:`Contents`, and, where files of the format can be written, ``write(path, arrays, metadata)`` and `HOLDS_TEXT`, whether arrays of text go
+with them; `WRITTEN` where only some of the suffixes are. A table of text also has ``columns(path)``.
+A format that needs a library beside the core names its extra in `EXTRA`, and imports the library when
+a file is read. A new format is its own file, and its name in `MODULES`.
 """
 
+from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
 
-from disentangle_indicators.encodings._stored import Contents
-from disentangle_indicators.encodings.formats import npy, npz, pt, safetensors, tabular
+from disentangle_indicators.encodings._stored import ENCODE, Contents, first_bytes
+from disentangle_indicators.encodings.formats import (
+    anndata,
+    arrow,
+    hdf5,
+    mat,
+    npy,
+    npz,
+    pt,
+    safetensors,
+    tabular,
+    zarr,
+)
 
-__all__ = ["FORMATS", "MODULES", "WRITERS", "format_of", "open_file"]
+__all__ = ["FORMATS", "MODULES", "WRITERS", "format_of", "open_file", "suffix_of"]
 
-MODULES: tuple[ModuleType, ...] = (npz, npy, safetensors, pt, tabular)
+MODULES: tuple[ModuleType, ...] = (
+    *(npz, npy, safetensors, pt, tabular),
+    *(anndata, hdf5, zarr, arrow, mat),
+)
 """Every format, in the order of messages."""
 
 FORMATS: dict[str, ModuleType] = {
@@ -23,22 +39,71 @@ FORMATS: dict[str, ModuleType] = {
 """The module that reads each suffix."""
 
 WRITERS: dict[str, ModuleType] = {
-    suffix: module for suffix, module in FORMATS.items() if hasattr(module, "write")
+    suffix: module
+    for module in MODULES
+    if hasattr(module, "write")
+    for suffix in getattr(module, "WRITTEN", module.SUFFIXES)
 }
 """The module that writes each suffix."""
 
 
+UNREAD = {
+    (
+        ".pkl",
+        ".pickle",
+        ".joblib",
+    ): "a pickle may run code when it is loaded, and is not loaded here; "
+    "load it where it was made, then np.savez('encodings.npz', mean=mean, logvar=logvar)",
+    (
+        ".json",
+        ".jsonl",
+    ): "JSON is not read; pandas.read_json(path, lines=True).to_csv('encodings.csv', "
+    "index=False) makes a table of it",
+    (
+        ".rds",
+        ".rdata",
+    ): "R's own files are not read; write.csv(table, 'encodings.csv') makes a table",
+    (".nc", ".cdf"): "netCDF before version 4 is not read; xarray.open_dataset(path)"
+    ".to_netcdf('encodings.nc', engine='h5netcdf') makes a file of version 4",
+    (".xlsx", ".xls"): "Excel's own files are not read; save the sheet as CSV",
+    (
+        ".gz",
+        ".zst",
+        ".bz2",
+        ".xz",
+        ".tar",
+        ".tgz",
+    ): "compressed files are not read; unpack it first",
+    (".onnx", ".keras", ".pt2", ".tflite"): f"this is a network, not encodings; {ENCODE}",
+}
+"""What to do with files of suffixes that are not read."""
+
+
 def format_of(path: Path) -> ModuleType:
-    """Return the module that reads a file.
+    """Return the module that reads a file: its contents decide, else its suffix.
 
     Raises
     ------
     ValueError
-        On another suffix.
+        When neither is known.
     """
-    if path.suffix.lower() not in FORMATS:
+    head = first_bytes(path)
+    for module in MODULES:
+        if module.matches(path, head):
+            return module
+    suffix = suffix_of(path)
+    for suffixes, words in UNREAD.items():
+        if suffix in suffixes:
+            raise ValueError(f"{path}: {words}")
+    if suffix not in FORMATS:
         raise ValueError(f"{path}: the suffix must be one of {', '.join(FORMATS)}")
-    return FORMATS[path.suffix.lower()]
+    return FORMATS[suffix]
+
+
+def suffix_of(path: Path) -> str:
+    """Return the suffix that decides the format: the longest one that is known."""
+    known = [suffix for suffix in FORMATS if path.name.lower().endswith(suffix)]
+    return max(known, key=len, default=path.suffix.lower())
 
 
 def open_file(path: Path) -> Contents:
@@ -47,8 +112,9 @@ def open_file(path: Path) -> Contents:
         raise FileNotFoundError(f"there is no file {path}")
     if (path / "config.json").is_file():
         raise ValueError(
-            f"{path}: this is a folder of a model, not of encodings; encode data with the model "
-            "first"
+            f"{path}: this is a folder of a model, not of encodings; first dindic encode {path} -o "
+            "encodings.npz"
         )
     contents: Contents = format_of(path).read(path)
-    return contents
+    arrays = {key: replace(array, path=path) for key, array in contents.arrays.items()}
+    return replace(contents, arrays=arrays)

@@ -16,6 +16,11 @@ from disentangle_indicators.encodings._stored import (
 SUFFIXES = (".npy",)
 
 
+def matches(path: Path, head: bytes) -> bool:
+    """Whether the first bytes of a file are those of this format."""
+    return head.startswith(b"\x93NUMPY")
+
+
 def read(path: Path) -> Contents:
     """Open an .npy file; its array is called "mean", because it can be nothing else alone."""
     with reading(path), open(path, "rb") as stream:
@@ -31,7 +36,7 @@ def read(path: Path) -> Contents:
                     "damaged, or several arrays were saved into one file; save each to its own"
                 )
     note = (
-        f"{path.name} contains one array, taken as posterior means; for the scale, add "
-        "logvar='FILE.npy' (or var=, std=, logstd=)"
+        f"{path.name} holds one array, taken as posterior means; for the scale, give --mean "
+        f"{path.name} --logvar FILE.npy (or --var, --std, --logstd)"
     )
     return Contents({"mean": array}, notes=(note,))

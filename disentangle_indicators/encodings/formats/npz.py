@@ -21,6 +21,9 @@ from disentangle_indicators.encodings._stored import (
     OBJECTS,
     Contents,
     Stored,
+    check_size,
+    cut,
+    members,
     native,
     npy_header,
     reading,
@@ -35,6 +38,11 @@ _END = struct.Struct("<4s6xH10x")
 
 _MANY = 0xFFFF
 """That number where there are more members than it can count."""
+
+
+def matches(path: Path, head: bytes) -> bool:
+    """Whether a file is an archive with .npy members."""
+    return any(name.endswith(".npy") for name in members(path, head))
 
 
 def read(path: Path) -> Contents:
@@ -85,9 +93,8 @@ def _member(path: Path, archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> Stor
     def blocks(rows: int) -> Iterator[NDArray[Any]]:
         with reading(path), zipfile.ZipFile(path) as source, source.open(info.filename) as stream:
             if fortran or not shape:
-                whole = native(npy_format.read_array(stream, allow_pickle=False))
-                for start in range(0, shape[0] if shape else 1, rows):
-                    yield whole[start : start + rows] if shape else whole
+                check_size(path, name, prod(shape) * dtype.itemsize)
+                yield from cut(native(npy_format.read_array(stream, allow_pickle=False)), rows)
             else:
                 npy_header(stream)
                 for start in range(0, shape[0], rows):

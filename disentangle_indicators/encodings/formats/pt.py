@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from numpy.typing import NDArray
 
-from disentangle_indicators.encodings._stored import ENCODE, Contents, Stored, reading
+from disentangle_indicators.encodings._stored import ENCODE, Contents, Stored, members, reading
 
 SUFFIXES = (".pt", ".pth", ".ckpt")
 
@@ -16,6 +16,16 @@ if TYPE_CHECKING:
     import torch
 
 RESAVE = 'torch.save({"mean": mean, "logvar": logvar}, path)'
+
+
+_LEGACY = b"\x80\x02\x8a\x0al\xfc\x9cF\xf9 j\xa8P\x19"
+"""First bytes of a file of torch before release 1.6."""
+
+
+def matches(path: Path, head: bytes) -> bool:
+    """Whether a file is what torch.save writes, as an archive or as before release 1.6."""
+    inside = any(name.endswith("/data.pkl") for name in members(path, head))
+    return inside or head.startswith(_LEGACY)
 
 
 def read(path: Path) -> Contents:

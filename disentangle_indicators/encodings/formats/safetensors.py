@@ -44,6 +44,11 @@ _CHECKSUM = "header_crc32"
 """Key of the metadata under which files that are written here keep a checksum of their header."""
 
 
+def matches(path: Path, head: bytes) -> bool:
+    """Whether a file begins with the length of a header of JSON."""
+    return head[8:9] == b"{" and 2 <= int.from_bytes(head[:8], "little") <= path.stat().st_size
+
+
 def read(path: Path) -> Contents:
     """Open a .safetensors file."""
     with reading(path), open(path, "rb") as stream:

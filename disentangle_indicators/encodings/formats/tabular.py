@@ -20,13 +20,18 @@ from disentangle_indicators.encodings.keys import role
 SUFFIXES = (".csv", ".tsv")
 
 
+def matches(path: Path, head: bytes) -> bool:
+    """Whether a file is surely a table of text; only the suffix can tell."""
+    return False
+
+
 def read(path: Path) -> Contents:
     """Open a .csv or .tsv file; every numbered group of columns is a key, and every column too."""
     with reading(path):
         rows = _rows(path)
         header = next(rows)
         n = sum(1 for _ in rows)
-        groups = _groups(header)
+        groups = numbered(header)
         if "" not in groups and all(map(_is_number, header)):
             raise ValueError(
                 "line 1 holds numbers, not the names of columns; add a line mean_0,mean_1,..."
@@ -34,8 +39,10 @@ def read(path: Path) -> Contents:
         notes: tuple[str, ...] = ()
         if "" in groups and "mean" not in groups:
             groups["mean"] = groups.pop("")
-            note = f"the columns of {path.name} are numbers: taken as posterior means; for the"
-            notes = (f"{note} scale, add logvar='FILE' (or var=, std=, logstd=)",)
+            note = (
+                f"the columns of {path.name} are numbers: taken as posterior means; for the scale,"
+            )
+            notes = (f"{note} give --mean {path.name} --logvar FILE (or --var, --std, --logstd)",)
         arrays = {prefix: _group(path, prefix, members, n) for prefix, members in groups.items()}
         arrays |= {name: _column(path, name, n) for name in header if name and name not in arrays}
     return Contents(arrays, notes=notes)
@@ -89,7 +96,7 @@ def _rows(path: Path) -> Iterator[list[str]]:
                 raise ValueError(f"line {rows.line_num} has {len(row)} of {len(header)} fields")
 
 
-def _groups(header: list[str]) -> dict[str, list[int]]:
+def numbered(header: list[str]) -> dict[str, list[int]]:
     """Return the positions of every complete numbered group, in the order of the numbers.
 
     An incomplete group is no group, unless its prefix names a mean or a scale: then it is a

@@ -1,0 +1,211 @@
+"""Several files as one: a folder, a pattern, or a manifest of paths."""
+
+import glob
+import hashlib
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from numpy.typing import NDArray
+
+from disentangle_indicators.encodings._stored import Contents, Stored, in_blocks
+from disentangle_indicators.encodings.formats import (
+    FORMATS,
+    arrow,
+    npy,
+    open_file,
+    suffix_of,
+    zarr,
+)
+
+__all__ = ["open_source"]
+
+MANIFEST = ".txt"
+"""Suffix of a text file of paths, one a line: PATH, PATH SHA256, PATH ROWS or PATH ROWS SHA256."""
+
+_HASH = re.compile(r"(sha256:)?[0-9a-fA-F]{64}")
+
+
+def open_source(path: Path) -> tuple[Contents, list[Path]]:
+    """Open a file, a folder, a pattern such as ``part-*.npz``, or a manifest.
+
+    Returns
+    -------
+    contents : Contents
+    files : list of Path
+        What was opened.
+
+    Raises
+    ------
+    FileNotFoundError
+        If nothing is there.
+    ValueError
+        If the files do not fit together, or one of them cannot be read.
+    """
+    if path.is_dir() and not zarr.matches(path, b""):
+        return _of_folder(path)
+    if not path.exists() and glob.has_magic(str(path)):
+        files = sorted(map(Path, glob.glob(str(path))), key=_by_number)
+        if not files:
+            raise FileNotFoundError(f"there is no file that matches {path}")
+        return _continued_files(files), files
+    listed = _listed(path) if path.suffix.lower() == MANIFEST and path.is_file() else []
+    if not listed:
+        return open_file(path), [path]
+    contents = _continued_files([file for file, _ in listed])
+    _check_rows(path, contents, listed)
+    return contents, [path, *(file for file, _ in listed)]
+
+
+def _by_number(path: Path) -> list[tuple[int, str]]:
+    """Order part-2 before part-10."""
+    parts = re.split(r"(\d+)", str(path))
+    return [(int(part), "") if part.isdigit() else (-1, part) for part in parts]
+
+
+def _listed(manifest: Path) -> list[tuple[Path, int | None]]:
+    """Return the files of a manifest and their rows; none where a text file is no manifest."""
+    found: list[tuple[Path, int | None]] = []
+    text = manifest.read_text(encoding="utf-8", errors="replace")
+    for number, line in enumerate(text.splitlines(), 1):
+        name, *more = line.split() or [""]
+        if not name or name.startswith("#"):
+            continue
+        path = manifest.parent / name
+        if not found and suffix_of(path) not in FORMATS:
+            return []  # a table of text
+        where = f"{manifest}, line {number}"
+        if not path.exists():
+            raise ValueError(f"{where}: there is no file {path}")
+        rows = next((int(word) for word in more if word.isdigit() and len(word) < 64), None)
+        known = next((word for word in more if _HASH.fullmatch(word)), None)
+        if len(more) != (rows is not None) + (known is not None):
+            raise ValueError(f"{where}: it must be PATH, the rows and the sha256; got {line!r}")
+        if known is not None:
+            _check_hash(where, path, known)
+        found.append((path, rows))
+    return found
+
+
+def _check_hash(where: str, path: Path, known: str) -> None:
+    with open(path, "rb") as stream:
+        found = hashlib.file_digest(stream, "sha256").hexdigest()
+    if found != known.lower().removeprefix("sha256:"):
+        raise ValueError(f"{where}: {path} has changed: its sha256 is {found}")
+
+
+def _check_rows(
+    manifest: Path, contents: Contents, listed: Sequence[tuple[Path, int | None]]
+) -> None:
+    announced = [rows for _, rows in listed]
+    n = max((array.shape[0] for array in contents.arrays.values() if array.shape), default=0)
+    if None not in announced and sum(map(int, filter(None, announced))) != n:
+        raise ValueError(f"{manifest}: it announces {sum(filter(None, announced))} rows, not {n}")
+
+
+def _of_folder(path: Path) -> tuple[Contents, list[Path]]:
+    """Open a folder of .npy files, each an array of that name, or of files of one kind.
+
+    Raises
+    ------
+    ValueError
+        When there is no file that can be read, or there are several kinds.
+    """
+    if (path / "config.json").is_file():
+        return open_file(path), []  # which refuses a model
+    found = [file for file in path.rglob("*") if file.is_file() and not _is_hidden(file, path)]
+    files = sorted((file for file in found if suffix_of(file) in FORMATS), key=_by_number)
+    inner = [zarr_folder for zarr_folder in path.rglob("*.zarr") if zarr_folder.is_dir()]
+    kinds = {suffix_of(file): file for file in reversed([*files, *inner])}
+    if not kinds:
+        raise ValueError(f"{path}: there is no file of encodings in this folder")
+    if len(kinds) > 1:
+        raise ValueError(
+            f"{path}: the folder has files of several kinds; give one of them, such as "
+            f"{' or '.join(str(kinds[kind]) for kind in sorted(kinds))}"
+        )
+    (kind,) = kinds
+    if kind in arrow.SUFFIXES:
+        return arrow.read_files(path, files), files
+    if kind in npy.SUFFIXES:
+        return _of_npy(path, files), files
+    return _continued_files(files), files
+
+
+def _is_hidden(file: Path, folder: Path) -> bool:
+    """Whether a part of a name below the folder begins with "." or "_", as of temporary files."""
+    return any(part.startswith((".", "_")) for part in file.relative_to(folder).parts)
+
+
+def _of_npy(folder: Path, files: list[Path]) -> Contents:
+    """Return .npy files as arrays by their names; files that are numbered are one array."""
+    groups: dict[str, list[Stored]] = {}
+    for file in files:
+        array = replace(npy.read(file).arrays["mean"], path=file)
+        groups.setdefault(re.sub(r"[-_.]?\d+$", "", file.stem), []).append(array)
+    if all(len(group) == 1 for group in groups.values()):
+        named = {file.stem: group[0] for file, group in zip(files, groups.values(), strict=True)}
+        return Contents({name: replace(array, name=name) for name, array in named.items()})
+    made, notes = {}, []
+    for stem, parts in groups.items():
+        name = stem or folder.name
+        stacked = len(parts[0].shape) in (1, 3)  # latents, or channels and a grid, of one sample
+        made[name] = (stack if stacked else _continued)(name, parts)
+        how = "stacked, one sample each" if stacked else "read one after the other"
+        notes.append(f"{len(parts)} files of {name!r} are {how}")
+    return Contents(made, notes=tuple(notes))
+
+
+def stack(name: str, parts: Sequence[Stored]) -> Stored:
+    """Return arrays of one sample each as one array of all samples."""
+    shape = _common(name, [part.shape for part in parts])
+
+    def samples() -> Iterator[NDArray[Any]]:
+        for part in parts:
+            yield part.read()[None]
+
+    return Stored(
+        name, (len(parts), *shape), parts[0].dtype, lambda rows: in_blocks(samples(), rows)
+    )
+
+
+def _common(name: str, shapes: Sequence[tuple[int, ...]]) -> tuple[int, ...]:
+    if len(set(shapes)) > 1:
+        raise ValueError(
+            f"{name!r} must have one shape in all files; there are {sorted(set(shapes))}"
+        )
+    return shapes[0]
+
+
+def _continued_files(files: Sequence[Path]) -> Contents:
+    """Open files that continue each other: arrays of one name are one array."""
+    parts = [open_file(file) for file in files]
+    first = parts[0]
+    for file, part in zip(files, parts, strict=True):
+        if set(part.arrays) != set(first.arrays):
+            raise ValueError(
+                f"{file} has {part.listing()}, and {files[0]} has {first.listing()}: files of one "
+                "data set have the same arrays"
+            )
+    join = stack if first.one_sample else _continued
+    arrays = {name: join(name, [part.arrays[name] for part in parts]) for name in first.arrays}
+    notes = first.notes
+    if len(files) > 1:
+        how = "stacked, one sample each" if first.one_sample else "read one after the other"
+        notes += (f"{len(files)} files are {how}, from {files[0].name} to {files[-1].name}",)
+    return Contents(arrays, first.metadata, notes)
+
+
+def _continued(name: str, parts: Sequence[Stored]) -> Stored:
+    """Return arrays of several files one after the other."""
+    if not parts[0].shape:
+        return parts[0]
+    rest = _common(name, [part.shape[1:] for part in parts])
+    n = sum(part.shape[0] for part in parts)
+
+    def blocks(rows: int) -> Iterator[NDArray[Any]]:
+        return in_blocks((block for part in parts for block in part.blocks(rows)), rows)
+
+    return Stored(name, (n, *rest), parts[0].dtype, blocks)

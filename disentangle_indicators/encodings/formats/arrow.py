@@ -1,0 +1,269 @@
+"""Parquet, Feather and Arrow files, and folders of them; through pyarrow.dataset.
+
+Columns are keys, and so is every numbered group of them (mean_0, mean_1, ...), as in tables of
+text. A column of lists, all of one length, is one array.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from disentangle_indicators.encodings._stored import (
+    Contents,
+    Stored,
+    first_bytes,
+    in_blocks,
+    needs,
+    reading,
+    refused,
+)
+from disentangle_indicators.encodings.formats.tabular import numbered
+
+SUFFIXES = (".parquet", ".pq", ".feather", ".arrow", ".arrows", ".ipc")
+EXTRA = "parquet"
+HOLDS_TEXT = False
+WRITTEN = (".parquet", ".pq")
+"""Suffixes that are written."""
+
+_ROWS = 1 << 14
+"""Of a group that is written at once."""
+KINDS = {b"PAR1": "parquet", b"ARROW1": "ipc", b"\xff\xff\xff\xff": "stream"}
+"""pyarrow's name of a format by the first bytes of a file; a stream has no table of contents."""
+
+
+def matches(path: Path, head: bytes) -> bool:
+    """Whether the first bytes of a file are those of this format."""
+    return head.startswith(tuple(KINDS))
+
+
+def read(path: Path) -> Contents:
+    """Open a file."""
+    return read_files(path, [path])
+
+
+def read_files(path: Path, files: Sequence[Path]) -> Contents:
+    """Open files of one schema as one table, with the columns that hive puts into folders' names.
+
+    Parameters
+    ----------
+    path : Path
+        The file, or the folder that the files are in.
+    files : sequence of Path
+        In the order of their rows.
+    """
+    needs("pyarrow", EXTRA, path)
+    with reading(path):
+        table = _Table(path, tuple(map(str, files)))
+        schema, n = table.schema(), table.number_of_rows()
+        arrays: dict[str, Stored] = {}
+        for prefix, members in numbered(schema.names).items():
+            columns = [schema.names[i] for i in members]
+            if all(_is_number(schema.field(name).type) for name in columns):
+                arrays[prefix] = _group(table, prefix, columns, _dtype(schema, columns), n)
+        for name in schema.names:
+            if name not in arrays:
+                arrays[name] = _column(table, name, schema.field(name).type, n)
+        raw = {k.decode(): v.decode() for k, v in (schema.metadata or {}).items()}
+        kept = {k: v for k, v in raw.items() if k not in ("pandas", "ARROW:schema")}
+        return Contents(arrays, kept)
+
+
+def write(path: Path, arrays: Mapping[str, NDArray[Any]], metadata: Mapping[str, str]) -> None:
+    """Write a parquet file: a column for each entry of a row, and the metadata in the schema."""
+    pyarrow = needs("pyarrow", EXTRA, path)
+    from pyarrow import parquet
+
+    n = len(arrays["mean"])
+
+    def table(start: int) -> Any:
+        columns: dict[str, NDArray[Any]] = {}
+        for name, values in arrays.items():
+            rows = values[start : start + _ROWS]
+            if rows.ndim > 2:
+                raise ValueError(f"{name} must have the shape (n, d) in parquet; write .npz")
+            if rows.ndim == 1:
+                columns[name] = np.ascontiguousarray(rows)
+            else:
+                each = enumerate(np.ascontiguousarray(rows.T))
+                columns |= {f"{name}_{i}": column for i, column in each}
+        return pyarrow.table(columns).replace_schema_metadata(dict(metadata))
+
+    with parquet.ParquetWriter(path, table(0).schema) as file:
+        for start in range(0, n, _ROWS):
+            file.write_table(table(start))
+
+
+class _Table(NamedTuple):
+    """Files of one schema, opened anew for every pass."""
+
+    path: Path
+    files: tuple[str, ...]
+
+    @property
+    def kind(self) -> str:
+        """Name of the format."""
+        head = first_bytes(Path(self.files[0]))
+        return next((kind for mark, kind in KINDS.items() if head.startswith(mark)), "ipc")
+
+    def _dataset(self) -> Any:
+        from pyarrow import dataset
+
+        if self.path.is_file():
+            return dataset.dataset(self.files[0], format=self.kind)
+        hive = {"partitioning": "hive", "partition_base_dir": str(self.path)}
+        return dataset.dataset(list(self.files), format=self.kind, **hive)
+
+    def schema(self) -> Any:
+        """Return the names and types of the columns."""
+        if self.kind != "stream":
+            return self._dataset().schema
+        from pyarrow import ipc
+
+        with open(self.files[0], "rb") as source, ipc.open_stream(source) as stream:
+            return stream.schema
+
+    def number_of_rows(self) -> int:
+        """Return the number of rows."""
+        if self.kind == "stream":
+            return sum(batch.num_rows for batch in self.batches(None, 1))
+        return int(self._dataset().count_rows())
+
+    def batches(self, columns: list[str] | None, rows: int) -> Iterator[Any]:
+        """Yield record batches of these columns, in row order."""
+        if self.kind != "stream":
+            yield from self._dataset().to_batches(columns, batch_size=rows, use_threads=False)
+            return
+        from pyarrow import ipc
+
+        for file in self.files:
+            with open(file, "rb") as source, ipc.open_stream(source) as stream:
+                for batch in stream:
+                    yield batch if columns is None else batch.select(columns)
+
+
+def _is_number(kind: Any) -> bool:
+    from pyarrow import types
+
+    return bool(types.is_integer(kind) or types.is_floating(kind) or types.is_boolean(kind))
+
+
+def _dtype(schema: Any, columns: list[str]) -> str:
+    """Return numpy's name of what these columns of numbers are together."""
+    return np.result_type(*(_numpy_name(schema.field(name).type) for name in columns)).name
+
+
+def _numpy_name(kind: Any) -> str:
+    return str(np.dtype(kind.to_pandas_dtype()).name)
+
+
+def _is_list(kind: Any) -> bool:
+    from pyarrow import types
+
+    lists = (types.is_list, types.is_large_list, types.is_fixed_size_list)
+    return any(check(kind) for check in lists) and _is_number(kind.value_type)
+
+
+def _is_text(kind: Any) -> bool:
+    from pyarrow import types
+
+    if types.is_dictionary(kind):
+        return _is_text(kind.value_type)
+    return bool(types.is_string(kind) or types.is_large_string(kind) or types.is_string_view(kind))
+
+
+def _group(table: _Table, prefix: str, columns: list[str], dtype: str, n: int) -> Stored:
+    """Return columns of numbers as one array (n, k)."""
+
+    def parts(rows: int) -> Iterator[NDArray[Any]]:
+        first = 0
+        for batch in table.batches(columns, rows):
+            each = [_numbers(batch.column(i), columns[i], first) for i in range(len(columns))]
+            first += batch.num_rows
+            yield np.stack(each).T  # columns stay columns: no transposition in memory
+
+    def blocks(rows: int) -> Iterator[NDArray[Any]]:
+        with reading(table.path):
+            yield from in_blocks(parts(rows), rows)
+
+    return Stored(prefix, (n, len(columns)), dtype, blocks)
+
+
+def _numbers(column: Any, name: str, first: int) -> NDArray[Any]:
+    """Return a column of numbers, in which nothing is missing."""
+    _check_complete(column, name, first)
+    return np.asarray(column.to_numpy(zero_copy_only=False))
+
+
+def _check_complete(column: Any, name: str, first: int) -> None:
+    if column.null_count:
+        row = first + int(np.argmax(column.is_null().to_numpy(zero_copy_only=False)))
+        raise ValueError(f"the column {name!r} has no value in row {row}")
+
+
+def _column(table: _Table, name: str, kind: Any, n: int) -> Stored:
+    """Return one column: numbers or text (n,), or lists of numbers (n, d)."""
+    if _is_list(kind):
+        return _lists(table, name, kind, n)
+    if not (_is_number(kind) or _is_text(kind)):
+        return refused(name, (n,), str(kind), table.path, f"must be numbers or text; it is {kind}")
+    decode = _optional_numbers if _is_number(kind) else _optional_text
+
+    def blocks(rows: int) -> Iterator[NDArray[Any]]:
+        with reading(table.path):
+            batches = table.batches([name], rows)
+            yield from in_blocks((decode(batch.column(0)) for batch in batches), rows)
+
+    return Stored(name, (n,), _numpy_name(kind) if _is_number(kind) else "str", blocks)
+
+
+def _optional_numbers(column: Any) -> NDArray[Any]:
+    """Return numbers; nan where there is none."""
+    return np.asarray(
+        column.to_numpy(zero_copy_only=False), dtype=None if not column.null_count else float
+    )
+
+
+def _optional_text(column: Any) -> NDArray[Any]:
+    """Return text; "" where there is none."""
+    return np.array([value or "" for value in column.to_pylist()], dtype=str)
+
+
+def _lists(table: _Table, name: str, kind: Any, n: int) -> Stored:
+    """Return a column of lists of one length as an array (n, d)."""
+    first_row = next((b.column(0).slice(0, 1) for b in table.batches([name], 1) if len(b)), None)
+    width = len(first_row.to_pylist()[0] or ()) if first_row is not None else 0
+
+    def parts(rows: int) -> Iterator[NDArray[Any]]:
+        first = 0
+        for batch in table.batches([name], rows):
+            column = batch.column(0)
+            _check_complete(column, name, first)
+            yield _unnested(column, name, width, first)
+            first += batch.num_rows
+
+    def blocks(rows: int) -> Iterator[NDArray[Any]]:
+        with reading(table.path):
+            yield from in_blocks(parts(rows), rows)
+
+    return Stored(name, (n, width), _numpy_name(kind.value_type), blocks)
+
+
+def _unnested(column: Any, name: str, width: int, first: int) -> NDArray[Any]:
+    """Return lists (b,) as an array (b, width)."""
+    from pyarrow import compute
+
+    lengths = compute.list_value_length(column).to_numpy(zero_copy_only=False)
+    if np.any(lengths != width):
+        at = int(np.argmax(lengths != width))
+        raise ValueError(
+            f"the lists of the column {name!r} must have one length; row {first + at} has "
+            f"{lengths[at]} of {width}"
+        )
+    values = column.flatten()
+    if values.null_count:
+        row = first + int(np.argmax(values.is_null().to_numpy(zero_copy_only=False))) // width
+        raise ValueError(f"the column {name!r} has no value in row {row}")
+    return np.asarray(values.to_numpy(zero_copy_only=False)).reshape(len(column), width)

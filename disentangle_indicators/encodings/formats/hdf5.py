@@ -1,0 +1,54 @@
+"""HDF5 through h5py: the keys are the paths of its arrays."""
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from disentangle_indicators.encodings._stored import Contents, needs, reading
+from disentangle_indicators.encodings.formats._tree import arrays_of, metadata_of
+
+SUFFIXES = (".h5", ".hdf5")
+HOLDS_TEXT = True
+EXTRA = "h5"
+MAGIC = b"\x89HDF\r\n\x1a\n"
+"""First bytes of the file."""
+
+
+def matches(path: Path, head: bytes) -> bool:
+    """Whether the first bytes of a file are those of this format."""
+    return head.startswith(MAGIC)
+
+
+def read(path: Path) -> Contents:
+    """Open an HDF5 file; the keys are the paths of its arrays."""
+    h5py = needs("h5py", EXTRA, path)
+
+    @contextmanager
+    def opener() -> Iterator[Any]:
+        with h5py.File(path, "r") as root:
+            yield root
+
+    with reading(path), opener() as root:
+        return Contents(arrays_of(path, root, opener), metadata_of(root))
+
+
+def write(path: Path, arrays: Mapping[str, NDArray[Any]], metadata: Mapping[str, str]) -> None:
+    """Write arrays under their names, and the metadata as attributes of the file."""
+    h5py = needs("h5py", EXTRA, path)
+    with h5py.File(path, "w") as root:
+        root.attrs.update(metadata)
+        for name, values in arrays.items():
+            store(root, name, values)
+
+
+def store(group: Any, name: str, values: NDArray[Any]) -> Any:
+    """Write one array, of numbers or text, and return its data set."""
+    import h5py
+
+    if values.dtype.kind == "U":
+        return group.create_dataset(name, data=values.astype(object), dtype=h5py.string_dtype())
+    return group.create_dataset(name, data=np.ascontiguousarray(values))

@@ -1,0 +1,60 @@
+"""Zarr, versions 2 and 3, as a folder or zipped: arrays and AnnData; through zarr."""
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from disentangle_indicators.encodings._stored import Contents, members, needs, reading
+from disentangle_indicators.encodings.formats._tree import arrays_of, metadata_of
+
+SUFFIXES = (".zarr", ".zarr.zip")
+EXTRA = "zarr"
+HOLDS_TEXT = False
+WRITTEN = (".zarr.zip",)
+"""Suffixes that are written: a folder cannot appear whole or not at all."""
+MARKS = ("zarr.json", ".zgroup", ".zarray")
+"""Files in the folder of a group or an array."""
+
+
+def matches(path: Path, head: bytes) -> bool:
+    """Whether a folder, or a zip archive, is a zarr group."""
+    if path.is_dir():
+        return any((path / mark).exists() for mark in MARKS)
+    return any(name.rpartition("/")[2] in MARKS for name in members(path, head))
+
+
+def read(path: Path) -> Contents:
+    """Open a zarr group; the keys are the paths of its arrays."""
+    zarr = needs("zarr", EXTRA, path)
+
+    @contextmanager
+    def opener() -> Iterator[Any]:
+        if path.is_dir():
+            yield zarr.open_group(str(path), mode="r")
+            return
+        store = zarr.storage.ZipStore(path, mode="r")
+        try:
+            yield zarr.open_group(store, mode="r")
+        finally:
+            store.close()
+
+    with reading(path), opener() as root:
+        return Contents(arrays_of(path, root, opener), metadata_of(root))
+
+
+def write(path: Path, arrays: Mapping[str, NDArray[Any]], metadata: Mapping[str, str]) -> None:
+    """Write a zipped group of numbers, with the metadata as its attributes."""
+    zarr = needs("zarr", EXTRA, path)
+    store = zarr.storage.ZipStore(path, mode="w")
+    try:
+        root = zarr.create_group(store, attributes=dict(metadata))
+        for name, values in arrays.items():
+            if values.dtype.kind == "U":
+                raise ValueError(f"{name} must be numbers in .zarr.zip; give codes, or write .npz")
+            root.create_array(name, data=np.ascontiguousarray(values))
+    finally:
+        store.close()

@@ -1,0 +1,167 @@
+"""Folders, patterns and manifests are read as one data set."""
+
+import hashlib
+
+import numpy as np
+import pytest
+
+from disentangle_indicators.encodings import read_column, read_encodings
+
+SIZES = (7, 4, 12)
+
+
+@pytest.fixture
+def parts(tmp_path, pair):
+    """Write the pair in three files, of which the third has the number 10, and return the folder."""
+    folder = tmp_path / "parts"
+    folder.mkdir()
+    start = 0
+    for number, size in zip((1, 2, 10), SIZES, strict=True):
+        rows = slice(start, start + size)
+        factors = np.stack([np.arange(23), np.arange(23) % 3], axis=1)[rows]
+        np.savez(
+            folder / f"part-{number}.npz", mean=pair[0][rows], var=pair[1][rows], factors=factors
+        )
+        start += size
+    return folder
+
+
+@pytest.mark.parametrize("rows", [None, 1, 5, 7, 100])
+@pytest.mark.parametrize("how", ["folder", "pattern", "manifest"])
+def test_parts_are_one_data_set(parts, pair, how, rows):
+    listed = [f"part-{number}.npz" for number in (1, 2, 10)]
+    (parts.parent / "list.txt").write_text("".join(f"parts/{name}\n" for name in listed))
+    path = {"folder": parts, "pattern": parts / "*.npz", "manifest": parts.parent / "list.txt"}
+    encodings = read_encodings(path[how])
+    blocks = list(encodings.batches(rows))
+    np.testing.assert_array_equal(np.concatenate([block[0] for block in blocks]), pair[0])
+    np.testing.assert_array_equal(np.concatenate([block[1] for block in blocks]), pair[1])
+    np.testing.assert_array_equal(encodings.factors.values[:, 0], np.arange(23))
+    note = "3 files are read one after the other, from part-1.npz to part-10.npz"
+    assert note in encodings.notes
+    files = [str(parts / name) for name in listed]
+    assert [i.name for i in encodings.inputs if i.name in files] == files
+    np.testing.assert_array_equal(read_column(path[how], "factors")[:, 0], np.arange(23))
+
+
+def test_a_manifest_gives_rows_and_hashes(parts):
+    lines = ["# the parts"]
+    for number, size in zip((1, 2, 10), SIZES, strict=True):
+        file = parts / f"part-{number}.npz"
+        digest = hashlib.sha256(file.read_bytes()).hexdigest()
+        lines.append(f"{file.name} {size} sha256:{digest}")
+    manifest = parts / "list.txt"
+    manifest.write_text("\n".join(lines))
+    assert read_encodings(manifest).n == 23
+
+    manifest.write_text("\n".join(lines).replace(" 12 ", " 13 "))
+    with pytest.raises(ValueError, match=r"list\.txt: it announces 24 rows, not 23"):
+        read_encodings(manifest)
+
+    (parts / "part-2.npz").write_bytes((parts / "part-1.npz").read_bytes())
+    manifest.write_text("\n".join(lines))
+    with pytest.raises(ValueError, match=r"list\.txt, line 3: .*part-2\.npz has changed"):
+        read_encodings(manifest)
+
+
+@pytest.mark.parametrize(
+    ("line", "words"),
+    [
+        ("part-3.npz", "line 2: there is no file"),
+        ("part-2.npz 4 five", "line 2: it must be PATH, the rows and the sha256"),
+    ],
+)
+def test_a_manifest_with_a_mistake(parts, line, words):
+    (parts / "list.txt").write_text(f"part-1.npz\n{line}\n")
+    with pytest.raises(ValueError, match=words):
+        read_encodings(parts / "list.txt")
+
+
+def test_parts_that_do_not_fit(parts, pair):
+    np.savez(parts / "part-3.npz", mean=pair[0], std=pair[1])
+    with pytest.raises(ValueError, match="files of one data set have the same arrays"):
+        read_encodings(parts)
+    np.savez(parts / "part-3.npz", mean=np.ones((2, 4)), var=np.ones((2, 4)), factors=np.eye(2))
+    with pytest.raises(ValueError, match="'mean' must have one shape in all files"):
+        read_encodings(parts)
+
+
+def test_a_pattern_that_matches_nothing(tmp_path):
+    with pytest.raises(FileNotFoundError, match="no file that matches"):
+        read_encodings(tmp_path / "*.npz")
+
+
+def test_a_folder_without_encodings_and_one_of_several_kinds(tmp_path, parts):
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "empty" / "README").touch()
+    with pytest.raises(ValueError, match="no file of encodings in this folder"):
+        read_encodings(tmp_path / "empty")
+    (parts / "means.csv").write_text("mean_0\n1\n")
+    with pytest.raises(ValueError, match=r"several kinds; give one .*means\.csv or .*part-1\.npz"):
+        read_encodings(parts)
+
+
+def test_hidden_files_of_a_folder_are_left_out(parts):
+    (parts / "_SUCCESS").touch()
+    (parts / ".part-1.npz.crc").touch()
+    assert read_encodings(parts).n == 23
+
+
+def test_a_folder_of_npy_files_is_a_file_with_these_keys(tmp_path, pair):
+    np.save(tmp_path / "mu.npy", pair[0])
+    np.save(tmp_path / "var.npy", pair[1])
+    np.save(tmp_path / "labels.npy", np.arange(23) % 2)
+    encodings = read_encodings(tmp_path)
+    np.testing.assert_array_equal(encodings.var, pair[1])
+    assert encodings.labels.tolist() == (np.arange(23) % 2).tolist()
+
+
+def test_numbered_npy_files_are_samples_or_parts(tmp_path, pair):
+    for i in range(23):
+        np.save(tmp_path / f"mean_{i}.npy", pair[0][i])
+        np.save(tmp_path / f"var_{i}.npy", pair[1][i])
+    encodings = read_encodings(tmp_path)
+    np.testing.assert_array_equal(encodings.mean, pair[0])
+    np.testing.assert_array_equal(encodings.var, pair[1])
+    assert "23 files of 'mean' are stacked, one sample each" in encodings.notes
+    for file in tmp_path.iterdir():
+        file.unlink()
+    for i, rows in enumerate((slice(9), slice(9, 23))):
+        np.save(tmp_path / f"mean_{i}.npy", pair[0][rows])
+        np.save(tmp_path / f"var_{i}.npy", pair[1][rows])
+    np.testing.assert_array_equal(read_encodings(tmp_path).mean, pair[0])
+
+
+def test_one_packed_array_an_image_in_folders(tmp_path):
+    """The layout of EDM2: a folder of folders of numbered files, and a list of labels."""
+    rng = np.random.default_rng(0)
+    mean, std = rng.normal(size=(12, 2, 4, 4)), rng.uniform(0.1, 1, (12, 2, 4, 4))
+    for i in range(12):
+        folder = tmp_path / f"{i // 8:05d}"
+        folder.mkdir(exist_ok=True)
+        np.save(folder / f"img-mean-std-{i:08d}.npy", np.concatenate([mean[i], std[i]]))
+    (tmp_path / "dataset.json").write_text("{}")
+    encodings = read_encodings(tmp_path, packed="mean,std", layout="channels")
+    assert (encodings.n, encodings.d) == (12 * 16, 2)
+    np.testing.assert_array_equal(encodings.mean, np.moveaxis(mean, 1, -1).reshape(-1, 2))
+    np.testing.assert_allclose(
+        encodings.var, np.moveaxis(std**2, 1, -1).reshape(-1, 2), rtol=1e-15
+    )
+
+
+def test_partitions_of_hive_are_columns(tmp_path, pair):
+    pyarrow = pytest.importorskip("pyarrow")
+    from pyarrow import parquet
+
+    flat = pyarrow.array(pair[0].ravel())
+    table = pyarrow.table(
+        {
+            "mean": pyarrow.FixedSizeListArray.from_arrays(flat, 3),
+            "species": [["cat", "owl"][i % 2] for i in range(23)],
+        }
+    )
+    parquet.write_to_dataset(table, tmp_path / "hive", partition_cols=["species"])
+    encodings = read_encodings(tmp_path / "hive", labels="species")
+    order = np.argsort(np.arange(23) % 2, kind="stable")
+    np.testing.assert_array_equal(encodings.mean, pair[0][order])
+    assert encodings.labels.tolist() == [["cat", "owl"][i % 2] for i in order]

@@ -1,0 +1,301 @@
+"""What the readers of HDF5, AnnData, zarr, parquet, Arrow and MATLAB files promise beyond all others."""
+
+import sys
+
+import numpy as np
+import pytest
+
+from disentangle_indicators.encodings import read_encodings
+from disentangle_indicators.encodings.formats import MODULES, open_file
+
+h5py = pytest.importorskip("h5py", reason="h5py is not installed: HDF5 is NOT tested")
+zarr = pytest.importorskip("zarr", reason="zarr is not installed: zarr is NOT tested")
+pyarrow = pytest.importorskip("pyarrow", reason="pyarrow is not installed: parquet is NOT tested")
+
+
+def encoded(node, kind, **attributes):
+    node.attrs["encoding-type"] = kind
+    for key, value in attributes.items():
+        node.attrs[key.replace("_", "-")] = value
+    return node
+
+
+def anndata(root, mean, var, columns):
+    """Write what anndata writes: obsm, and obs with a categorical, nullable and plain column."""
+    encoded(root, "anndata")
+    root["X"] = np.zeros((len(mean), 2))
+    obsm = encoded(root.create_group("obsm"), "dict")
+    encoded(obsm.create_dataset("X_latent_qzm", data=mean), "array")
+    encoded(obsm.create_dataset("X_latent_qzv", data=var), "array")
+    obs = encoded(root.create_group("obs"), "dataframe")
+    obs.attrs["column-order"] = np.array(list(columns), dtype=h5py.string_dtype())
+    obs.attrs["_index"] = "_index"
+    obs["_index"] = [str(i) for i in range(len(mean))]
+    for name, (kind, parts) in columns.items():
+        if kind == "array":
+            encoded(obs.create_dataset(name, data=parts), "array")
+            continue
+        group = encoded(obs.create_group(name), kind)
+        for key, values in parts.items():
+            group[key] = values
+
+
+def test_columns_of_anndata(tmp_path, pair):
+    n = len(pair[0])
+    codes = np.arange(n) % 3 - 1
+    mask = np.arange(n) % 2 == 0
+    columns = {
+        "batch": ("categorical", {"codes": codes.astype("i1"), "categories": ["a", "b"]}),
+        "year": ("categorical", {"codes": codes.astype("i1"), "categories": [1999, 2020]}),
+        "count": ("nullable-integer", {"values": np.arange(n), "mask": mask}),
+        "depth": ("array", np.linspace(0, 1, n)),
+    }
+    with h5py.File(tmp_path / "a.h5ad", "w") as root:
+        anndata(root, *pair, columns)
+    arrays = open_file(tmp_path / "a.h5ad").arrays
+    assert "X" not in arrays
+    found = {name: arrays[f"obs/{name}"].read() for name in columns}
+    np.testing.assert_array_equal(found["batch"], np.array(["", "a", "b"])[codes + 1])
+    np.testing.assert_array_equal(found["year"], np.array([np.nan, 1999, 2020])[codes + 1])
+    np.testing.assert_array_equal(found["count"], np.where(mask, np.nan, np.arange(n)))
+    np.testing.assert_array_equal(found["depth"], np.linspace(0, 1, n))
+    encodings = read_encodings(tmp_path / "a.h5ad")
+    assert encodings.schema == "scvi-tools"
+    np.testing.assert_array_equal(encodings.mean, pair[0])
+
+
+def test_categories_as_before_anndata_0_8(tmp_path, pair):
+    n = len(pair[0])
+    with h5py.File(tmp_path / "a.h5ad", "w") as root:
+        anndata(root, *pair, {"batch": ("array", np.arange(n, dtype="i1") % 3 - 1)})
+        del root.attrs["encoding-type"]
+        root["obs/__categories/batch"] = ["x", "y"]
+    arrays = open_file(tmp_path / "a.h5ad").arrays
+    assert set(arrays) == {"obs/batch", "obsm/X_latent_qzm", "obsm/X_latent_qzv"}
+    words = arrays["obs/batch"].read()
+    np.testing.assert_array_equal(words[:4], ["", "x", "y", ""])
+
+
+@pytest.mark.parametrize("kind", ["csr_matrix", "csc_matrix"])
+def test_a_sparse_table_of_anndata(tmp_path, pair, kind):
+    from scipy import sparse
+
+    made = (sparse.csr_array if kind == "csr_matrix" else sparse.csc_array)(pair[0])
+    with h5py.File(tmp_path / "a.h5ad", "w") as root:
+        anndata(root, *pair, {})
+        del root["obsm/X_latent_qzm"]
+        group = encoded(root.create_group("obsm/X_latent_qzm"), kind, shape=made.shape)
+        group["data"], group["indices"], group["indptr"] = made.data, made.indices, made.indptr
+    np.testing.assert_array_equal(read_encodings(tmp_path / "a.h5ad").mean, pair[0])
+
+
+def test_a_sparse_shape_that_lies_is_refused_before_it_is_filled(tmp_path, pair):
+    with h5py.File(tmp_path / "a.h5ad", "w") as root:
+        anndata(root, *pair, {})
+        del root["obsm/X_latent_qzm"]
+        group = encoded(root.create_group("obsm/X_latent_qzm"), "csr_matrix", shape=(10**6, 10**5))
+        group["data"], group["indices"], group["indptr"] = [1.0], [0], [0, 1]
+    with pytest.raises(ValueError, match=r"a\.h5ad.*announces 800 GB"):
+        open_file(tmp_path / "a.h5ad").arrays["obsm/X_latent_qzm"].read()
+
+
+def test_a_chunk_of_many_gigabytes_is_refused_before_it_is_inflated(tmp_path, pair):
+    with h5py.File(tmp_path / "a.h5", "w") as root:
+        root.create_dataset("mean", (2 * 10**7, 20), "f8", chunks=(2 * 10**7, 20), compression=9)
+    with pytest.raises(ValueError, match=r"a\.h5.*a chunk of mean.*announces 3\.2 GB"):
+        open_file(tmp_path / "a.h5")
+
+
+def test_a_link_into_another_file_is_not_followed(tmp_path, pair):
+    with h5py.File(tmp_path / "other.h5", "w") as root:
+        root["mean"] = pair[0]
+    with h5py.File(tmp_path / "a.h5", "w") as root:
+        root["mean"] = h5py.ExternalLink("other.h5", "mean")
+        root["gone"] = h5py.SoftLink("/nowhere")
+        root["z"] = pair[0]
+        layout = h5py.VirtualLayout(pair[0].shape, "f8")
+        layout[:] = h5py.VirtualSource(tmp_path / "other.h5", "mean", pair[0].shape)
+        root.create_virtual_dataset("mu", layout)
+    arrays = open_file(tmp_path / "a.h5").arrays
+    assert set(arrays) == {"mu", "z"}
+    with pytest.raises(ValueError, match=r"a\.h5: 'mu' is stored in another file"):
+        arrays["mu"].read()
+
+
+def test_a_group_that_contains_itself_ends(tmp_path):
+    with h5py.File(tmp_path / "a.h5", "w") as root:
+        root["loop"] = root["/"]
+    with pytest.raises(ValueError, match=r"a\.h5.*more than 10000 groups"):
+        open_file(tmp_path / "a.h5")
+
+
+def test_a_zarr_array_that_would_be_unpickled_is_refused_by_name(tmp_path, pair):
+    import json
+
+    root = zarr.open_group(tmp_path / "a.zarr", mode="w", zarr_format=2)
+    root.create_array("mean", data=pair[0])
+    root.create_array("labels", data=np.arange(23))
+    path = tmp_path / "a.zarr" / "labels" / ".zarray"
+    metadata = json.loads(path.read_text())
+    metadata |= {"dtype": "|O", "filters": [{"id": "pickle", "protocol": 5}], "fill_value": 0}
+    path.write_text(json.dumps(metadata))
+    with pytest.raises(ValueError, match=r"a\.zarr.*(pickle|labels)"):
+        read_encodings(tmp_path / "a.zarr", labels="labels")
+
+
+def test_the_word_pickle_elsewhere_refuses_nothing(tmp_path, pair):
+    root = zarr.open_group(tmp_path / "a.zarr", mode="w")
+    array = root.create_array("mean", data=pair[0])
+    array.attrs["made_with"] = "pickle"
+    np.testing.assert_array_equal(read_encodings(tmp_path / "a.zarr").mean, pair[0])
+
+
+@pytest.mark.parametrize("rows", [1, 4, 7, 100])
+@pytest.mark.parametrize("suffix", ["h5", "zarr"])
+def test_chunks_of_any_height_give_blocks_of_exactly_that_many_rows(tmp_path, pair, suffix, rows):
+    root = (
+        h5py.File(tmp_path / "a.h5", "w")
+        if suffix == "h5"
+        else zarr.open_group(tmp_path / "a.zarr", mode="w")
+    )
+    root.create_dataset("mean", data=pair[0], chunks=(5, 2)) if suffix == "h5" else (
+        root.create_array("mean", data=pair[0], chunks=(5, 2))
+    )
+    if suffix == "h5":
+        root.close()
+    blocks = list(open_file(tmp_path / f"a.{suffix}").arrays["mean"].blocks(rows))
+    assert {len(block) for block in blocks[:-1]} <= {rows}
+    np.testing.assert_array_equal(np.concatenate(blocks), pair[0])
+
+
+def parquet(path, table, **options):
+    from pyarrow import parquet
+
+    parquet.write_table(table, path, **options)
+
+
+@pytest.mark.parametrize(
+    ("column", "words"),
+    [
+        ([[1.0, 2.0], [3.0]], "must have one length; row 1 has 1 of 2"),
+        ([[1.0, 2.0], None], "'mean' has no value in row 1"),
+        ([[1.0, 2.0], [3.0, None]], "'mean' has no value in row 1"),
+    ],
+)
+def test_lists_that_are_no_table(tmp_path, column, words):
+    parquet(tmp_path / "a.parquet", pyarrow.table({"mean": column}))
+    with pytest.raises(ValueError, match=rf"a\.parquet.*{words}"):
+        list(read_encodings(tmp_path / "a.parquet").batches())
+
+
+def test_columns_of_arrow_tables(tmp_path):
+    table = pyarrow.table(
+        {
+            "mu_0": [0.5, 1.5, 2.5],
+            "species": pyarrow.array(["owl", None, "cat"]).dictionary_encode(),
+            "day": pyarrow.array([3, None, 4]),
+            "when": pyarrow.array([1, 2, 3], pyarrow.timestamp("s")),
+        }
+    )
+    parquet(tmp_path / "a.parquet", table, row_group_size=2)
+    arrays = open_file(tmp_path / "a.parquet").arrays
+    assert arrays["species"].read().tolist() == ["owl", "", "cat"]
+    np.testing.assert_array_equal(arrays["day"].read(), [3, np.nan, 4])
+    with pytest.raises(ValueError, match="'when' must be numbers or text; it is timestamp"):
+        arrays["when"].read()
+
+
+def test_a_stream_of_record_batches(tmp_path, pair):
+    flat = pyarrow.array(pair[0].ravel())
+    table = pyarrow.table({"mean": pyarrow.FixedSizeListArray.from_arrays(flat, 3)})
+    with pyarrow.ipc.new_stream(str(tmp_path / "a.arrows"), table.schema) as stream:
+        stream.write_table(table, max_chunksize=4)
+    np.testing.assert_array_equal(read_encodings(tmp_path / "a.arrows").mean, pair[0])
+
+
+def test_a_matlab_file_of_version_7_3_has_its_axes_turned(tmp_path, pair):
+    with h5py.File(tmp_path / "a.mat", "w", userblock_size=512) as root:
+        root["mu"], root["var"] = pair[0].T, pair[1].T
+        root["labels"] = np.arange(23)[None]
+        root["#refs#/a"] = [1]
+    encodings = read_encodings(tmp_path / "a.mat", labels="labels")
+    np.testing.assert_array_equal(encodings.mean, pair[0])
+    np.testing.assert_array_equal(encodings.labels, np.arange(23))
+
+
+def test_a_structure_text_and_objects_of_matlab(tmp_path, pair):
+    from scipy.io import savemat
+
+    cells = np.empty((23, 1), dtype=object)
+    cells[:, 0] = ["odd" if i % 2 else "even" for i in range(23)]
+    mixed = np.empty((1, 2), dtype=object)
+    mixed[0, :] = [np.ones(2), "a"]
+    values = {"z": {"mu": pair[0], "var": pair[1]}, "kind": cells, "mixed": mixed}
+    savemat(tmp_path / "a.mat", values)
+    encodings = read_encodings(tmp_path / "a.mat", factors="kind")
+    np.testing.assert_array_equal(encodings.var, pair[1])
+    assert encodings.factors.classes == (("even", "odd"),)
+    with pytest.raises(ValueError, match=r"a\.mat: 'mixed' is an object or a cell array"):
+        read_encodings(tmp_path / "a.mat", labels="mixed")
+
+
+def test_an_array_of_objects_in_matlab_that_lies_about_its_size(tmp_path):
+    from scipy.io import savemat
+
+    savemat(tmp_path / "a.mat", {"mean": np.zeros((10**7, 4))}, do_compression=True)
+    with pytest.raises(ValueError, match=r"a\.mat.*announces 0\.32 GB"):
+        open_file(tmp_path / "a.mat")
+
+
+@pytest.mark.parametrize("suffix", ["npz", "csv", "h5"])
+def test_the_contents_decide_before_the_suffix(any_format, pair, suffix, request):
+    path = any_format(mean=pair[0], var=pair[1])
+    if path.suffix in (".csv", ".tsv"):
+        pytest.skip("text has no first bytes of its own")
+    renamed = path.rename(path.with_name(f"renamed.{suffix}"))
+    np.testing.assert_array_equal(read_encodings(renamed).mean, pair[0])
+
+
+@pytest.mark.parametrize(
+    ("suffix", "module", "extra"),
+    [
+        ("h5", "h5py", "h5"),
+        ("h5ad", "h5py", "h5"),
+        ("zarr.zip", "zarr", "zarr"),
+        ("parquet", "pyarrow", "parquet"),
+    ],
+)
+def test_a_missing_extra_is_one_sentence(tmp_path, monkeypatch, suffix, module, extra):
+    path = tmp_path / f"a.{suffix}"
+    path.touch()
+    monkeypatch.setitem(sys.modules, module, None)
+    with pytest.raises(ValueError, match=module) as caught:
+        read_encodings(path)
+    line = f"pip install 'disentangle-indicators[{extra}]'"
+    assert str(caught.value) == f"{path}: {module} is needed to read it: {line}"
+
+
+def test_every_module_has_what_the_recipe_names():
+    for module in MODULES:
+        assert module.SUFFIXES
+        assert callable(module.matches)
+        assert callable(module.read)
+        assert hasattr(module, "HOLDS_TEXT") == hasattr(module, "write")
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("a.pkl", "a pickle may run code"),
+        ("a.joblib", "np.savez"),
+        ("a.jsonl", "read_json"),
+        ("a.rds", r"write\.csv"),
+        ("a.xlsx", "save the sheet as CSV"),
+        ("a.h5ad.gz", "unpack it first"),
+        ("a.onnx", "a network, not encodings"),
+    ],
+)
+def test_files_that_are_not_read_have_a_next_step(tmp_path, name, words):
+    (tmp_path / name).write_bytes(b"\x80\x04garbage")
+    with pytest.raises(ValueError, match=rf"{name}: .*{words}"):
+        read_encodings(tmp_path / name)
