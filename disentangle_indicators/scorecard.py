@@ -342,9 +342,14 @@ def _opened(mean: Any) -> Any:
     path = file_of(mean)
     if path is None:
         return mean
-    from disentangle_indicators.encodings import read_encodings
+    from disentangle_indicators.encodings import AmbiguousEncodings, read_encodings
 
-    return read_encodings(path)
+    try:
+        return read_encodings(path)
+    except AmbiguousEncodings as error:
+        raise AmbiguousEncodings(
+            f"{error} to read_encodings, whose result score() takes"
+        ) from error
 
 
 def _verdict(

@@ -5,6 +5,8 @@ from contextlib import contextmanager
 
 import click
 
+from dindic.wording import in_options
+
 TIME_IS_UP = 75
 """Exit code of a command that its time limit ended: the same command resumes."""
 
@@ -32,7 +34,7 @@ def bad_input(name: str | None = None) -> Iterator[None]:
     try:
         yield
     except FileNotFoundError as error:
-        message = f"no such file: {error.filename}" if error.filename else str(error)
+        message = f"no such file: {error.filename}" if error.filename else in_options(str(error))
         raise BadInput(message) from error
     except IsADirectoryError as error:
         raise BadInput(f"{error.filename} is a folder") from error
@@ -44,12 +46,12 @@ def bad_input(name: str | None = None) -> Iterator[None]:
 
         if isinstance(error, LinAlgError):  # a ValueError too, but no input should cause it
             raise
-        message = str(error)
+        message = in_options(str(error))
         if name and not message.startswith(name):
             message = f"{name}: {message}"
         raise BadInput(message) from error
     except MemoryError as error:
-        message = str(error) or "there is not enough memory"
+        message = in_options(str(error)) or "there is not enough memory"
         if name and not message.startswith(name):
             message = f"{name}: there is not enough memory ({error})"
         raise OutOfMemory(message) from error

@@ -1,6 +1,7 @@
 """From the options of a command to encodings."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -8,6 +9,7 @@ import click
 from dindic.exits import BadInput, bad_input
 from dindic.options import READ
 from dindic.output import progress, say_notes
+from dindic.wording import in_options
 from disentangle_indicators._scales import SCALES
 
 if TYPE_CHECKING:
@@ -50,6 +52,7 @@ def encodings_from(
             threads=options.get("threads", 1),
             progress=None if quiet else progress,
         )
+    encodings = replace(encodings, notes=tuple(map(in_options, encodings.notes)))
     if not quiet:
         say_notes(encodings.notes, file if several else None)
     return encodings

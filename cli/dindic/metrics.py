@@ -30,4 +30,9 @@ def metrics(names: tuple[str, ...], **options: Any) -> None:
     check_outputs(options)
     with bad_input():
         chosen = [find(name)[0].name for name in names]
-    finish(Listing({name: METRICS[name] for name in chosen or METRICS}, bool(chosen)), options)
+    hint = "" if chosen else "dindic metrics METRIC prints the protocols of one metric."
+    finish(
+        Listing({name: METRICS[name] for name in chosen or METRICS}, bool(chosen)),
+        options,
+        hint=hint,
+    )

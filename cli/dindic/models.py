@@ -31,4 +31,5 @@ def models(names: tuple[str, ...], **options: Any) -> None:
     check_outputs(options)
     with bad_input():
         found = listing(names)
-    finish(found, options)
+    hint = "dindic models NAME prints more about one model; dindic encode NAME -o FILE encodes with it."
+    finish(found, options, hint="" if names else hint)

@@ -10,6 +10,7 @@ import click
 
 from dindic import gates
 from dindic.exits import BadInput, failing_output
+from dindic.wording import in_options
 
 if TYPE_CHECKING:
     from disentangle_indicators._result import Result
@@ -59,6 +60,7 @@ def finish(
     *,
     gated: "Sequence[Result] | None" = None,
     draw: Callable[[str], Path] | None = None,
+    hint: str = "",
 ) -> None:
     """Write the reports and the picture, print the table, and check the gates.
 
@@ -72,6 +74,8 @@ def finish(
         Whose numbers --fail-if looks at; by default those of `result`.
     draw : callable, optional
         Draws the picture to a path.
+    hint : str
+        What to type next; printed below the table.
 
     Raises
     ------
@@ -87,13 +91,17 @@ def finish(
         contents = [replace(each, provenance=None).to_dict() for each in gated or [result]]
         failures = gates.failed(contents, conditions)
     with failing_output():
-        _emit(result, options, quiet, draw)
+        _emit(result, options, quiet, draw, hint)
     if failures:
         raise gates.GateFailed("\n".join(failures))
 
 
 def _emit(
-    result: "Result", options: dict[str, Any], quiet: bool, draw: Callable[[str], Path] | None
+    result: "Result",
+    options: dict[str, Any],
+    quiet: bool,
+    draw: Callable[[str], Path] | None,
+    hint: str,
 ) -> None:
     from disentangle_indicators.report import WRITERS, write
 
@@ -107,6 +115,8 @@ def _emit(
         click.echo(WRITERS[form](result), nl=False)
     if not on_stdout and not quiet:
         show(result)
+        if hint:
+            click.echo(hint)
 
 
 def check_outputs(options: dict[str, Any], inputs: Iterable[str] = ()) -> None:
@@ -156,7 +166,7 @@ def show(result: "Result") -> None:
 
 def say_notes(notes: tuple[str, ...], path: str | None = None) -> None:
     """Print remarks on stderr, after the name of the file they are about."""
-    for note in notes:
+    for note in map(in_options, notes):
         text = note if note.startswith("WARNING") else f"note: {note}"
         text = f"{path}: {text}" if path else text
         click.secho(text, fg="yellow", err=True)

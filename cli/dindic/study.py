@@ -15,6 +15,7 @@ from dindic.options import (
     output_options,
 )
 from dindic.output import check_outputs, finish, progress, say_written
+from dindic.wording import in_options
 
 
 @click.command()
@@ -142,7 +143,7 @@ def study(
                     images=images,
                     device=where,
                     progress=show,
-                    say=None if quiet else (lambda line: click.echo(line, err=True)),
+                    say=None if quiet else (lambda line: click.echo(in_options(line), err=True)),
                     limit=limit,
                     max_mb=max_mb,
                     drawn=drawn_runs(dataset),

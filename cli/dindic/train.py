@@ -8,6 +8,7 @@ import click
 from dindic.exits import TIME_IS_UP, bad_input, failing_output
 from dindic.options import Option, device_option, max_minutes_option, quiet_option
 from dindic.output import progress
+from dindic.wording import in_options
 
 if TYPE_CHECKING:
     from dindic_models.config import Config
@@ -194,7 +195,7 @@ def _train(
                 device=device,
                 deterministic=deterministic,
                 progress=progress if show else None,
-                say=(lambda line: click.echo(line, err=True)) if show else None,
+                say=(lambda line: click.echo(in_options(line), err=True)) if show else None,
                 limit=limit,
             )
     except TrainingDivergedError as error:

@@ -137,7 +137,9 @@ class Controls:
 
         All rows that were drawn have the same weight, however often they were. Where each was
         drawn twice or more, only what varies within rows is left to chance. What is too rare to
-        be among the points is left to chance as well, about one point's share.
+        be among the points is left to chance as well, about one point's share. So is what the
+        refused part of the regression would have changed: it shows how far the share of a few
+        deciding points is from its known value.
         """
         count = np.bincount(self.point_rows, minlength=self.n)
         weight = 1 / count[self.point_rows] / np.count_nonzero(count)
@@ -150,7 +152,7 @@ class Controls:
             means = [np.bincount(self.point_rows, column) / count for column in columns]
             return np.asarray(f - np.stack(means, axis=1)[self.point_rows].reshape(f.shape))
 
-        slope = _slope(centred(self.x), centred(y))
+        slope, refused = _slope(centred(self.x), centred(y))
         rest = y - self.x @ slope
         value = float(weight @ rest)
         lost = self.n if within else 1
@@ -161,7 +163,7 @@ class Controls:
         error = math.sqrt(freedom * float(spread @ spread))
         if not within:
             error *= math.sqrt(y.size / (y.size - 1))
-        error = max(error, 1 / y.size)
+        error = math.hypot(max(error, 1 / y.size), float(weight @ (self.x @ refused)))
         rows = self.rows @ slope
         sampled = 0.0
         if within:  # the rest and the controls vary together between rows
@@ -173,10 +175,10 @@ class Controls:
         return Estimate(value, error, max(math.hypot(sampled, known), error))
 
 
-def _slope(x: Float, y: Float) -> Float:
-    """Return the coefficients (k,) of least squares of y (s,) on x (s, k).
+def _slope(x: Float, y: Float) -> tuple[Float, Float]:
+    """Return the coefficients (k,) of least squares of y (s,) on x (s, k), and the refused ones.
 
-    A direction of x that a few points alone decide, and in which x hardly varies, gets none: its
+    A direction of x that a few points alone decide, and in which x hardly varies, is refused: its
     coefficient is that of those few, and its mean that of the points which were not drawn. So it is
     with the own log density and that of the marginals where posteriors hardly overlap.
     """
@@ -184,8 +186,9 @@ def _slope(x: Float, y: Float) -> Float:
     left, size, right = np.linalg.svd(x / scale, full_matrices=False)
     deciding = 1 / np.maximum(np.sum(left**4, axis=0), np.finfo(float).tiny)
     of_few = (size < _LITTLE * size[0]) & (deciding < _LITTLE * len(x))
-    kept = (size > 1e-10 * size[0]) & ~of_few
-    return np.asarray((left[:, kept].T @ y / size[kept]) @ right[kept] / scale)
+    alive = size > 1e-10 * size[0]
+    parts = np.where(alive, left.T @ y / np.where(alive, size, 1.0), 0.0)[:, None] * right / scale
+    return parts[~of_few].sum(axis=0), parts[of_few].sum(axis=0)
 
 
 def _clustered(terms: Float, codes: Any) -> float:

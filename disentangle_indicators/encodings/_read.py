@@ -70,7 +70,7 @@ def read_encodings(
     """Open a file of posterior means and variances.
 
     Which array is what, and whether the scale is a variance, a standard deviation or a logarithm,
-    is decided by flag, else by the metadata of our own files, else by the pairs of names that a
+    is decided by the arguments, else by the metadata of our own files, else by the pairs of names that a
     library is known to write, else by the name of the key; never by the values.
 
     Parameters
@@ -117,7 +117,7 @@ def read_encodings(
     Raises
     ------
     AmbiguousEncodings
-        If the file can be read in more than one way; the message ends with the flag to add.
+        If the file can be read in more than one way; the message ends with the argument to add.
     ValueError
         If the file is damaged, holds objects, or its arrays do not fit together.
     FileNotFoundError
@@ -191,7 +191,7 @@ def _is_file(source: Source, contents: Contents) -> bool:
 
 
 def _pair(files: Sequence[Path]) -> Contents:
-    """Open files of one array each, which are called as the files are: flags said what they hold."""
+    """Open files of one array each, which are called as the files are: the arguments name their content."""
     arrays = {}
     for path in files:
         contents = open_source(path)[0]
@@ -200,10 +200,10 @@ def _pair(files: Sequence[Path]) -> Contents:
         if len(tables) != 1:
             raise ValueError(
                 f"{path}: a file of means or of a scale holds one array, and this one has "
-                f"{contents.listing()}; give it as FILE, with --mean-key and --scale-key"
+                f"{contents.listing()}; give it alone, with mean_key= and scale_key="
             )
         arrays[str(path)] = replace(tables[0], name=str(path))
-    alone = "no scale is given: means only; add --logvar FILE (or --var, --std, --logstd)"
+    alone = "no scale is given: means only; add logvar='FILE' (or var=, std=, logstd=)"
     return Contents(arrays, notes=(alone,) if len(files) == 1 else ())
 
 
@@ -218,9 +218,9 @@ def _checked(path: Path, contents: Contents, choice: Choice, layout: str | None)
         raise AmbiguousEncodings(
             f"the mean {mean} has more than two axes: are its sites samples (channels) or latents "
             "(flatten)?; "
-            + "if it is the mean and the scale stacked, add --packed mean,logvar or mean,std; else "
+            + "if it is the mean and the scale stacked, add packed='mean,logvar' or 'mean,std'; else "
             * (len(mean.shape) == 3 and mean.shape[0] == 2)
-            + "add --layout channels|flatten"
+            + "add layout='channels' or 'flatten'"
         )
     if len(mean.shape) == 2 and layout != "transposed":
         layout = ""
@@ -234,7 +234,7 @@ def _checked(path: Path, contents: Contents, choice: Choice, layout: str | None)
         mean, scale = transposed(mean), transposed(scale) if scale else None
     as_array(next(mean.blocks(1)), repr(mean.name))
     if few_rows(n, d) and layout != "flatten":
-        notes += (f"{few_rows(n, d)}, add --layout transposed",)
+        notes += (f"{few_rows(n, d)}, add layout='transposed'",)
     return Encodings(
         stored=partial(blocks, path, mean, scale, layout or ""),
         source=_described(choice, n, d, sites),
@@ -362,7 +362,7 @@ def _of_sites(values: Any, encodings: Encodings, contents: Contents, name: str) 
     n, images = encodings.n, _images(encodings, contents)
     rows = len(values) if isinstance(values, Factors) or values.ndim else 0
     if images == n or rows != images:
-        check_rows(values, n, encodings.d, name, "add --layout transposed")
+        check_rows(values, n, encodings.d, name, "add layout='transposed'")
         return values
     each = np.repeat(np.arange(images), n // images)
     return values.take(each) if isinstance(values, Factors) else values[each]

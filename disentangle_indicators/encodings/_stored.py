@@ -3,7 +3,7 @@
 import os
 import re
 import zipfile
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from math import prod
@@ -20,12 +20,8 @@ OBJECTS = (
 )
 RESAVE = "re-save it as float arrays, for instance np.savez(path, mean=mean, logvar=logvar)"
 
-ENCODE = (
-    "first dindic encode FILE --network burgess --data IMAGES -o encodings.npz; for another network "
-    "run its encoder, then np.savez(path, mean=mean, logvar=logvar)"
-)
+ENCODE = "run its encoder first, then np.savez(path, mean=mean, logvar=logvar)"
 """What to do with a file that holds a network."""
-
 
 OF_ONE_SAMPLE = ("original_size", "crop_ltrb")
 """Keys beside the latents of one image, as sd-scripts stores them."""
@@ -38,7 +34,12 @@ RATIO = 100
 
 
 class AmbiguousEncodings(ValueError):
-    """The file can be read in more than one way; the message ends with the flag that decides."""
+    """The file can be read in more than one way; the message ends with the argument that decides."""
+
+
+def one_of(values: Iterable[str]) -> str:
+    """Return the values of an argument from which the reader chooses, for messages."""
+    return " or ".join(map(repr, values))
 
 
 @dataclass(frozen=True)

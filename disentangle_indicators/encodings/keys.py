@@ -18,6 +18,7 @@ from disentangle_indicators.encodings._stored import (
     AmbiguousEncodings,
     Contents,
     Stored,
+    one_of,
 )
 from disentangle_indicators.encodings._views import halves, packed_as
 
@@ -74,7 +75,7 @@ _ROLES = {name: kind for kind, names in ALIASES.items() for name in names} | {
 _WEIGHT = re.compile(
     r"(.*[./])?((in_proj_)?(weight|bias)(_\w+)?|kernel|running_(mean|var)|num_batches_tracked)"
 )
-_SCALE_FLAG = f"add --scale {'|'.join(SCALES)}"
+_ASK_SCALE = f"scale={one_of(SCALES)}"
 
 
 class Choice(NamedTuple):
@@ -112,21 +113,21 @@ def choose(
     scale_key: str | None = None,
     scale: str | None = None,
 ) -> Choice:
-    """Decide by flag, else by our own metadata, else by schema, else by alias.
+    """Decide by the arguments, else by our own metadata, else by schema, else by alias.
 
     Raises
     ------
     AmbiguousEncodings
         When two keys could play one role, or the convention of the scale is not known.
     ValueError
-        When there is no mean, a flag names a key that is not there, or the arrays are the weights
+        When an argument names a key that is not there, or the arrays are the weights
         of a network.
     """
     if scale is not None and scale not in SCALES:
         raise ValueError(f"scale must be one of {', '.join(SCALES)}; got {scale!r}")
-    for flag, key in (("mean-key", mean_key), ("scale-key", scale_key)):
+    for argument, key in (("mean_key", mean_key), ("scale_key", scale_key)):
         if key is not None and key not in contents.arrays:
-            raise ValueError(f"--{flag} {key!r} is not in the file; it has {contents.listing()}")
+            raise ValueError(f"{argument}={key!r} is not in the file; it has {contents.listing()}")
     written = contents.metadata.get("format", "")
     if written.startswith(NATIVE.partition("/")[0]) and written != NATIVE:
         raise ValueError(f"the file has the format {written}, and this version reads {NATIVE}")
@@ -156,7 +157,9 @@ def choose(
         _refuse_of_data_set(contents, mean, key)
     named = role(key)
     if scale is not None:
-        note = f"{key!r} is read as {scale}, as the flag says, though its name means {named}"
+        note = (
+            f"{key!r} is read as {scale}, as scale={scale!r} asks, though its name means {named}"
+        )
         odd = named in SCALES and named != scale
         return Choice(mean, key, scale, "flag", (note,) if odd else ())
     if key == partner:
@@ -166,12 +169,12 @@ def choose(
     hint = _hint(contents.arrays[mean], contents.arrays[key])
     raise AmbiguousEncodings(
         f"the name {key!r} does not say whether it holds variances, standard deviations or their "
-        f"logarithms{hint}; {_SCALE_FLAG}"
+        f"logarithms{hint}; add {_ASK_SCALE}"
     )
 
 
 def _refuse_weights(contents: Contents, mean_key: str | None, *, asked_twice: bool) -> None:
-    """Refuse the weights of a network, unless flags name an array of them and its scale.
+    """Refuse the weights of a network, unless arguments name an array of them and its scale.
 
     Posteriors can be the weights of a network: those of an embedding with one row per sample.
     """
@@ -183,7 +186,7 @@ def _refuse_weights(contents: Contents, mean_key: str | None, *, asked_twice: bo
     if len(weights) < 2 or not refused:
         return
     named = _keys(contents, "mean")
-    more = f"; if {named[0]!r} holds encodings, add --mean-key {named[0]}" if named else ""
+    more = f"; if {named[0]!r} contains encodings, add mean_key={named[0]!r}" if named else ""
     raise ValueError(
         f"these are the weights of a network ({len(weights)} arrays such as {weights[0]!r}), not "
         f"encodings; {ENCODE}{more}"
@@ -199,8 +202,8 @@ def _refuse_of_data_set(contents: Contents, mean: str, key: str) -> None:
     if own:
         raise AmbiguousEncodings(
             f"{own[0]!r} and {key!r} have the shape {size}: they may be of the data set and not of "
-            f"posteriors; if {key!r} is the width of the posteriors, add --mean-key {mean} "
-            f"--scale-key {key}"
+            f"posteriors; if {key!r} is the width of the posteriors, add mean_key={mean!r} "
+            f"scale_key={key!r}"
         )
 
 
@@ -247,30 +250,30 @@ def _mean(contents: Contents) -> str:
     if len(found) > 1:
         raise AmbiguousEncodings(
             f"{' and '.join(map(repr, found))} could each be the mean; "
-            f"add --mean-key {'|'.join(found)}"
+            f"add mean_key={one_of(found)}"
         )
     if found:
         return found[0]
     if packed := _keys(contents, "ambiguous packed"):
         raise AmbiguousEncodings(
             f"{contents.arrays[packed[0]]} holds the mean and the scale one after the other on axis "
-            "1; add --packed mean,logvar or --packed mean,std"
+            "1; add packed='mean,logvar' or 'mean,std'"
         )
     if vague := _keys(contents, "ambiguous mean"):
         raise AmbiguousEncodings(
             f"{vague[0]!r} often is one vector for the whole data set; if it holds the posterior "
-            f"mean of every sample, add --mean-key {vague[0]}"
+            f"mean of every sample, add mean_key={vague[0]!r}"
         )
     for pair in (("0", "1"), ("arr_0", "arr_1")):
         if tuple(contents.arrays) == pair:
             raise AmbiguousEncodings(
                 f"two arrays without names could be anything; if the mean comes first, add "
-                f"--mean-key {pair[0]} --scale-key {pair[1]} --scale {'|'.join(SCALES)}"
+                f"mean_key={pair[0]!r} scale_key={pair[1]!r} {_ASK_SCALE}"
             )
     tables = _tables(contents)
-    raise ValueError(
+    raise AmbiguousEncodings(
         f"no key names a mean ({', '.join(ALIASES['mean'])}); the file has {contents.listing()}; "
-        f"add --mean-key {tables[0] if len(tables) == 1 else 'KEY'}"
+        f"add mean_key={tables[0] if len(tables) == 1 else 'KEY'!r}"
     )
 
 
@@ -302,7 +305,7 @@ def choose_packed(contents: Contents, key: str | None, packed: str) -> tuple[Con
     if len(found) > 1:
         raise AmbiguousEncodings(
             f"{' and '.join(map(repr, found))} could each be the packed array; "
-            f"add --mean-key {'|'.join(found)}"
+            f"add mean_key={one_of(found)}"
         )
     if not found or found[0] not in contents.arrays:
         raise ValueError(f"there is no packed array {key or ''!r}; it has {contents.listing()}")
@@ -343,11 +346,11 @@ def _scale(contents: Contents, mean: str, scale: str | None) -> str:
     if len(found) > 1:
         raise AmbiguousEncodings(
             f"{' and '.join(map(repr, found))} could each be the scale; "
-            f"add --scale-key {'|'.join(found)}"
+            f"add scale_key={one_of(found)}"
         )
     if not found and scale is not None:
         raise AmbiguousEncodings(
-            f"no key names a scale; the file has {contents.listing()}; add --scale-key KEY"
+            f"no key names a scale; the file has {contents.listing()}; add scale_key='KEY'"
         )
     return found[0] if found else ""
 
@@ -358,10 +361,10 @@ def _means_only(contents: Contents, mean: str) -> tuple[str, ...]:
     if not alike:
         note = "the file holds no scale: means only"
         even = len(shape) > 1 and shape[1] % 2 == 0
-        more = "; if the second half of axis 1 is a scale, add --packed mean,logvar or mean,std"
+        more = "; if the second half of axis 1 is a scale, add packed='mean,logvar' or 'mean,std'"
         return (note + more * even,)
     note = f"no key names a scale: means only; if it is one of {', '.join(map(repr, alike[:8]))}"
-    return (f"{note}, add --scale-key {alike[0]} --scale {'|'.join(SCALES)}",)
+    return (f"{note}, add scale_key={alike[0]!r} {_ASK_SCALE}",)
 
 
 def _hint(mean: Stored, scale: Stored) -> str:

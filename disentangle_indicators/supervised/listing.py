@@ -57,7 +57,7 @@ class Listing(Result):
                 columns=("metric", "", "range", "protocols"),
                 rows=rows,
                 note="the best end of the range, which is that of the default, comes last; protocols "
-                "with another one say so; more about one: dindic metrics mig",
+                "with another one say so",
             )
         ]
 

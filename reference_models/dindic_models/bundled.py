@@ -228,8 +228,7 @@ class Bundled(Result):
         columns = ("model", "data", "noise", "used", "Def 2", "epochs", "seed", "trained on")
         note = (
             "data: name and fingerprint; used: latents above 0.5 nats by Definition 3; Def 2: nats, of "
-            "test images. "
-            "More about one: dindic models NAME; encode with it: dindic encode NAME -o FILE"
+            "test images"
         )
         return [Table(columns, tuple(lines), "Bundled models", note)]
 
@@ -262,7 +261,7 @@ def _in_full(name: str, content: Mapping[str, Any]) -> Table:
         else:
             lines.append((key, _short(value)))
     note = "indicators: of test images, in nats but for counts and squared pixel units of sigma2, "
-    note += "normalised_variance and squared_error; all settings: --json -"
+    note += "normalised_variance and squared_error; all settings are in the JSON report"
     return Table(("", ""), tuple(lines), name, note)
 
 

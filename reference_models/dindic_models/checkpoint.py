@@ -200,13 +200,11 @@ def load(path: str | Path, *, network: str | None = None) -> Checkpoint:
     if path.is_dir():
         if network is not None:
             raise ValueError(
-                f"{path}: --network is for files of weights; this folder knows its own"
+                f"{path}: network= is for files of weights; this folder names its own"
             )
         return _load_folder(path)
     if network is None:
-        raise ValueError(
-            f"{path} is a file of weights: say which network they belong to (--network burgess)"
-        )
+        raise ValueError(f"{path} is a file of weights: name their network, as network='burgess'")
     return _load_weights(path, network)
 
 

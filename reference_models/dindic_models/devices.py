@@ -77,7 +77,7 @@ def pick_device(name: str = "auto") -> torch.device:
         raise ValueError(f"there is no device {name!r} here; give cpu, cuda or cuda:1")
     if device.type == "cuda":
         if not torch.cuda.is_available():
-            raise ValueError(f"--device {name}: torch finds no GPU here")
+            raise ValueError(f"device={name!r}: torch finds no GPU here")
         device = torch.device("cuda", local if device.index is None else device.index)
         if device.index >= torch.cuda.device_count():
             number = torch.cuda.device_count()

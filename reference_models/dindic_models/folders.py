@@ -39,7 +39,7 @@ def check_folder(folder: Path, config: Config, shape: Shape, data: Data, resume:
     held = any((folder / name).exists() for name in (CONFIG, MODEL, TRAINING))
     if held and not resume:
         raise ValueError(
-            f"{folder} holds a run already; give --resume {folder} in place of -o, or another folder"
+            f"{folder} contains a run already; resume it (resume=True), or name another folder"
         )
     if not held:
         return

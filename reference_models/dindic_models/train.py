@@ -222,7 +222,7 @@ def train_together(
                 if there:
                     state.publish()
         if not len(steps) and say is not None and group.first:
-            say(f"all {config.epochs} epochs are done already; --epochs gives it more")
+            say(f"all {config.epochs} epochs are done already; a larger epochs= continues")
         with closing((progress or _silent)(steps, "training", len(steps))) as shown:
             run(
                 states,

@@ -329,7 +329,7 @@ def choose(
         best = order[0]
         raise ValueError(
             f"no latent carries more than {threshold:g} nats; latent {best} has the most, "
-            f"{found.values[best]:.2g} nats (--top K draws the best K all the same)"
+            f"{found.values[best]:.2g} nats (top= draws the best ones all the same)"
         )
     out = len(set(used) - set(chosen))
     words = f"{len(used)} of {len(order)} latents carry more than {threshold:g} nats"

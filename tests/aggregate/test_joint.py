@@ -197,10 +197,12 @@ def misses(spacing, points, times):
     return np.abs(out), wrong
 
 
-@pytest.mark.parametrize(("spacing", "points"), [(0.8, 1000), (0.7, 1000), (0.8, 4096)])
+@pytest.mark.parametrize(
+    ("spacing", "points"), [(0.8, 1000), (0.7, 1000), (0.8, 4096), (0.7, 4096)]
+)
 def test_errors_cover_what_is_too_rare_to_be_drawn(spacing, points):
     """Between the cells of a grid lie few points, or none, and the rest varies hardly."""
-    missed, wrong = misses(spacing, points, times=15)
+    missed, wrong = misses(spacing, points, times=21)
     assert np.max(missed) <= 5
     assert wrong == 0
 
@@ -208,10 +210,7 @@ def test_errors_cover_what_is_too_rare_to_be_drawn(spacing, points):
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("spacing", "points"),
-    [
-        *((1.0, 1000), (0.8, 4096), (0.7, 1000)),
-        pytest.param(0.7, 4096, marks=pytest.mark.xfail(reason="open: errors cover 78%, not 90%")),
-    ],
+    [(1.0, 1000), (0.8, 4096), (0.7, 1000), (0.7, 4096), (0.6, 1000), (0.6, 4096), (0.5, 4096)],
 )
 def test_errors_cover_on_grids(spacing, points):
     missed, wrong = misses(spacing, points, times=200)

@@ -128,8 +128,8 @@ def test_other_images(dindic, run):
         (["run", "-o", "x.csv"], "x.csv: encodings end in .npz or .safetensors"),
         (["run", "-o", "images.npz", "--data", "images.npz"], "would overwrite an input"),
         (["gone", "-o", "x.npz"], "no such model: gone"),
-        (["images.npz", "-o", "x.npz"], "say which network they belong to (--network burgess)"),
-        (["run", "-o", "x.npz", "--network", "burgess"], "this folder knows its own"),
+        (["images.npz", "-o", "x.npz"], "name their network, as --network burgess"),
+        (["run", "-o", "x.npz", "--network", "burgess"], "this folder names its own"),
         (["run", "-o", "x.npz", "--split", "half"], "'half' is not one of"),
         (["run", "-o", "x.npz", "--images", "0"], "'--images': 0 is not in the range"),
         (["run", "-o", "x.npz", "--batch", "0"], "'--batch': 0 is not in the range"),
@@ -199,7 +199,7 @@ def test_the_official_test_images_of_mnist_give_the_encodings_of_others(dindic, 
 @needs_shared
 def test_weights_of_others_need_to_be_told_their_images(say, dindic, folder):
     model = [foreign("mnist_vae"), "-o", "x.npz"]
-    assert "(--network burgess)" in say("encode", *model)
+    assert "as --network burgess" in say("encode", *model)
     message = say("encode", *model, "--network", "burgess")
     assert "the weights file names no data set: add --data PATH" in message
     assert "burgess network only" in say("encode", *model, "--network", "mnist")

@@ -45,7 +45,7 @@ def test_packed_moments(dindic, say, numbers, npz, pair, half):
     mean, scale = pair[0].reshape(20, 4, 2, 2), TO_SCALE[half](pair[1]).reshape(20, 4, 2, 2)
     path = npz("moments.npz", moments=np.concatenate([mean, scale], axis=1))
     apart = npz("apart.npz", **{"mean": mean, half: scale})
-    assert "add --packed mean,logvar or --packed mean,std" in say("score", path)
+    assert "add --packed mean,logvar|mean,std" in say("score", path)
     words = ("--layout", "channels")
     found = numbers(path, "--packed", f"mean,{half}", *words)
     expected = numbers(apart, *words)
@@ -91,7 +91,7 @@ def test_the_scale_flag_decides(numbers, npz, good, pair, scale):
 
 def test_a_flag_against_the_name_is_noted(dindic, npz, pair):
     result = dindic("score", npz(mean=pair[0], var=pair[1]), "--scale", "std")
-    assert "'var' is read as std, as the flag says" in result.stderr
+    assert "'var' is read as std, as --scale std asks" in result.stderr
     assert "variance = 'var'^2 (schema: flag)" in result.stdout
 
 

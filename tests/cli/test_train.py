@@ -226,7 +226,7 @@ def test_a_folder_that_holds_a_run(dindic, say, npy, folder):
     message = say("train", "--data", npy, "-o", "run", *SMALL).split("npy ")[1]
     assert (
         message
-        == "Error: run holds a run already; give --resume run in place of -o, or another folder"
+        == "Error: run contains a run already; resume it (--resume), or name another folder"
     )
     assert files(folder / "run") == before
 

@@ -207,7 +207,7 @@ def test_weights_of_others(dindic, say, folder, drawn):
         (["b10", "-o", "a.png", "--steps", "1"], "--steps"),
         (["b10", "-o", "a.png", "--threshold", "9"], "no latent carries more than 9 nats"),
         (["b10", "-o", "a.png", "--split", "some"], "--split"),
-        (["b10", "-o", "a.png", "--network", "burgess"], "this folder knows its own"),
+        (["b10", "-o", "a.png", "--network", "burgess"], "this folder names its own"),
         (["b10", "-o", "a.png", "--data", "none.npy"], "none.npy"),
         (["b10", "-o", "a.png", "--dataset", "cats"], "cats"),
         (["b10", "-o", "a.png", "--encodings", "none.npz"], "none.npz"),

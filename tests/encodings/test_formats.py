@@ -72,7 +72,7 @@ def test_lone_npy_is_means(tmp_path, pair, name):
     encodings = read_encodings(path) if name == "path" else read_encodings(mean=path)
     np.testing.assert_array_equal(encodings.mean, pair[0])
     assert encodings.var is None
-    assert "--logvar" in encodings.notes[0]
+    assert "logvar=" in encodings.notes[0]
 
 
 def test_lone_tensor_is_means(tmp_path, pair):
@@ -95,7 +95,7 @@ def test_what_the_arguments_exclude(tmp_path, pair, first):
     with pytest.raises(ValueError, match="one of var"):
         read_encodings(mean=tmp_path / "a.npy", std=tmp_path / "a.npy", var=tmp_path / "a.npy")
     np.savez(tmp_path / "a.npz", a=pair[0], b=pair[1])
-    with pytest.raises(ValueError, match=r"a\.npz: .* one array, .*'a' .*--mean-key and"):
+    with pytest.raises(ValueError, match=r"a\.npz: .* one array, .*'a' .*mean_key= and"):
         read_encodings(mean=tmp_path / "a.npz")
 
 

@@ -58,7 +58,7 @@ def test_a_packed_npy_file(tmp_path, pair):
 def test_a_stack_of_means_and_scales(npz, pair):
     path = npz(mean=np.stack(pair))
     with pytest.raises(
-        AmbiguousEncodings, match=r"stacked, add --packed mean,logvar or mean,std;"
+        AmbiguousEncodings, match=r"stacked, add packed='mean,logvar' or 'mean,std';"
     ):
         read_encodings(path)
     found = read_encodings(path, packed="mean,std")
@@ -68,13 +68,13 @@ def test_a_stack_of_means_and_scales(npz, pair):
 
 @pytest.mark.parametrize("name", ["moments", "parameters", "Moments"])
 def test_moments_are_no_means(npz, name):
-    with pytest.raises(AmbiguousEncodings, match="add --packed mean,logvar or --packed mean,std$"):
+    with pytest.raises(AmbiguousEncodings, match="add packed='mean,logvar' or 'mean,std'$"):
         read_encodings(npz(**{name: MEAN}))
 
 
 def test_a_lone_array_may_be_packed(npz, pair):
     (note,) = read_encodings(npz(mean=pair[0][:, :2])).notes
-    assert note.endswith("add --packed mean,logvar or mean,std")
+    assert note.endswith("add packed='mean,logvar' or 'mean,std'")
     (note,) = read_encodings(npz(mean=pair[0])).notes
     assert "packed" not in note
 
@@ -90,7 +90,7 @@ def test_what_packed_excludes(npz, pair):
         read_encodings(path, packed="mean,var", scale="var")
     with pytest.raises(ValueError, match="no packed array 'y'"):
         read_encodings(path, mean_key="y", packed="mean,var")
-    with pytest.raises(AmbiguousEncodings, match=r"add --mean-key a\|b$"):
+    with pytest.raises(AmbiguousEncodings, match="add mean_key='a' or 'b'$"):
         read_encodings(npz(a=pair[0], b=pair[1]), packed="mean,var")
 
 
@@ -195,7 +195,7 @@ def test_a_vague_name_of_another_shape_is_of_the_data_set(npz, pair):
 def test_the_mean_and_std_of_the_data_set_are_no_widths(npz, pair):
     """They lie beside encodings in caches, and would be one width for each latent."""
     path = npz(mu=pair[0], mean=pair[0][0], std=pair[1][0])
-    with pytest.raises(AmbiguousEncodings, match="add --mean-key mu --scale-key std$"):
+    with pytest.raises(AmbiguousEncodings, match="add mean_key='mu' scale_key='std'$"):
         read_encodings(path)
     found = read_encodings(path, mean_key="mu", scale_key="std")
     np.testing.assert_array_equal(found.var[3], pair[1][0] ** 2)
@@ -210,7 +210,7 @@ def test_a_transposed_table(any_format, pair):
     path = any_format(mean=pair[0].T.copy(), var=pair[1].T.copy())
     (note,) = read_encodings(path).notes
     assert note.startswith("there are fewer rows (3) than latents (23): if rows and columns are")
-    assert note.endswith("add --layout transposed")
+    assert note.endswith("add layout='transposed'")
     found = read_encodings(path, layout="transposed")
     assert (found.n, found.d, found.notes) == (23, 3, ())
     np.testing.assert_array_equal(found.mean, pair[0])
@@ -222,7 +222,7 @@ def test_a_transposed_table_beside_factors(npz, pair, what):
     """The factors have as many rows as the table has columns."""
     column = np.arange(23) % 4
     path = npz(mean=pair[0].T, var=pair[1].T, column=column)
-    with pytest.raises(ValueError, match=rf"npz: {what} must have 3 rows.*--layout transposed$"):
+    with pytest.raises(ValueError, match=rf"npz: {what} must have 3 rows.*layout='transposed'$"):
         read_encodings(path, **{what: "column"})
     assert read_encodings(path, layout="transposed", **{what: "column"}).n == 23
     with pytest.raises(ValueError, match=rf"{what} must have 3 rows.*swapped, give mean\.T$"):

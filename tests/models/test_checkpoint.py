@@ -137,7 +137,7 @@ class TestFolder:
             load(tmp_path / "nothing")
 
     def test_a_folder_knows_its_network(self, folder):
-        refuse(folder, "--network is for files", network="burgess")
+        refuse(folder, "network= is for files", network="burgess")
 
     @given(cut=st.floats(0, 1, exclude_max=True))
     def test_truncated_weights(self, tmp_path_factory, cut):
@@ -446,7 +446,7 @@ class TestWeightsOfOthers:
             load(tmp_path / "model.pt", network="mlp")
         with pytest.raises(ValueError, match="there is no network 'resnet'; there is mnist"):
             load(tmp_path / "model.pt", network="resnet")
-        with pytest.raises(ValueError, match="say which network .*--network burgess"):
+        with pytest.raises(ValueError, match="name their network, as network='burgess'"):
             load(tmp_path / "model.pt")
 
 

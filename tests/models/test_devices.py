@@ -55,7 +55,7 @@ def test_devices_that_training_does_not_know(monkeypatch, name):
 @pytest.mark.parametrize("name", ["cuda", "cuda:1"])
 def test_no_gpu(monkeypatch, name):
     pretend(monkeypatch, 0)
-    with pytest.raises(ValueError, match=f"--device {name}: torch finds no GPU here"):
+    with pytest.raises(ValueError, match=f"device={name!r}: torch finds no GPU here"):
         pick_device(name)
 
 

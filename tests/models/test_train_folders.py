@@ -41,7 +41,7 @@ pytestmark = pytest.mark.usefixtures("_settings", "_narrow")
 def test_a_folder_that_holds_a_run_is_left_untouched(tmp_path, name):
     (tmp_path / name).write_text("precious")
     with pytest.raises(
-        ValueError, match="holds a run already; give --resume .* or another folder"
+        ValueError, match="contains a run already; resume it .resume=True., or name another folder"
     ):
         train(config(), dataset(), tmp_path)
     assert files(tmp_path) == {name: b"precious"}

@@ -98,7 +98,7 @@ def test_folders_of_models_trained_together(tmp_path):
             train_together([config(), config(beta=2.0)], dataset(), folders)
     (tmp_path / "b").mkdir()
     (tmp_path / "b" / "model.safetensors").write_text("precious")
-    with pytest.raises(ValueError, match="holds a run already"):
+    with pytest.raises(ValueError, match="contains a run already"):
         train_together([config(), config(beta=2.0)], dataset(), [tmp_path / "a", tmp_path / "b"])
 
 

@@ -112,8 +112,8 @@ def open_file(path: Path) -> Contents:
         raise FileNotFoundError(f"there is no file {path}")
     if (path / "config.json").is_file():
         raise ValueError(
-            f"{path}: this is a folder of a model, not of encodings; first dindic encode {path} -o "
-            "encodings.npz"
+            f"{path}: this is a folder of a model, not of encodings; encode data with the model "
+            "first"
         )
     contents: Contents = format_of(path).read(path)
     arrays = {key: replace(array, path=path) for key, array in contents.arrays.items()}

@@ -36,7 +36,7 @@ def read(path: Path) -> Contents:
                     "damaged, or several arrays were saved into one file; save each to its own"
                 )
     note = (
-        f"{path.name} holds one array, taken as posterior means; for the scale, give --mean "
-        f"{path.name} --logvar FILE.npy (or --var, --std, --logstd)"
+        f"{path.name} contains one array, taken as posterior means; for the scale, add "
+        "logvar='FILE.npy' (or var=, std=, logstd=)"
     )
     return Contents({"mean": array}, notes=(note,))

@@ -39,10 +39,8 @@ def read(path: Path) -> Contents:
         notes: tuple[str, ...] = ()
         if "" in groups and "mean" not in groups:
             groups["mean"] = groups.pop("")
-            note = (
-                f"the columns of {path.name} are numbers: taken as posterior means; for the scale,"
-            )
-            notes = (f"{note} give --mean {path.name} --logvar FILE (or --var, --std, --logstd)",)
+            note = f"the columns of {path.name} are numbers: taken as posterior means; for the"
+            notes = (f"{note} scale, add logvar='FILE' (or var=, std=, logstd=)",)
         arrays = {prefix: _group(path, prefix, members, n) for prefix, members in groups.items()}
         arrays |= {name: _column(path, name, n) for name in header if name and name not in arrays}
     return Contents(arrays, notes=notes)

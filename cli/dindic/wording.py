@@ -1,0 +1,57 @@
+"""From the words of the library, which are those of Python, to the words of the command line.
+
+The library names an argument as ``scale_key='std'``, ``joint=True`` or ``logvar=``. A command that
+has an option for the argument prints the option: ``--scale-key std``, ``--joint``, ``--logvar``.
+"""
+
+import re
+
+import click
+
+_VALUE = r"(?:'[^']*'|\"[^\"]*\"|True|False)"
+_ARGUMENT = re.compile(rf"(?<![^\s(\[])([a-z_]+)=({_VALUE}(?: or {_VALUE})*)?(?![^\s,;:.)\]])")
+
+PHRASES = {
+    "run its encoder first, then": "first dindic encode FILE --network burgess --data IMAGES -o "
+    "encodings.npz; for another network run its encoder, then",
+    "encode data with the model first": "first dindic encode MODEL -o encodings.npz",
+}
+"""What the library asks for in words, and the command that does it."""
+
+
+def in_options(text: str) -> str:
+    """Write the arguments in a message of the library as options of the current command.
+
+    An argument without an option stays as it is. So does a path such as ``beta=4/seed=1.npz``:
+    only what nothing, or a value in quotes, follows is an argument.
+
+    Parameters
+    ----------
+    text : str
+
+    Returns
+    -------
+    str
+    """
+    for phrase, command in PHRASES.items():
+        text = text.replace(phrase, command)
+    context = click.get_current_context(silent=True)
+    if context is None:
+        return text
+    options = {p.name: p for p in context.command.params if isinstance(p, click.Option)}
+
+    def option(found: re.Match[str]) -> str:
+        name, values = found[1], found[2]
+        if name not in options:
+            return found[0]
+        flag = max(options[name].opts, key=len)
+        if values in (None, "True"):
+            return flag
+        if values == "False":
+            return max(options[name].secondary_opts, key=len, default=flag)
+        return f"{flag} {'|'.join(value.strip(QUOTES) for value in values.split(' or '))}"
+
+    return _ARGUMENT.sub(option, text)
+
+
+QUOTES = "'\""
