@@ -5,8 +5,10 @@
 
 A mutant has one comparison, sign, constant, extreme, axis or term changed. A seeded sample of all
 mutants is drawn. Each runs the tests of its module, the nearest files first, in a copy of the tree,
-until one fails or the CPU seconds are spent. `EQUIVALENT` lists those that change no promised number,
-each with its reason. Finished mutants are kept in build/mutants, by the text of their file.
+until one fails or the CPU seconds are spent. Spending them is no kill, unless one single test did, which
+is listed. At the end the tests that killed are run on the unchanged tree, where they must pass.
+`EQUIVALENT` lists those that change no promised number, each with its reason. Finished mutants are kept in
+build/mutants, by the text of their file.
 """
 
 import argparse
@@ -22,7 +24,7 @@ import subprocess
 import sys
 import time
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -36,8 +38,8 @@ CORE = ("aggregate", "q_star", "supervised", "rotation", "moments.py", "standard
 LEFT_OUT_VARIANTS = "torch", "array_api_strict"
 """Array namespaces whose variants of a test are left out: numpy's run the same lines."""
 
-SPENT, ENDLESS, NO_TESTS = 75, 76, 5
-"""Exit statuses: out of CPU seconds, in one test alone, and nothing collected."""
+SPENT, ENDLESS, CRASHED, NO_TESTS = 75, 76, 77, 5
+"""Exit statuses: out of CPU seconds, in one test alone, this script failed, and nothing collected."""
 
 COMPARISONS = {
     ast.Lt: (ast.LtE, ast.GtE), ast.LtE: (ast.Lt, ast.Gt), ast.Gt: (ast.GtE, ast.LtE),
@@ -89,7 +91,7 @@ def changes(node: ast.AST) -> Iterator[ast.AST]:
         case ast.Constant(bool(value)):
             yield ast.Constant(not value)
         case ast.Constant(int(value) | float(value)):
-            yield ast.Constant(value + 1 if isinstance(value, int) else 2 * value)
+            yield ast.Constant(value + 1 if isinstance(value, int) else 2 * value or 1.0)
         case ast.Name(id="min" | "max" | "any" | "all" as name, ctx=ast.Load()):
             yield ast.Name(NAMES[name], ast.Load())
         case ast.Attribute(attr=name) if name in NAMES:
@@ -194,19 +196,29 @@ def nearest(file: str) -> list[str]:
 
 
 class Budget:
-    """Stop when the CPU seconds are spent, and say whether one test has spent most of them."""
+    """Stop when the CPU seconds are spent, and write down the test that fails or never ends."""
 
-    def __init__(self, seconds: float) -> None:
-        self.seconds, self.started = seconds, 0.0
+    def __init__(self, seconds: float, report: Path) -> None:
+        self.seconds, self.report = seconds, report
+        self.started, self.test = 0.0, ""
         signal.signal(signal.SIGPROF, self.stop)
         signal.setitimer(signal.ITIMER_PROF, seconds)
 
     def stop(self, *_: Any) -> None:
         alone = time.process_time() - self.started
-        os._exit(ENDLESS if alone > 0.7 * self.seconds else SPENT)
+        self.report.write_text(self.test)
+        os._exit(ENDLESS if self.test and alone > 0.7 * self.seconds else SPENT)
 
-    def pytest_runtest_logstart(self) -> None:
-        self.started = time.process_time()
+    def pytest_runtest_logstart(self, nodeid: str) -> None:
+        self.started, self.test = time.process_time(), nodeid
+
+    def pytest_runtest_logreport(self, report: Any) -> None:
+        if report.failed:
+            self.report.write_text(report.nodeid)
+
+    def pytest_collectreport(self, report: Any) -> None:
+        if report.failed:
+            self.report.write_text(report.nodeid)
 
     def pytest_collection_modifyitems(self) -> None:
         from hypothesis import Phase, settings
@@ -216,40 +228,60 @@ class Budget:
         settings.load_profile("mutants")
 
 
-def try_mutant(folder: Path, mutant: Mutant, seconds: float) -> str:
-    """Return killed, survived, or spent, which is survived as far as the tests were run."""
-    path = folder / mutant.file
+def try_mutant(folder: Path, mutant: Mutant, seconds: float) -> tuple[str, str]:
+    """Return killed, endless, survived, or spent (not finished), and the test that killed."""
+    path, report = folder / mutant.file, folder.parent / "killer"
     original = path.read_text()
     path.write_text(mutant.source)
+    report.write_text("")
+    status = in_child(lambda: run_tests(folder, nearest(mutant.file), Budget(seconds, report)))
+    path.write_text(original)
+    names = {0: "survived", NO_TESTS: "survived", SPENT: "spent", ENDLESS: "endless"}
+    return names.get(status, "killed"), report.read_text()
+
+
+def in_child(run: Callable[[], int]) -> int:
+    """Return the exit status of a function that runs in a child."""
     child = os.fork()
     if not child:
-        code = 70
+        code = CRASHED
         try:
-            code = run_tests(folder, nearest(mutant.file), seconds)
+            code = run()
         finally:
             os._exit(code)
     status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
-    path.write_text(original)
-    return {0: "survived", NO_TESTS: "survived", SPENT: "spent"}.get(status, "killed")
+    if status == CRASHED:
+        raise RuntimeError("the tests could not be run")
+    return status
 
 
-def run_tests(folder: Path, tests: list[str], seconds: float) -> int:
+def run_tests(folder: Path, tests: list[str], budget: Budget) -> int:
     """Run tests in the copy of the tree until one fails; return the exit status of pytest."""
     import pytest
 
     os.chdir(folder)
     sys.path[:0] = [str(folder), str(folder / "cli"), str(folder / "reference_models")]
+    os.environ["PYTHONPATH"] = os.pathsep.join(sys.path[:3])
     quiet = os.open(os.devnull, os.O_WRONLY)
     os.dup2(quiet, 1)
     os.dup2(quiet, 2)
     variants = " and ".join(f"not {name}" for name in LEFT_OUT_VARIANTS)
     args = ["-x", "-q", "-p", "no:cacheprovider", "--assert=plain", "-k", variants]
-    budget = Budget(seconds)
     for test in tests:
         status = int(pytest.main([*args, test], [budget]))
         if status not in (0, NO_TESTS):
             return status
     return 0
+
+
+def wrong_killers(folder: Path, tests: list[str], seconds: float) -> list[str]:
+    """Return the tests that fail, or never end, without any mutant: what they killed does not count."""
+    report = folder.parent / "killer"
+    wrong = []
+    for test in sorted(tests):
+        if in_child(lambda test=test: run_tests(folder, [test], Budget(0.7 * seconds, report))):
+            wrong.append(test)
+    return wrong
 
 
 def preload() -> None:
@@ -292,19 +324,29 @@ def main() -> None:
     drawn = random.Random(asked.seed).sample(population, min(asked.number, len(population)))
     print(f"{len(drawn)} of {len(population)} mutants, seed {asked.seed}", flush=True)
     results = work / f"seed-{asked.seed}.json"
-    known: dict[str, str] = json.loads(results.read_text()) if results.exists() else {}
+    known: dict[str, tuple[str, str]] = json.loads(results.read_text()) if results.exists() else {}
     counts: dict[str, int] = defaultdict(int)
+    killers: dict[str, list[int]] = defaultdict(list)
     for k, mutant in enumerate((made(*place) for place in drawn), 1):
         name = hashlib.sha256(f"{mutant.key} {mutant.source}".encode()).hexdigest()[:16]
-        status = "equivalent" if mutant.key in EQUIVALENT else known.get(name, "")
+        status, test = (
+            ("equivalent", "") if mutant.key in EQUIVALENT else known.get(name, ("", ""))
+        )
         if not status or (asked.again and status in ("survived", "spent")):
-            status = known[name] = try_mutant(folder, mutant, asked.seconds)
+            status, test = known[name] = try_mutant(folder, mutant, asked.seconds)
             results.write_text(json.dumps(known))
         counts[status] += 1
-        if status in ("survived", "spent"):
-            print(f"{k}: {status}: {mutant.file}:{mutant.line}")
+        if status in ("killed", "endless"):
+            killers[test].append(k)
+        if status in ("survived", "spent", "endless"):
+            print(f"{k}: {status}: {mutant.file}:{mutant.line} {test}")
             print(f"    {mutant.before}\n -> {mutant.after}", flush=True)
-    killed, real = counts["killed"], len(drawn) - counts["equivalent"]
+    wrong = {test: killers[test] for test in wrong_killers(folder, [*killers], asked.seconds)}
+    print(
+        "".join(f"{test} fails without a mutant: {of} not killed\n" for test, of in wrong.items())
+    )
+    killed = counts["killed"] + counts["endless"] - sum(map(len, wrong.values()))
+    real = len(drawn) - counts["equivalent"]
     print(f"{dict(counts)}: {killed} of {real} mutants that are not equivalent were killed "
           f"({killed / max(real, 1):.1%})")  # fmt: skip
 
