@@ -15,6 +15,7 @@ from disentangle_indicators.rotation import (
     predicted_accuracy,
     z_diff_law,
 )
+from disentangle_indicators.rotation._law import _won
 from disentangle_indicators.rotation._orthogonal import givens, haar
 from disentangle_indicators.supervised.higgins import PROTOCOLS
 
@@ -168,6 +169,27 @@ def test_noise_of_one_latent():
     clean, _ = z_diff_law(q, 64)
     np.testing.assert_allclose(means[:, 2] ** 2 - clean[:, 2] ** 2, 12 / np.pi)
     np.testing.assert_array_equal(means[:, [0, 1, 3]], clean[:, [0, 1, 3]])
+
+
+@given(rngs, st.integers(2, 5), st.sampled_from([1.0, 30.0, 1e8]))
+def test_thresholds_are_where_a_classifier_gets_points_right(rng, d, pairs):
+    """Any classifier and any law: by classifying each point."""
+    means, roots, normal = (
+        rng.normal(size=(d, d)),
+        rng.normal(size=(d, d, d)),
+        rng.normal(size=(d, 64)),
+    )
+    w, b = means + rng.normal(size=(d, d)), -0.5 * np.sum(means**2, axis=1)
+    tied = np.eye(d, dtype=bool)
+    won = _won(w, b, means, roots, tied, normal.astype(np.float32)) < np.sqrt(pairs)
+    points = means[:, None] + (roots @ normal / np.sqrt(pairs)).transpose(0, 2, 1)
+    scores = points @ w.T + b
+    right = np.argmax(scores, axis=2) == np.arange(d)[:, None]
+    second, first = np.moveaxis(np.sort(scores)[..., -2:], -1, 0)
+    clear = first - second > 1e-4 * np.abs(scores).max()  # not within single precision
+    placed = np.argmax(means @ w.T + b, axis=1) == np.arange(d)
+    assert np.all((won == right)[placed[:, None] & clear])
+    assert not np.any(won[~placed])
 
 
 def compare(sizes, pairs, count, points, seed):
