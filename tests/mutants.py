@@ -38,6 +38,9 @@ CORE = ("aggregate", "q_star", "supervised", "rotation", "moments.py", "standard
 LEFT_OUT_VARIANTS = "torch", "array_api_strict"
 """Array namespaces whose variants of a test are left out: numpy's run the same lines."""
 
+LAWS_OF_METRICS = "tests/supervised/test_common.py"
+"""Laws of all metrics, of which a mutant of one metric runs the part with its name."""
+
 SPENT, ENDLESS, CRASHED, NO_TESTS = 75, 76, 77, 5
 """Exit statuses: out of CPU seconds, in one test alone, this script failed, and nothing collected."""
 
@@ -176,23 +179,18 @@ def files() -> list[str]:
 
 
 def nearest(file: str) -> list[str]:
-    """Return the test files of a module: of its name, its examples, those that name it, others."""
+    """Return the tests of a module: its examples, those of its name, those that name it, others."""
     path = Path(file)
     stem = path.stem.strip("_").replace("init", path.parent.name)
-    folder = ROOT / "tests" / (path.parent.name if path.parent.name != PACKAGE else "")
-    found = sorted((ROOT / "tests").glob("test_*.py"))
-    if folder.is_dir() and folder != ROOT / "tests":
-        found = sorted(folder.glob("test_*.py")) + [t for t in found if path.parent.name in t.stem]
-
-    def distance(test: Path) -> float:
-        if test.stem == f"test_{stem}":
-            return 0
-        text = test.read_text()
-        return 3 - 2 * (stem in test.stem) - min(text.count(stem), 99) / 100
-
-    near = sorted(found, key=distance)
-    tests = [str(t.relative_to(ROOT)) for t in near if distance(t) < 3 or t.parent == folder]
-    return [*tests[:1], file, *tests[1:]] if "__init__" not in file else tests
+    own = ROOT / "tests" / (path.parent.name if path.parent.name != PACKAGE else "")
+    places: dict[Path, float] = {}
+    for test in sorted({*own.glob("test_*.py"), *(ROOT / "tests").glob("test_*.py")}):
+        count = test.read_text().count(stem)
+        near = 2 * (stem in test.stem) + 2 * (test.parent == own != ROOT / "tests")
+        if near or count:
+            places[test] = -9 if test.stem == f"test_{stem}" else -near - min(count, 99) / 100
+    tests = sorted(places, key=lambda test: places[test])
+    return [file, *(str(test.relative_to(ROOT)) for test in tests)]
 
 
 class Budget:
@@ -228,13 +226,14 @@ class Budget:
         settings.load_profile("mutants")
 
 
-def try_mutant(folder: Path, mutant: Mutant, seconds: float) -> tuple[str, str]:
+def try_mutant(folder: Path, mutant: Mutant, seconds: float, first: list[str]) -> tuple[str, str]:
     """Return killed, endless, survived, or spent (not finished), and the test that killed."""
     path, report = folder / mutant.file, folder.parent / "killer"
     original = path.read_text()
     path.write_text(mutant.source)
     report.write_text("")
-    status = in_child(lambda: run_tests(folder, nearest(mutant.file), Budget(seconds, report)))
+    tests = [*first, *nearest(mutant.file)]
+    status = in_child(lambda: run_tests(folder, tests, Budget(seconds, report)))
     path.write_text(original)
     names = {0: "survived", NO_TESTS: "survived", SPENT: "spent", ENDLESS: "endless"}
     return names.get(status, "killed"), report.read_text()
@@ -266,12 +265,21 @@ def run_tests(folder: Path, tests: list[str], budget: Budget) -> int:
     os.dup2(quiet, 1)
     os.dup2(quiet, 2)
     variants = " and ".join(f"not {name}" for name in LEFT_OUT_VARIANTS)
-    args = ["-x", "-q", "-p", "no:cacheprovider", "--assert=plain", "-k", variants]
+    args = ["-x", "-q", "-p", "no:cacheprovider", "--assert=plain"]
     for test in tests:
-        status = int(pytest.main([*args, test], [budget]))
+        chosen = [variants]
+        if test == LAWS_OF_METRICS and (name := metric_of(tests)):
+            chosen.append(name)
+        status = int(pytest.main([*args, "-k", " and ".join(chosen), test], [budget]))
         if status not in (0, NO_TESTS):
             return status
     return 0
+
+
+def metric_of(tests: list[str]) -> str:
+    """Return the name of the metric whose examples are among the tests."""
+    files = [Path(test) for test in tests if test.startswith(f"{PACKAGE}/supervised/")]
+    return "".join(path.stem for path in files if "METRIC = " in path.read_text())
 
 
 def wrong_killers(folder: Path, tests: list[str], seconds: float) -> list[str]:
@@ -314,7 +322,8 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0, help="seed of the sample")
     parser.add_argument("--seconds", type=float, default=20, help="CPU seconds of tests a mutant")
     parser.add_argument("--only", default="", help="part of the names of the files")
-    parser.add_argument("--again", action="store_true", help="try survivors only")
+    parser.add_argument("--first", nargs="*", default=[], help="tests to run before all others")
+    parser.add_argument("--again", action="store_true", help="try survivors once more")
     asked = parser.parse_args()
     os.environ |= {"OMP_NUM_THREADS": "1", "HYPOTHESIS_PROFILE": "ci", "MPLBACKEND": "agg"}
     work = ROOT / "build" / "mutants"
@@ -333,7 +342,7 @@ def main() -> None:
             ("equivalent", "") if mutant.key in EQUIVALENT else known.get(name, ("", ""))
         )
         if not status or (asked.again and status in ("survived", "spent")):
-            status, test = known[name] = try_mutant(folder, mutant, asked.seconds)
+            status, test = known[name] = try_mutant(folder, mutant, asked.seconds, asked.first)
             results.write_text(json.dumps(known))
         counts[status] += 1
         if status in ("killed", "endless"):
