@@ -5,6 +5,7 @@ import math
 
 import numpy as np
 import pytest
+from scipy.integrate import trapezoid
 
 from disentangle_indicators.aggregate import density, marginals
 
@@ -37,6 +38,16 @@ def test_narrow_posteriors_are_a_histogram():
     z, q = found.z, found.density
     assert np.sum(q) * (z[1] - z[0]) == pytest.approx(1, abs=0.01)
     assert np.mean(q[np.abs(z) < 0.5]) == pytest.approx(0.38, abs=0.05)
+
+
+@pytest.mark.parametrize("side", [-1, 1])
+@pytest.mark.parametrize("far", [3.0, 30.0])
+def test_the_curve_holds_all_of_the_density(far, side):
+    """Of rows far out as well: the integral is 1 within the tails beyond 4 standard deviations."""
+    mean, var = np.zeros((20, 1)), np.full((20, 1), 0.25)
+    mean[0], var[0] = side * far, 4.0
+    found = density(mean, var, latent=0)
+    assert trapezoid(found.density, found.z) == pytest.approx(1, abs=2e-4)
 
 
 def test_reports_have_every_point():

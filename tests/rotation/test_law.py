@@ -15,7 +15,7 @@ from disentangle_indicators.rotation import (
     predicted_accuracy,
     z_diff_law,
 )
-from disentangle_indicators.rotation._law import _won
+from disentangle_indicators.rotation._law import _logistic, _normal, _won
 from disentangle_indicators.rotation._orthogonal import givens, haar
 from disentangle_indicators.supervised.higgins import PROTOCOLS
 
@@ -190,6 +190,26 @@ def test_thresholds_are_where_a_classifier_gets_points_right(rng, d, pairs):
     placed = np.argmax(means @ w.T + b, axis=1) == np.arange(d)
     assert np.all((won == right)[placed[:, None] & clear])
     assert not np.any(won[~placed])
+
+
+@pytest.mark.parametrize("d", [2, 3, 6])
+def test_the_regression_is_scikit_learns(d):
+    """The same classifier of the same points, where the penalty counts as of 10,000 rows."""
+    from sklearn.linear_model import LogisticRegression
+
+    means, covariances = z_diff_law(haar(d, np.random.default_rng(d)), 16, 0.1)
+    means -= means.mean(axis=0)
+    roots, normal = np.linalg.cholesky(covariances), _normal(d, 512)
+    w, b = _logistic(means, roots, normal)
+    points = means[:, None] + (roots @ normal).transpose(0, 2, 1)
+    x, y = points.reshape(-1, d), np.repeat(np.arange(d), 512)
+    # with two classes scikit-learn penalises the difference of their weights
+    c = 10_000 / len(x) * (2 if d == 2 else 1)
+    model = LogisticRegression(C=c, tol=1e-8, max_iter=1000).fit(x, y)
+    logits = x @ w.T + b
+    ours = np.exp(logits - logits.max(axis=1, keepdims=True))
+    ours /= ours.sum(axis=1, keepdims=True)
+    assert np.abs(ours - model.predict_proba(x)).mean() < 0.01
 
 
 def compare(sizes, pairs, count, points, seed):

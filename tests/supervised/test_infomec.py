@@ -59,13 +59,13 @@ def test_scikit_learn_agrees():
     np.testing.assert_allclose(found, expected, atol=1e-12)
 
 
-def explicit(codes, factors):
-    """In-sample losses of an unpenalised classifier, over those of a guess."""
+def explicit(codes, factors, c=np.inf):
+    """In-sample losses of a classifier without a penalty, or with one, over those of a guess."""
     spread = codes.std(axis=0)
     x = (codes - codes.mean(axis=0)) / np.where(spread > 0, spread, 1)
     out = []
     for v in factors.T:
-        model = LogisticRegression(C=np.inf, class_weight="balanced")
+        model = LogisticRegression(C=c, class_weight="balanced")
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             model.fit(x, v)
@@ -89,6 +89,14 @@ def test_the_small_arrays():
     d = len(u)
     assert outcome.parts["infoc"] == pytest.approx((np.mean(ratios[1]) - 1 / d) / (1 - 1 / d))
     assert outcome.parts["infoe"] == pytest.approx(explicit(codes, factors), abs=1e-4)
+
+
+@pytest.mark.parametrize("c", [1.0, 0.01])
+def test_the_penalty_is_scikit_learns(c):
+    codes, factors = small()
+    codes, factors = codes[:, :5], factors[:, :2]
+    outcome = measure(METRIC, codes, factors, protocol="hsu2023", C=c)
+    assert outcome.parts["infoe"] == pytest.approx(explicit(codes, factors, c), abs=1e-4)
 
 
 TOLERANCES = {"infom": 2e-5, "infoc": 1e-4, "infoe": 2e-4}
