@@ -257,7 +257,7 @@ def _card(
             metrics=metrics,
             rng=options["seed"],
         )
-        if encodings.layout == "channels" and not options["quiet"]:
+        if encodings.layout in ("channels", "last") and not options["quiet"]:
             say_notes((spread_of_channels(encodings),), file if several else None)
     return stamped(card)
 

@@ -122,18 +122,20 @@ def factors_of(
         if not is_taken(contents, "factors", 1, 2):
             return None, (), ()
         source = "factors"
-    if isinstance(source, str) and source in arrays:
+    if isinstance(source, str) and contents.find(source):
+        typed, source = source, str(contents.find(source))
         values, names = arrays[source].read(), _names(contents)
         k = values.shape[1] if values.ndim > 1 else 1
         if source != "factors" and len(names) != k:
-            names = (source,) if k == 1 else ()
+            names = (typed,) if k == 1 else ()
         if source != "factors":
             return values, names, ()
         kinds, classes = (_list(contents, f"factor_{what}") for what in ("kinds", "classes"))
         return (with_kinds(values, kinds, classes) if kinds or classes else values), names, ()
     keys = source.split(",") if isinstance(source, str) else []
-    if keys and all(key in arrays for key in keys):
-        return side_by_side([arrays[key].read() for key in keys]), tuple(keys), ()
+    if keys and all(map(contents.find, keys)):
+        columns = [arrays[str(contents.find(key))].read() for key in keys]
+        return side_by_side(columns), tuple(keys), ()
     path = _other(contents, source, "factors")
     module = format_of(path)
     if not hasattr(module, "columns"):
@@ -165,8 +167,8 @@ def _without_index(columns: dict[str, NDArray[Any]], path: Path) -> tuple[str, .
 
 def column_of(contents: Contents, source: Source, name: str) -> NDArray[Any]:
     """Return the array of a key, or of another file: the one named `name`, or the only one."""
-    if isinstance(source, str) and source in contents.arrays:
-        return contents.arrays[source].read()
+    if isinstance(source, str) and (key := contents.find(source)):
+        return contents.arrays[key].read()
     path = _other(contents, source, name)
     other = open_file(path).arrays
     if hasattr(format_of(path), "columns"):

@@ -12,8 +12,11 @@ from disentangle_indicators._array import as_array, to_numpy
 from disentangle_indicators.encodings._stored import Stored, reading
 from disentangle_indicators.posteriors import Encodings, block_rows
 
-LAYOUTS = ("channels", "flatten", "transposed")
-"""Sites are samples, sites are latents, or a table has one row for each latent."""
+LAYOUTS = ("channels", "last", "flatten", "transposed")
+"""Sites are samples of the latents on axis 1 or on the last axis, sites are latents, or a table has
+one row for each latent."""
+
+OF_SITES = ("channels", "last")
 
 _SHOWN = 16
 """Channels up to which each is shown."""
@@ -30,7 +33,7 @@ def blocks(
         For messages.
     mean, scale : Stored
         None for means only.
-    layout : {"", "channels", "flatten", "transposed"}
+    layout : {"", "channels", "last", "flatten", "transposed"}
         With "transposed" the arrays are transposed already.
     rows : int, optional
         The default makes batches of 8 MB.
@@ -48,7 +51,7 @@ def blocks(
 
 def laid_out(shape: tuple[int, ...], layout: str) -> tuple[int, int, int]:
     """Return the samples, the latents and the sites a sample of an array of this shape."""
-    sites = prod(shape[2:]) if layout == "channels" else 1
+    sites = {"channels": prod(shape[2:]), "last": prod(shape[1:-1])}.get(layout, 1)
     return shape[0] * sites, prod(shape[1:]) // max(sites, 1), sites
 
 
@@ -109,7 +112,9 @@ def _blocks(stored: Stored, layout: str, rows: int) -> Iterator[NDArray[Any]]:
 
 
 def _table(block: NDArray[Any], layout: str) -> NDArray[Any]:
-    """Return (n, C, *sites) as (n * sites, C) for "channels", as (n, C * sites) for "flatten"."""
+    """Return (n, C, *sites) or (n, *sites, C) as (n * sites, C), or (n, ...) as (n, entries)."""
+    if layout == "last":
+        return block.reshape(-1, block.shape[-1])
     if layout == "channels":
         return np.moveaxis(block, 1, -1).reshape(-1, block.shape[1])
     return block.reshape(len(block), -1) if layout == "flatten" else block

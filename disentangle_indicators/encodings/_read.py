@@ -16,24 +16,25 @@ from disentangle_indicators._progress import Progress
 from disentangle_indicators._provenance import Input
 from disentangle_indicators._scales import repeated
 from disentangle_indicators._sources import check_rows, few_rows
+from disentangle_indicators.encodings._axes import axes_of
 from disentangle_indicators.encodings._columns import (
     Source,
     column_of,
     factors_of,
     is_taken,
 )
-from disentangle_indicators.encodings._layout import LAYOUTS, blocks, laid_out
+from disentangle_indicators.encodings._layout import OF_SITES, blocks, laid_out
 from disentangle_indicators.encodings._many import open_source
 from disentangle_indicators.encodings._stored import (
     OBJECTS,
-    AmbiguousEncodings,
     Contents,
     Stored,
     reading,
 )
 from disentangle_indicators.encodings._views import repeated_to, transposed
 from disentangle_indicators.encodings.formats import suffix_of
-from disentangle_indicators.encodings.keys import NATIVE, Choice, choose, choose_packed
+from disentangle_indicators.encodings.keys import Choice, choose, choose_packed
+from disentangle_indicators.encodings.names import NATIVE
 from disentangle_indicators.factors import Factors, as_column, as_table
 from disentangle_indicators.posteriors import Encodings, in_blocks
 
@@ -88,10 +89,11 @@ def read_encodings(
     packed : str, optional
         "mean,logvar" and its like, when one array holds the means and then the scale along axis 1,
         the axis of latents or channels, or has the shape (2, n, d); `mean_key` names that array.
-    layout : {"channels", "flatten", "transposed"}, optional
-        "channels" or "flatten" is compulsory when the means have the shape (n, C, ...) with more
-        than two axes: "channels" makes every site a sample of C latents, and every image a cluster;
-        "flatten" makes every entry a latent. "transposed" reads tables of the shape (d, n).
+    layout : {"channels", "last", "flatten", "transposed"}, optional
+        One of the first three is compulsory when the means have more than two axes: "channels"
+        makes every site of (n, C, ...) a sample of C latents, and every image a cluster; "last" does
+        so with (n, ..., C); "flatten" makes every entry a latent. "transposed" reads tables of the
+        shape (d, n).
     factors, labels, clusters : key or path, optional
         Ground-truth factors (n, k), class labels (n,), and groups of dependent rows (n,): a key of
         the file, or another file. The keys "factors", "factor_names" and "labels" are taken by
@@ -159,9 +161,14 @@ def read_encodings(
         if packed is None:
             choice = choose(contents, mean_key, scale_key, scale)
         else:
-            contents, choice = choose_packed(contents, mean_key, packed)
-        encodings = _checked(path, contents, choice, layout)
+            contents, choice = choose_packed(contents, mean_key, packed, layout)
+        asked = mean_key is not None or packed is not None
+        encodings = _checked(path, contents, choice, layout, asked=asked)
     prior = as_prior(prior_mean, prior_var, encodings.d)
+    if choice.prior and np.all(prior[0] == 0) and np.all(prior[1] == 1):
+        note = f"{choice.schema} gives {choice.mean_key!r} a prior of its own, of variance "
+        note += f"{choice.prior}; this is N(0, 1), add prior_var= for another one"
+        encodings = replace(encodings, notes=(*encodings.notes, note))
     sources = (factors, labels, clusters, order)
     beside = [Path(s) for s in sources if s is not None and _is_file(s, contents)]
     encodings = replace(
@@ -187,7 +194,7 @@ def read_encodings(
 
 
 def _is_file(source: Source, contents: Contents) -> bool:
-    return source not in contents.arrays and Path(source).is_file()
+    return contents.find(str(source)) is None and Path(source).is_file()
 
 
 def _pair(files: Sequence[Path]) -> Contents:
@@ -207,36 +214,26 @@ def _pair(files: Sequence[Path]) -> Contents:
     return Contents(arrays, notes=(alone,) if len(files) == 1 else ())
 
 
-def _checked(path: Path, contents: Contents, choice: Choice, layout: str | None) -> Encodings:
+def _checked(
+    path: Path, contents: Contents, choice: Choice, layout: str | None, *, asked: bool
+) -> Encodings:
     """Apply the layout to the shape and look at the first rows for what no encoder can mean."""
-    if layout not in (None, *LAYOUTS):
-        raise ValueError(f"layout must be one of {', '.join(LAYOUTS)}; got {layout!r}")
+    layout, of_axes = axes_of(contents, choice, layout, asked=asked)
     mean = contents.arrays[choice.mean_key]
-    if len(mean.shape) < 2:
-        raise ValueError(f"the mean must have the shape (n, d); it is {mean}")
-    if len(mean.shape) > 2 and layout not in ("channels", "flatten"):
-        raise AmbiguousEncodings(
-            f"the mean {mean} has more than two axes: are its sites samples (channels) or latents "
-            "(flatten)?; "
-            + "if it is the mean and the scale stacked, add packed='mean,logvar' or 'mean,std'; else "
-            * (len(mean.shape) == 3 and mean.shape[0] == 2)
-            + "add layout='channels' or 'flatten'"
-        )
-    if len(mean.shape) == 2 and layout != "transposed":
-        layout = ""
     turned = layout == "transposed"
-    n, d, sites = laid_out(mean.shape[::-1] if turned else mean.shape, layout or "")
+    n, d, sites = laid_out(mean.shape[::-1] if turned else mean.shape, layout)
     for count, word in ((n, "samples"), (d, "latents")):
         if count == 0:
             raise ValueError(f"the mean has no {word}; it is {mean}")
     scale, notes = _scale(contents, choice)
+    notes += of_axes
     if turned:
         mean, scale = transposed(mean), transposed(scale) if scale else None
     as_array(next(mean.blocks(1)), repr(mean.name))
     if few_rows(n, d) and layout != "flatten":
         notes += (f"{few_rows(n, d)}, add layout='transposed'",)
     return Encodings(
-        stored=partial(blocks, path, mean, scale, layout or ""),
+        stored=partial(blocks, path, mean, scale, layout),
         source=_described(choice, n, d, sites),
         name=str(path),
         path=path,
@@ -247,8 +244,8 @@ def _checked(path: Path, contents: Contents, choice: Choice, layout: str | None)
         scale_key=choice.scale_key,
         scale=choice.scale,
         schema=choice.schema,
-        layout=layout or "",
-        clusters=np.repeat(np.arange(mean.shape[0]), sites) if layout == "channels" else None,
+        layout=layout,
+        clusters=np.repeat(np.arange(mean.shape[0]), sites) if layout in OF_SITES else None,
         metadata=dict(contents.metadata),
         notes=notes,
     )
@@ -352,7 +349,7 @@ def _with_columns(
 
 def _images(encodings: Encodings, contents: Contents) -> int:
     """Return the number of images, which is that of the rows without channels."""
-    if encodings.layout != "channels":
+    if encodings.layout not in OF_SITES:
         return encodings.n
     return contents.arrays[encodings.mean_key].shape[0]
 

@@ -91,6 +91,16 @@ class Contents:
         """Whether the arrays are those of one sample, without an axis of samples."""
         return bool(set(OF_ONE_SAMPLE) & set(self.arrays))
 
+    def find(self, key: str) -> str | None:
+        """Return the key of that name, else the only one that ends with it, in `obs` first.
+
+        None when there is no such key, or there are several.
+        """
+        if key in self.arrays:
+            return key
+        found = [name for name in self.arrays if name.endswith(f"/{key}")]
+        return f"obs/{key}" if f"obs/{key}" in found else found[0] if len(found) == 1 else None
+
     def listing(self) -> str:
         """Return the keys with their shapes and dtypes, for messages."""
         words = [str(array) for array in self.arrays.values()]

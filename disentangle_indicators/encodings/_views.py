@@ -31,8 +31,14 @@ def packed_as(words: str) -> tuple[str, str]:
     return first, second
 
 
-def halves(stored: Stored) -> tuple[Stored, Stored]:
-    """Return the first and the second half of an array along axis 1, or the two of (2, n, d).
+def halves(stored: Stored, *, last: bool = False) -> tuple[Stored, Stored]:
+    """Return the first and the second half of an array along an axis, or the two of (2, n, d).
+
+    Parameters
+    ----------
+    stored : Stored
+    last : bool
+        Whether the axis is the last one, and not axis 1.
 
     Raises
     ------
@@ -42,17 +48,22 @@ def halves(stored: Stored) -> tuple[Stored, Stored]:
     shape = stored.shape
     if len(shape) == 3 and shape[0] == 2:
         return _one_of_two(stored, 0), _one_of_two(stored, 1)
-    if len(shape) < 2 or shape[1] % 2 or shape[1] == 0:
-        raise ValueError(f"a packed array has an even number of entries on axis 1; it is {stored}")
-    half = shape[1] // 2
+    axis = len(shape) - 1 if last else 1
+    if len(shape) < 2 or shape[axis] % 2 or shape[axis] == 0:
+        raise ValueError(
+            f"a packed array has an even number of entries on axis {axis}; it is {stored}"
+        )
+    half = shape[axis] // 2
+    before = (slice(None),) * axis
+    dots = ":, " * axis
 
     def part(which: slice, words: str) -> Stored:
         def blocks(rows: int) -> Iterator[NDArray[Any]]:
             for block in stored.blocks(rows):
-                yield block[:, which]
+                yield block[(*before, which)]
 
-        size = (shape[0], half, *shape[2:])
-        return replace(stored, name=f"{stored.name}[:, {words}]", shape=size, blocks=blocks)
+        size = (*shape[:axis], half, *shape[axis + 1 :])
+        return replace(stored, name=f"{stored.name}[{dots}{words}]", shape=size, blocks=blocks)
 
     return part(slice(half), f":{half}"), part(slice(half, None), f"{half}:")
 

@@ -16,7 +16,7 @@ from disentangle_indicators._files import atomic
 from disentangle_indicators._scales import repeated
 from disentangle_indicators.encodings._columns import plain, stored_factors
 from disentangle_indicators.encodings.formats import WRITERS, suffix_of
-from disentangle_indicators.encodings.keys import NATIVE
+from disentangle_indicators.encodings.names import NATIVE
 from disentangle_indicators.factors import as_column
 
 _ROWS = 1 << 14

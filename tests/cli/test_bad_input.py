@@ -59,7 +59,7 @@ SHAPES = {
     "no samples": ((0, 4), (0, 4), ["the mean has no samples", "(0, 4)"]),
     "no latents": ((80, 0), (80, 0), ["the mean has no latents", "(80, 0)"]),
     "one axis": ((80,), (80,), ["must have the shape (n, d)", "(80,)"]),
-    "three axes": ((20, 4, 4), (20, 4, 4), ["(20, 4, 4)", "add --layout channels|flatten"]),
+    "three axes": ((20, 4, 4), (20, 4, 4), ["(20, 4, 4)", "add --layout channels|last|flatten"]),
 }
 
 

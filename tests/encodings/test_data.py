@@ -13,7 +13,7 @@ WIDTHS = rng.uniform(0.5, 1.5, size=IMAGES.shape)
 
 
 def test_layout_is_compulsory(npz):
-    with pytest.raises(AmbiguousEncodings, match="add layout='channels' or 'flatten'$"):
+    with pytest.raises(AmbiguousEncodings, match="add layout='channels' or 'last' or 'flatten'$"):
         read_encodings(npz(mean=IMAGES, std=WIDTHS))
     with pytest.raises(ValueError, match="layout must be"):
         read_encodings(npz(mean=IMAGES, std=WIDTHS), layout="rows")

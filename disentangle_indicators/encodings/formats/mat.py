@@ -19,7 +19,7 @@ from disentangle_indicators.encodings._stored import (
     refused,
 )
 from disentangle_indicators.encodings.formats import hdf5
-from disentangle_indicators.encodings.keys import role
+from disentangle_indicators.encodings.names import role
 
 SUFFIXES = (".mat",)
 

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from disentangle_indicators.encodings._stored import Contents, Stored, reading
-from disentangle_indicators.encodings.keys import role
+from disentangle_indicators.encodings.names import role
 
 SUFFIXES = (".csv", ".tsv")
 
