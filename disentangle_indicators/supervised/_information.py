@@ -53,10 +53,13 @@ class Chance(NamedTuple):
         Expected I(z_h; v_k) when rows of the codes are permuted.
     above : array, shape (d, K)
         Exceeded by one of all the d K entries with probability `level`.
+    counts : array of bool, shape (d, K), optional
+        Whether information counts, where that is not for these rows to decide.
     """
 
     mean: Float
     above: Float
+    counts: Any = None
 
 
 class Known(NamedTuple):
@@ -135,9 +138,21 @@ Labels = tuple[Binned, Chance | None]
 
 
 def prepare_chance(z: Float, factors: Factors, p: dict[str, Any]) -> tuple[Index, Labels]:
-    """Put both into bins, and say what latents that know nothing get at ``level``."""
+    """Put both into bins, and say what latents that know nothing get at ``level``.
+
+    Half of the rows go by what :func:`counts` said of all rows, in ``counts``.
+    """
     cells, of_factors = prepare(z, factors, p)
-    return cells, (of_factors, chance(cells, of_factors, p["level"], p.get("share", 1.0)))
+    share = p.get("share", 1.0)
+    return cells, (of_factors, chance(cells, of_factors, p["level"], share, p.get("counts")))
+
+
+def counts(z: Float, factors: Factors, p: dict[str, Any], rng: Any = None) -> Any:
+    """Return whether information counts (d, K), beyond chance at ``level``; None: all of it."""
+    cells, (of_factors, by_chance) = prepare_chance(z, factors, p)
+    if by_chance is None:
+        return None
+    return information(cells, of_factors).mutual > by_chance.above
 
 
 def code_bins(label: Index, p: dict[str, Any]) -> int:
@@ -188,7 +203,7 @@ def between(labels: list[Index]) -> Float:
 
 
 def chance(
-    cells: Index, of_factors: Binned, level: float | None, share: float = 1.0
+    cells: Index, of_factors: Binned, level: float | None, share: float = 1.0, counts: Any = None
 ) -> Chance | None:
     """Return what latents that know nothing get: None where no level is given.
 
@@ -201,7 +216,7 @@ def chance(
     tests = cells.shape[-1] * len(of_factors.labels)
     whole = [_chance_of_one(*pair, level / tests) for pair in pairs(cells, of_factors)]
     mean, above = (np.stack([each[i] for each in whole], axis=1) for i in (0, 1))
-    return Chance(mean, mean + share * (above - mean))
+    return Chance(mean, mean + share * (above - mean), counts)
 
 
 def known(cells: Index, of_factors: Labels) -> tuple[Information, Known]:
@@ -215,11 +230,12 @@ def known(cells: Index, of_factors: Labels) -> tuple[Information, Known]:
     if by_chance is None:
         scale = np.where(found.factors > 0, found.factors, 1.0)
         return found, Known(found.mutual, found.mutual / scale, np.ones_like(found.mutual))
-    beyond = found.mutual > by_chance.above
-    mutual = np.where(beyond, found.mutual - by_chance.mean, 0.0)
+    beyond = found.mutual > by_chance.above if by_chance.counts is None else by_chance.counts
+    mutual = np.where(beyond, np.maximum(found.mutual - by_chance.mean, 0.0), 0.0)
     room = np.where(beyond, found.factors - by_chance.mean, 1.0)
-    limit = np.where(beyond, (by_chance.above - by_chance.mean) / np.where(beyond, mutual, 1), 1.0)
-    return found, Known(mutual, mutual / np.maximum(room, mutual), 1.0 - limit**2)
+    limit = (by_chance.above - by_chance.mean) / np.where(mutual > 0, mutual, np.inf)
+    sure = np.where(mutual > 0, np.maximum(1.0 - limit**2, 0.0), 0.0)
+    return found, Known(mutual, mutual / np.maximum(np.maximum(room, mutual), TIE), sure)
 
 
 def average(values: Float, weights: Float, rule: str) -> float:

@@ -87,6 +87,9 @@ class Metric:
         Whether half samples vary by far more than twice as much as all rows: where information
         counts from a threshold on, and where a classifier is fitted; see
         :func:`~disentangle_indicators.supervised._splits.spread`.
+    counts : callable, optional
+        ``counts(codes, factors, parameters, rng)``: which informations count. All rows decide, for
+        half samples as well.
     slow : tuple of str
         Protocols that take minutes.
     choices : dict of str to tuple
@@ -104,6 +107,7 @@ class Metric:
     refits: tuple[str, ...] = ()
     prepare: Prepare = as_they_are
     curved: bool = False
+    counts: Callable[..., Any] | None = None
     slow: tuple[str, ...] = ()
     choices: dict[str, tuple[Any, ...]] = field(default_factory=dict)
 

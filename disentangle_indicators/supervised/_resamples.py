@@ -86,9 +86,13 @@ def half_scores(
     """Return the scores of halves; none if one of them has no value.
 
     The rows of a half are in the order in which the metric shuffles all rows, so that a row that
-    is fitted there is fitted here. ``share`` is the share of rows that a half has.
+    is fitted there is fitted here. ``share`` is the share of rows that a half has. All rows say
+    which informations count: half of them take more noise for information.
     """
     n = len(codes)
+    if metric.counts is not None:
+        counted = metric.counts(codes, factors, parameters, np.random.default_rng(seed))
+        parameters = parameters | {"counts": counted}
     order = np.arange(n)
     if parameters.get("order") == "shuffled":
         order = np.random.default_rng(seed).permutation(n)

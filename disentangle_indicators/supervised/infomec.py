@@ -251,10 +251,7 @@ def _compute(
     if not 0 <= p["active"] < 1:
         raise ValueError(f"active must be at least 0 and less than 1; got {p['active']}")
     rows = splits(factors, p, rng)
-    share = np.zeros((z.shape[1], factors.number))
-    for k, (label, (train, test)) in enumerate(zip(labels, rows, strict=True)):
-        used = train if test is train else factors.present(k)
-        share[:, k] = _share(z[used], np.unique(label[used], return_inverse=True)[1], p, rng)
+    share = _shares(z, prepared, rows, p, rng)
     low, high = z.min(axis=0) / 4, z.max(axis=0) / 4
     active = high - low > p["active"] * np.max(high - low)
     if p["null"]:
@@ -273,6 +270,29 @@ def _compute(
     )
 
 
+def _counts(z: Float, factors: Factors, p: dict[str, Any], rng: np.random.Generator) -> Any:
+    """Return whether information counts (d, K), beyond that of noise."""
+    z, prepared = _prepare(z, factors, p)
+    return _shares(z, prepared, splits(factors, p, rng), p, rng) > 0
+
+
+def _shares(
+    z: Float,
+    prepared: tuple[Factors, list[Index]],
+    rows: list[tuple[Index, Index]],
+    p: dict[str, Any],
+    rng: np.random.Generator,
+) -> Float:
+    """Return the share of the entropy of each factor that each latent knows (d, K)."""
+    factors, labels = prepared
+    share = np.zeros((z.shape[1], factors.number))
+    for k, (label, (train, test)) in enumerate(zip(labels, rows, strict=True)):
+        used = train if test is train else factors.present(k)
+        share[:, k] = _share(z[used], np.unique(label[used], return_inverse=True)[1], p, rng)
+    counts = p.get("counts")
+    return share if counts is None else np.where(counts, share, 0.0)
+
+
 def _share(z: Float, y: Index, p: dict[str, Any], rng: np.random.Generator) -> Float:
     """Return the information of each latent per entropy of the factor, 0 where it may be chance."""
     y = y.reshape(-1)
@@ -281,11 +301,10 @@ def _share(z: Float, y: Index, p: dict[str, Any], rng: np.random.Generator) -> F
     if entropy == 0:
         return np.zeros(z.shape[1])
     found = neighbour_information(_without_ties(z, p, rng), y, p["neighbours"])
-    if not p["null"]:
+    if not p["null"] or p.get("counts") is not None:
         return np.asarray(np.maximum(found, 0.0) / entropy)
     noise = neighbour_information(rng.random((n, p["null"])), y, p["neighbours"])
-    above = p["deviations"] * np.sqrt(p.get("share", 1.0)) * noise.std(ddof=1)  # of all rows
-    floor = max(float(noise.mean() + above), 0.0)
+    floor = max(float(noise.mean() + p["deviations"] * noise.std(ddof=1)), 0.0)
     still = z.max(axis=0) == z.min(axis=0)
     return np.asarray(np.where((found > floor) & ~still, found, 0.0) / entropy)
 
@@ -348,6 +367,7 @@ METRIC = Metric(
     SOURCES,
     refits=tuple(PROTOCOLS),
     prepare=_prepare,
+    counts=_counts,
     choices={"code_scale": ("ranks", "raw"), "order": ORDERS, "scale": SCALES},
     curved=True,
 )

@@ -159,6 +159,7 @@ METRIC = Metric(
     "completeness is whether one latent knows a factor",
     SOURCES,
     prepare=info.prepare_chance,
+    counts=info.counts,
     choices={"code_bins": info.CODE_BINS, "importance": ("share", "column")},
     curved=True,
 )

@@ -136,6 +136,7 @@ METRIC = Metric(
     "that no latent knows",
     SOURCES,
     prepare=info.prepare_chance,
+    counts=info.counts,
     choices={
         "code_bins": info.CODE_BINS,
         "divide_by": ("factor", "code"),

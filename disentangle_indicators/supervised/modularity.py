@@ -153,6 +153,7 @@ METRIC = Metric(
     "no latent knows, or that many share",
     SOURCES,
     prepare=info.prepare_chance,
+    counts=info.counts,
     choices={"code_bins": info.CODE_BINS, "average": info.AVERAGES},
     curved=True,
 )

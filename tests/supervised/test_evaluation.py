@@ -769,3 +769,15 @@ def test_a_half_keeps_the_threshold_of_all_rows():
     np.testing.assert_allclose(half.above - half.mean, 2 * (whole.above - whole.mean), rtol=0.05)
     np.testing.assert_allclose(kept.above - kept.mean, whole.above - whole.mean, rtol=0.05)
     np.testing.assert_array_equal(kept.mean, half.mean)
+
+
+@pytest.mark.parametrize("name", ["med", "modularity", "infomec"])
+def test_the_error_of_a_score_that_all_samples_share(name):
+    """Noise that is no information in all rows is none in their halves, whose bar is lower."""
+    rng = np.random.default_rng(3)
+    factors = np.stack([rng.integers(k, size=400) for k in (4, 3)], axis=1)
+    code = rng.normal(size=(400, 6))
+    code[:, :2] += 4 * factors
+    found = evaluate(name, code, factors, permutations=0, halves=20).metrics[f"{name}@default"]
+    assert found.value > 0.995
+    assert found.standard_error < 0.002
