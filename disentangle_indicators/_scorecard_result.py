@@ -157,7 +157,10 @@ class Scorecard(Result):
                 blocks.append(f"{name}: none: {reasons[name]}.")
         if self.metrics is None and "metrics" not in self.reasons and self.factors:
             listed = ", ".join(
-                f"{f['name']} ({f['kind']}, {f['values']} values)" for f in self.factors
+                f"{f['name']} ({f['kind']}, {f['values']} values"
+                + f", {f['missing']} missing" * (f["missing"] > 0)
+                + ")"
+                for f in self.factors
             )
             blocks.append(f"Ground truth: {listed}. Supervised metrics of it were not asked for.")
         return blocks

@@ -3,14 +3,11 @@
 import glob
 import hashlib
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
-from numpy.typing import NDArray
-
-from disentangle_indicators.encodings._stored import Contents, Stored, in_blocks
+from disentangle_indicators.encodings._stored import Contents, Stored, continued, stack
 from disentangle_indicators.encodings.formats import (
     FORMATS,
     arrow,
@@ -152,31 +149,10 @@ def _of_npy(folder: Path, files: list[Path]) -> Contents:
     for stem, parts in groups.items():
         name = stem or folder.name
         stacked = len(parts[0].shape) in (1, 3)  # latents, or channels and a grid, of one sample
-        made[name] = (stack if stacked else _continued)(name, parts)
+        made[name] = (stack if stacked else continued)(name, parts)
         how = "stacked, one sample each" if stacked else "read one after the other"
         notes.append(f"{len(parts)} files of {name!r} are {how}")
     return Contents(made, notes=tuple(notes))
-
-
-def stack(name: str, parts: Sequence[Stored]) -> Stored:
-    """Return arrays of one sample each as one array of all samples."""
-    shape = _common(name, [part.shape for part in parts])
-
-    def samples() -> Iterator[NDArray[Any]]:
-        for part in parts:
-            yield part.read()[None]
-
-    return Stored(
-        name, (len(parts), *shape), parts[0].dtype, lambda rows: in_blocks(samples(), rows)
-    )
-
-
-def _common(name: str, shapes: Sequence[tuple[int, ...]]) -> tuple[int, ...]:
-    if len(set(shapes)) > 1:
-        raise ValueError(
-            f"{name!r} must have one shape in all files; there are {sorted(set(shapes))}"
-        )
-    return shapes[0]
 
 
 def _continued_files(files: Sequence[Path]) -> Contents:
@@ -189,23 +165,10 @@ def _continued_files(files: Sequence[Path]) -> Contents:
                 f"{file} has {part.listing()}, and {files[0]} has {first.listing()}: files of one "
                 "data set have the same arrays"
             )
-    join = stack if first.one_sample else _continued
+    join = stack if first.one_sample else continued
     arrays = {name: join(name, [part.arrays[name] for part in parts]) for name in first.arrays}
     notes = first.notes
     if len(files) > 1:
         how = "stacked, one sample each" if first.one_sample else "read one after the other"
         notes += (f"{len(files)} files are {how}, from {files[0].name} to {files[-1].name}",)
     return Contents(arrays, first.metadata, notes)
-
-
-def _continued(name: str, parts: Sequence[Stored]) -> Stored:
-    """Return arrays of several files one after the other."""
-    if not parts[0].shape:
-        return parts[0]
-    rest = _common(name, [part.shape[1:] for part in parts])
-    n = sum(part.shape[0] for part in parts)
-
-    def blocks(rows: int) -> Iterator[NDArray[Any]]:
-        return in_blocks((block for part in parts for block in part.blocks(rows)), rows)
-
-    return Stored(name, (n, *rest), parts[0].dtype, blocks)

@@ -143,6 +143,9 @@ def _without_mean(contents: Contents) -> ValueError:
                 f"two arrays without names could be anything; if the mean comes first, add "
                 f"mean_key={pair[0]!r} scale_key={pair[1]!r} {ASK_SCALE}"
             )
+    for array in contents.arrays.values():
+        if array.dtype == "object" and len(contents.arrays) == 1:
+            array.read()  # which says why it cannot be read
     tables = tables_of(contents)
     return AmbiguousEncodings(
         f"no key names a mean ({', '.join(ALIASES['mean'])}); the file has {contents.listing()}; "

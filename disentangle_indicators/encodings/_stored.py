@@ -3,7 +3,7 @@
 import os
 import re
 import zipfile
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from math import prod
@@ -222,6 +222,41 @@ def in_blocks(parts: Iterator[NDArray[Any]], rows: int) -> Iterator[NDArray[Any]
             count += len(part) - start
     if held:
         yield held[0] if len(held) == 1 else np.concatenate(held)
+
+
+def stack(name: str, parts: Sequence[Stored]) -> Stored:
+    """Return arrays of one sample each as one array of all samples."""
+    shape = one_shape(name, [part.shape for part in parts])
+
+    def samples() -> Iterator[NDArray[Any]]:
+        for part in parts:
+            yield part.read()[None]
+
+    return Stored(
+        name, (len(parts), *shape), parts[0].dtype, lambda rows: in_blocks(samples(), rows)
+    )
+
+
+def one_shape(name: str, shapes: Sequence[tuple[int, ...]]) -> tuple[int, ...]:
+    """Return the one shape that the parts of an array have."""
+    if len(set(shapes)) > 1:
+        raise ValueError(
+            f"{name!r} must have one shape in all files; there are {sorted(set(shapes))}"
+        )
+    return shapes[0]
+
+
+def continued(name: str, parts: Sequence[Stored]) -> Stored:
+    """Return arrays of several files one after the other."""
+    if not parts[0].shape:
+        return parts[0]
+    rest = one_shape(name, [part.shape[1:] for part in parts])
+    n = sum(part.shape[0] for part in parts)
+
+    def blocks(rows: int) -> Iterator[NDArray[Any]]:
+        return in_blocks((block for part in parts for block in part.blocks(rows)), rows)
+
+    return Stored(name, (n, *rest), parts[0].dtype, blocks)
 
 
 def cut(whole: NDArray[Any], rows: int) -> Iterator[NDArray[Any]]:

@@ -198,7 +198,6 @@ def test_encrypted_and_nested_archives(tmp_path):
         ("mean_0\nred\n", "red"),
         ("mean_0\n", "no samples"),
         ('mean_0\n"1\n', "end of"),
-        ("1.0,2.0\n3.0,4.0\n", "line 1 holds numbers, .* add a line mean_0,mean_1"),
     ],
 )
 def test_damaged_tables(tmp_path, text, words):

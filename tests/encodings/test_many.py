@@ -165,3 +165,37 @@ def test_partitions_of_hive_are_columns(tmp_path, pair):
     order = np.argsort(np.arange(23) % 2, kind="stable")
     np.testing.assert_array_equal(encodings.mean, pair[0][order])
     assert encodings.labels.tolist() == [["cat", "owl"][i % 2] for i in order]
+
+
+def test_samples_in_folders_of_an_archive(tmp_path):
+    import io
+    import zipfile
+
+    rng = np.random.default_rng(0)
+    packed = rng.uniform(0.1, 1, size=(12, 4, 4, 4))
+
+    def archive(samples):
+        with zipfile.ZipFile(tmp_path / "set.zip", "w") as target:
+            for i, sample in enumerate(samples):
+                stream = io.BytesIO()
+                np.save(stream, sample)
+                target.writestr(f"{i // 8:05d}/img-mean-std-{i:08d}.npy", stream.getvalue())
+        return tmp_path / "set.zip"
+
+    encodings = read_encodings(archive(packed), packed="mean,std", layout="channels")
+    np.testing.assert_array_equal(encodings.mean, np.moveaxis(packed[:, :2], 1, -1).reshape(-1, 2))
+    assert "12 arrays of set.zip are stacked, one sample each" in encodings.notes
+    broken = archive([*packed, packed[0, :2]])
+    with pytest.raises(ValueError, match=r"set\.zip: .*00000012\.npy has the shape \(2, 4, 4\)"):
+        read_encodings(broken, packed="mean,std", layout="channels").summary()
+
+
+def test_batches_in_a_list(tmp_path, pair):
+    torch = pytest.importorskip("torch")
+    rows = (slice(9), slice(9, 23))
+    batches = [{"mu": torch.tensor(pair[0][r]), "var": torch.tensor(pair[1][r])} for r in rows]
+    torch.save(batches, tmp_path / "a.pt")
+    encodings = read_encodings(tmp_path / "a.pt")
+    np.testing.assert_array_equal(encodings.mean, pair[0])
+    np.testing.assert_array_equal(np.concatenate([b[1] for b in encodings.batches(5)]), pair[1])
+    assert "2 batches of a.pt are read one after the other" in encodings.notes

@@ -117,3 +117,78 @@ def test_objects_do_not_cost_the_file(tmp_path, key):
     assert "re-save text as np.asarray(values, dtype=str)" in found.notes[-1]
     with pytest.raises(ValueError, match=rf"a\.npz: '{key}' holds Python objects; re-save text"):
         read_encodings(tmp_path / "a.npz", **{key: key})
+
+
+def table_of_text(path, pair, sign=",", decimal=".", before="", header=True):
+    """Write means and variances as text."""
+    names = [f"{key}_{j}" for key in ("mean", "var") for j in range(3)]
+    lines = [sign.join(names)] if header else []
+    for i, row in enumerate(np.hstack(pair)):
+        fields = [repr(float(value)).replace(".", decimal) for value in row]
+        lines.append(sign.join([*([before.format(i)] if before else []), *fields]))
+    path.write_text("\n".join(lines) + "\n")
+    return path
+
+
+@pytest.mark.parametrize(
+    ("name", "options"),
+    [
+        ("a.csv", {"sign": ";", "decimal": ","}),
+        ("a.csv", {"sign": ";"}),
+        ("a.csv", {"sign": "\t"}),
+        ("a.tsv", {"sign": ","}),
+        ("a.txt", {"sign": " ", "before": '"{}"'}),
+        ("a.txt", {"sign": "\t", "before": "{}"}),
+        ("a.csv", {"sign": ",", "before": "row {}"}),
+        ("a.txt", {"sign": "  "}),
+    ],
+)
+def test_tables_of_r_and_excel(tmp_path, pair, name, options):
+    """Whatever stands between the fields, and with row names above which there is no field."""
+    encodings = read_encodings(table_of_text(tmp_path / name, pair, **options))
+    np.testing.assert_array_equal(encodings.mean, pair[0])
+    np.testing.assert_array_equal(encodings.var, pair[1])
+    blocks = np.concatenate([block[0] for block in encodings.batches(4)])
+    np.testing.assert_array_equal(blocks, pair[0])
+
+
+def test_a_compressed_table(tmp_path, pair):
+    import gzip
+
+    plain = table_of_text(tmp_path / "a.csv", pair)
+    for name in ("b.csv.gz", "gzip_for_all_that.csv"):
+        (tmp_path / name).write_bytes(gzip.compress(plain.read_bytes()))
+        np.testing.assert_array_equal(read_encodings(tmp_path / name).mean, pair[0])
+    data = (tmp_path / "b.csv.gz").read_bytes()
+    (tmp_path / "b.csv.gz").write_bytes(data[:-20])
+    with pytest.raises(ValueError, match=r"b\.csv\.gz.*damaged"):
+        read_encodings(tmp_path / "b.csv.gz")
+
+
+def test_a_table_without_a_header_line_is_one_array(tmp_path, pair):
+    path = table_of_text(tmp_path / "a.csv", pair, header=False)
+    encodings = read_encodings(path)
+    assert (encodings.n, encodings.d, encodings.scale) == (23, 6, "")
+    assert any("no header line in a.csv" in note for note in encodings.notes)
+    packed = read_encodings(path, packed="mean,var")
+    np.testing.assert_array_equal(packed.mean, pair[0])
+    np.testing.assert_array_equal(packed.var, pair[1])
+
+
+def test_the_number_may_stand_before_the_role(tmp_path, pair):
+    names = [f"latent_{j}_{key}" for key in ("mean", "var") for j in range(3)]
+    np.savetxt(
+        tmp_path / "a.csv", np.hstack(pair), delimiter=",", header=",".join(names), comments=""
+    )
+    encodings = read_encodings(tmp_path / "a.csv")
+    assert (encodings.mean_key, encodings.scale_key) == ("latent/mean", "latent/var")
+    np.testing.assert_allclose(encodings.mean, pair[0])
+
+
+def test_missing_numbers_of_r_and_decimal_commas_in_factors(tmp_path, pair):
+    lines = ["mean_0;size;kind"]
+    lines += [f"{i},5;{'NA' if i == 2 else f'{i},25'};{'a,b' if i else 'c'}" for i in range(5)]
+    (tmp_path / "a.csv").write_text("\n".join(lines))
+    factors = read_encodings(tmp_path / "a.csv", factors="size,kind").factors
+    np.testing.assert_array_equal(factors.column(0), [0.25, 1.25, np.nan, 3.25, 4.25])
+    assert factors.column(1).tolist() == ["c", "a,b", "a,b", "a,b", "a,b"]

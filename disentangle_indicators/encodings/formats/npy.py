@@ -10,7 +10,6 @@ from disentangle_indicators.encodings._stored import (
     mapped,
     npy_header,
     reading,
-    refused,
 )
 
 SUFFIXES = (".npy",)
@@ -26,15 +25,14 @@ def read(path: Path) -> Contents:
     with reading(path), open(path, "rb") as stream:
         shape, fortran, dtype = npy_header(stream)
         if dtype.hasobject:
-            array = refused("mean", shape, "object", path, OBJECTS)
-        else:
-            array = mapped(path, "mean", shape, dtype, stream.tell(), fortran=fortran)
-            end = stream.tell() + prod(shape) * dtype.itemsize
-            if end != os.path.getsize(path):
-                raise ValueError(
-                    f"the array ends at byte {end} of {os.path.getsize(path)}: the header is "
-                    "damaged, or several arrays were saved into one file; save each to its own"
-                )
+            raise ValueError(f"'mean' {OBJECTS}")
+        array = mapped(path, "mean", shape, dtype, stream.tell(), fortran=fortran)
+        end = stream.tell() + prod(shape) * dtype.itemsize
+        if end != os.path.getsize(path):
+            raise ValueError(
+                f"the array ends at byte {end} of {os.path.getsize(path)}: the header is "
+                "damaged, or several arrays were saved into one file; save each to its own"
+            )
     note = (
         f"{path.name} contains one array, taken as posterior means; for the scale, add "
         "logvar='FILE.npy' (or var=, std=, logstd=)"

@@ -6,6 +6,7 @@ as far as the next block needs.
 
 import json
 import os
+import re
 import struct
 import zipfile
 from collections.abc import Iterator, Mapping
@@ -23,6 +24,7 @@ from disentangle_indicators.encodings._stored import (
     Stored,
     check_size,
     cut,
+    in_blocks,
     members,
     native,
     npy_header,
@@ -49,12 +51,46 @@ def read(path: Path) -> Contents:
     """Open an .npz archive, whose members may be stored or deflated."""
     with reading(path), open(path, "rb") as raw, zipfile.ZipFile(raw) as archive:
         _check_directory(raw, archive)
+        inner = [info for info in archive.infolist() if info.filename.endswith(".npy")]
+        if len(inner) > 1 and all("/" in info.filename for info in inner):
+            return _of_samples(path, archive, inner)
         arrays = {
             info.filename.removesuffix(".npy"): _member(path, archive, info)
             for info in archive.infolist()
             if info.filename.endswith(".npy")
         }
         return Contents(arrays, _metadata(arrays.get("metadata")))
+
+
+def _of_samples(path: Path, archive: zipfile.ZipFile, inner: list[zipfile.ZipInfo]) -> Contents:
+    """Return the members in folders of an archive, one a sample, as one array in their order.
+
+    That is how EDM2 and its like store an image set: 00000/img-mean-std-00000000.npy, ...
+    """
+    inner = sorted(inner, key=lambda info: info.filename)
+    first = _member(path, archive, inner[0])
+    name = re.sub(r"[-_.]?\d+$", "", Path(inner[0].filename).stem) or path.stem
+
+    def samples() -> Iterator[NDArray[Any]]:
+        with zipfile.ZipFile(path) as source:
+            for info in inner:
+                with source.open(info) as stream:
+                    sample = npy_format.read_array(stream, allow_pickle=False)
+                if sample.shape != first.shape:
+                    raise ValueError(
+                        f"{info.filename} has the shape {sample.shape}, not {first.shape}"
+                    )
+                yield native(sample)[None]
+
+    def blocks(rows: int) -> Iterator[NDArray[Any]]:
+        with reading(path):
+            yield from in_blocks(samples(), rows)
+
+    stacked = Stored(name, (len(inner), *first.shape), first.dtype, blocks)
+    return Contents(
+        {name: stacked},
+        notes=(f"{len(inner)} arrays of {path.name} are stacked, one sample each",),
+    )
 
 
 def _check_directory(raw: IO[bytes], archive: zipfile.ZipFile) -> None:
@@ -84,6 +120,12 @@ def _member(path: Path, archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> Stor
     with archive.open(info) as stream:
         shape, fortran, dtype = npy_header(stream)
         need = stream.tell() + prod(shape) * dtype.itemsize
+    if dtype.names:
+        first = dtype.names[0]
+        rule = (
+            f"holds records; save each field alone, as np.savez(path, {first}={name}['{first}'])"
+        )
+        return refused(name, shape, "object", path, rule)
     if dtype.hasobject:
         return refused(name, shape, "object", path, OBJECTS)
     if need != info.file_size:

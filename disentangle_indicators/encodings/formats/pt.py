@@ -8,7 +8,14 @@ from typing import TYPE_CHECKING, Any
 
 from numpy.typing import NDArray
 
-from disentangle_indicators.encodings._stored import ENCODE, Contents, Stored, members, reading
+from disentangle_indicators.encodings._stored import (
+    ENCODE,
+    Contents,
+    Stored,
+    continued,
+    members,
+    reading,
+)
 
 SUFFIXES = (".pt", ".pth", ".ckpt")
 
@@ -31,8 +38,9 @@ def matches(path: Path, head: bytes) -> bool:
 def read(path: Path) -> Contents:
     """Open a file that holds a tensor, a dict of tensors or a tuple of tensors.
 
-    The tensors of a tuple get the keys "0", "1", ..., those of a dict in a dict keys like "z/mu";
-    other values are left out, but strings become metadata. The file is memory-mapped as a whole, so that the pages read so far count as
+    The tensors of a tuple get the keys "0", "1", ..., those of a dict in a dict keys like "z/mu",
+    and a list of dicts with the same keys is batches of rows; other values are left out, but strings
+    become metadata. The file is memory-mapped as a whole, so that the pages read so far count as
     resident until the system needs them.
     """
     with reading(path):
@@ -48,6 +56,9 @@ def read(path: Path) -> Contents:
         if isinstance(values, torch.Tensor):
             values = {"mean": values}
             notes = (f"{path.name} holds one tensor, taken as posterior means",)
+        elif _is_batches(values):
+            notes = (f"{len(values)} batches of {path.name} are read one after the other",)
+            return Contents(_joined(path, [_flat(batch) for batch in values]), notes=notes)
         elif isinstance(values, (tuple, list)):
             values = {str(i): value for i, value in enumerate(values)}
         items = _flat(values) if isinstance(values, dict) else {}
@@ -58,6 +69,21 @@ def read(path: Path) -> Contents:
     if isinstance(items.get("factor_names"), (list, tuple)):
         metadata["factor_names"] = json.dumps([str(name) for name in items["factor_names"]])
     return Contents(arrays, metadata, notes)
+
+
+def _is_batches(values: Any) -> bool:
+    """Whether this is a list of dicts with the same keys."""
+    many = isinstance(values, (tuple, list)) and len(values) > 1
+    return many and all(isinstance(v, Mapping) and v.keys() == values[0].keys() for v in values)
+
+
+def _joined(path: Path, batches: list[dict[str, Any]]) -> dict[str, Stored]:
+    """Return the tensors of batches, one after the other."""
+    import torch
+
+    found = [{k: v for k, v in b.items() if isinstance(v, torch.Tensor)} for b in batches]
+    parts = {key: [_tensor(path, key, batch[key]) for batch in found] for key in found[0]}
+    return {key: continued(key, each) for key, each in parts.items()}
 
 
 def _flat(values: Mapping[Any, Any]) -> dict[str, Any]:
@@ -77,13 +103,26 @@ def _load(path: Path) -> Any:
 
     with open(path, "rb") as stream:
         zipped = stream.read(4) == b"PK\x03\x04"
+    if zipped and any("/code/" in name for name in members(path, b"PK\x03\x04")):
+        raise ValueError(f"this is a TorchScript model, whose code is not run; {ENCODE}")
     try:
         return torch.load(path, map_location="cpu", weights_only=True, mmap=zipped)
     except pickle.UnpicklingError as error:
         raise ValueError(
-            "the file holds code or objects, which are not loaded, or is damaged; re-save the "
-            f"tensors: {RESAVE}; if it holds a model, {ENCODE}"
+            f"the file holds code or objects{_objects(path)}, which are not loaded, or is damaged; "
+            f"re-save the tensors: {RESAVE}; if it holds a model, {ENCODE}"
         ) from error
+
+
+def _objects(path: Path) -> str:
+    """Return the names of the classes that a file would need, "" where they cannot be listed."""
+    from torch.serialization import get_unsafe_globals_in_checkpoint
+
+    try:
+        names = get_unsafe_globals_in_checkpoint(path)
+    except Exception:  # noqa: BLE001 - a list for a message, out of a file that may be damaged
+        return ""
+    return f" ({', '.join(sorted(names)[:5])})" if names else ""
 
 
 def _tensor(path: Path, name: str, tensor: "torch.Tensor") -> Stored:
