@@ -598,7 +598,9 @@ def test_bad_input_is_refused(change, message):
 
 
 def test_eight_rows_are_enough():
-    assert len(quick(GOOD[0][:8], GOOD[1][:8]).pairs) == 1
+    found = quick(GOOD[0][:8], GOOD[1][:8])
+    assert len(found.pairs) == 1
+    assert "The pair is " in repr(found)
 
 
 # What it prints and stores.

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from sklearn.metrics import mutual_info_score
 from sklearn.metrics.cluster import contingency_matrix, expected_mutual_information
 from strategies import rngs
 
@@ -57,6 +58,17 @@ def test_missing_rows_are_left_out_of_chance():
     np.testing.assert_allclose(
         found.mean, info.chance(cells[20:, None], alike([label[20:]]), 0.01).mean
     )
+
+
+@given(rngs, st.integers(1, 4), st.integers(1, 60))
+def test_information_between_factors_is_that_of_scikit_learn(rng, number, n):
+    """Of the rows that have a value of both; 0 on the diagonal, which nothing asks for."""
+    labels = [rng.integers(-1, 4, size=n) for _ in range(number)]
+    found = info.between(labels)
+    for i, j in np.ndindex(number, number):
+        both = (labels[i] >= 0) & (labels[j] >= 0)
+        known = mutual_info_score(labels[i][both], labels[j][both]) if i != j and any(both) else 0
+        assert found[i, j] == pytest.approx(known, abs=1e-12)
 
 
 @pytest.mark.parametrize("level", [0, 1, -1, 2])

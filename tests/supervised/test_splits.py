@@ -14,8 +14,22 @@ from disentangle_indicators.supervised._splits import (
     cluster_notes,
     half_samples,
     shuffles,
+    splits,
     spread,
 )
+
+
+@given(st.integers(2, 60), st.integers(1, 30), st.integers(1, 30), rngs)
+def test_rows_are_shared_out_as_asked_or_in_proportion(n, train, test, rng):
+    parameters = {"train": train, "test": test, "order": "shuffled"}
+    ((first, second),) = splits(as_table(np.arange(n), n), parameters, rng)
+    assert len({*first, *second}) == len(first) + len(second)
+    if n >= train + test:
+        assert (len(first), len(second)) == (train, test)
+        return
+    assert len(first) + len(second) == n
+    wanted = np.clip(n * train / (train + test), 1, n - 1)  # at least one row each
+    assert abs(len(first) - wanted) <= 0.5
 
 
 @given(st.integers(2, 30), rngs)
