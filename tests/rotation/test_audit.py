@@ -462,6 +462,12 @@ def test_a_search_needs_rows():
     quick(MIG, *ideal(n=40, k=2))
 
 
+def test_two_rows_are_enough_without_a_search():
+    mean, factors = ideal(n=2, k=2)
+    audit = quick(lambda codes, _, rng: float(codes[0, 0]), mean, factors, search=False)
+    assert audit.n == 2
+
+
 # What it prints, stores and draws.
 
 

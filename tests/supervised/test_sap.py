@@ -224,6 +224,17 @@ def test_a_factor_of_many_classes():
     assert sap(np.column_stack([latent, noise]), factor) > 0.95
 
 
+def test_neighbours_are_at_most_half_of_the_average_class():
+    rng = np.random.default_rng(0)
+    word = as_table(np.arange(120) % 5, 120, kinds=["categorical"])
+    code = np.arange(120)[:, None] % 5 + rng.normal(size=(120, 1))
+    few, half, more = (
+        measure(METRIC, code, word, neighbours=number).matrix[0, 0] for number in (10, 12, 40)
+    )
+    assert half == more
+    assert half != few
+
+
 def test_one_latent_has_no_second():
     assert sap([[0.0], [1.0], [2.0]], [0, 1, 2]) == pytest.approx(1)
 
