@@ -33,6 +33,9 @@ def test_what_the_upper_bound_sees(monkeypatch):
                 m, v = shrunk(mean, var, float(name.split()[1]), fold_of_row != k)
                 wanted = log_sums(at.z[here], at.rows[here], m, v, mean) - np.log(49)
                 assert densities[here, column] == pytest.approx(wanted, abs=1e-9)
+        if name == "prior":
+            assert densities[:, column] == pytest.approx(norm.logpdf(at.z).sum(axis=1))
+    assert "prior" in ours.bound_weights
     assert np.all(fold[:50][np.argsort(at.rows[:50])] == fold[50:][np.argsort(at.rows[50:])])
     assert np.all(np.bincount(fold) == 20)
 

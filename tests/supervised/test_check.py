@@ -233,6 +233,7 @@ def test_few_clusters_reach_further():
         ("mig", 90, r"between 0 and 1, the range of mig; got 90 \(did you mean 0.9\?\)$"),
         ("mig", -0.1, "got -0.1$"),
         ("mig", 1e4, "got 10000$"),
+        ("mig", 100.5, r"between 0 and 1, the range of mig; got 100.5$"),
         ("explicitness", -2, r"between -1 and 1, .* got -2 \(did you mean -0.02\?\)$"),
     ],
 )

@@ -135,6 +135,14 @@ def test_parts_hold_out_rows():
     assert sorted([*first.rows, *second.rows]) == list(range(10))
 
 
+@given(rngs, st.floats(1e-3, 1e3), st.sampled_from([0.0, 1e3]))
+def test_latents_are_left_out_by_their_standard_deviation(rng, sd, centre):
+    codes = rng.normal(size=(20, 1))
+    codes = centre + sd * codes / codes.std(ddof=1)
+    assert list(_groups.active(codes, 0.999 * sd)[1]) == [0]
+    assert list(_groups.active(codes, 1.001 * sd)[1]) == []
+
+
 def test_latents_that_vary():
     rng = np.random.default_rng(0)
     codes = np.stack(
