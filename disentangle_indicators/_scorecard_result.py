@@ -154,7 +154,7 @@ class Scorecard(Result):
             elif part is not None:
                 blocks += part.blocks()
             elif name in reasons:
-                blocks.append(f"{name}: none: {reasons[name]}.")
+                blocks.append(f"{name.capitalize()} left out: {reasons[name]}.")
         if self.metrics is None and "metrics" not in self.reasons and self.factors:
             listed = ", ".join(
                 f"{f['name']} ({f['kind']}, {f['values']} values"

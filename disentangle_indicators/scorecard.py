@@ -1,12 +1,8 @@
-"""score(): every section that the input allows in one call, opened by a verdict.
+"""score(): every section that the input allows in one call, opened by a verdict."""
 
-`SECTIONS` is the table of contents. A section is a function of the encodings and of what was asked
-for. One that has no value for this encoder raises Undefined, and only it is left out.
-"""
-
+import logging
 import os
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -19,8 +15,8 @@ from disentangle_indicators._indicators import indicators, of_encodings
 from disentangle_indicators._indicators_result import Indicators
 from disentangle_indicators._progress import Progress
 from disentangle_indicators._provenance import Input, Provenance
-from disentangle_indicators._result import Result
 from disentangle_indicators._scorecard_result import PARTS, Scorecard
+from disentangle_indicators._sections import POINTS, SECTIONS, Asked, announcement, is_large
 from disentangle_indicators._sources import WIDE
 from disentangle_indicators.distance import distance
 from disentangle_indicators.means import MeansOnly, means_only
@@ -35,94 +31,7 @@ if TYPE_CHECKING:
 
 __all__ = ["SECTIONS", "Scorecard", "score"]
 
-LARGE = 10_000_000
-"""(n + 10,000) d above which the exact marginals are left out unless asked for: ten seconds."""
-
-POINTS = 4096
-"""Monte Carlo points of the joint."""
-
-
-@dataclass(frozen=True)
-class Asked:
-    """What score() was asked for."""
-
-    threshold: float
-    marginals: bool | None
-    joint: int
-    certify: bool
-    metrics: "MetricOptions | None"
-    rng: np.random.Generator | int
-
-
-def _joint(encodings: Encodings, asked: Asked) -> Result | None:
-    if not asked.joint:
-        return None
-    from disentangle_indicators.aggregate import joint
-
-    return joint(encodings, rng=asked.rng, points=asked.joint)
-
-
-def _marginals(encodings: Encodings, asked: Asked) -> Result | None:
-    if asked.marginals is False and not asked.joint:
-        return None
-    if asked.marginals is None and not asked.joint:
-        if encodings.means_only:
-            return None
-        if is_large(encodings):
-            raise Undefined("they take more than about ten seconds here and were not asked for")
-    return encodings.marginals
-
-
-def _certificate(encodings: Encodings, asked: Asked) -> Result | None:
-    if not asked.certify:
-        return None
-    from disentangle_indicators.aggregate import certify
-
-    return certify(encodings)
-
-
-def _metrics(encodings: Encodings, asked: Asked) -> Result | None:
-    if asked.metrics is None:
-        return None
-    from disentangle_indicators.supervised import evaluate
-
-    return evaluate(encodings, asked.metrics, threshold=asked.threshold, rng=asked.rng)
-
-
-def _channel(encodings: Encodings, asked: Asked) -> Result | None:
-    if asked.metrics is None or asked.metrics.codes != "mean":
-        return None
-    if encodings.means_only:
-        return None
-    if asked.marginals is False or (asked.marginals is None and is_large(encodings)):
-        raise Undefined("it needs the exact marginals, which were left out")
-    from disentangle_indicators.supervised import channel
-
-    return channel(encodings, rng=asked.rng)
-
-
-def _unsupervised(encodings: Encodings, asked: Asked) -> Result | None:
-    if asked.metrics is None or asked.metrics.codes != "mean":
-        return None
-    from disentangle_indicators.unsupervised import code_scores
-
-    return code_scores(encodings, encodings.used(asked.metrics.latents, asked.threshold))
-
-
-SECTIONS: dict[str, Callable[[Encodings, Asked], Result | None]] = {
-    "joint": _joint,  # before the marginals, which it computes on the way
-    "marginals": _marginals,
-    "certificate": _certificate,
-    "metrics": _metrics,
-    "channel": _channel,
-    "unsupervised": _unsupervised,
-}
-"""Every section beside the indicators, in the order in which they are computed."""
-
-
-def is_large(encodings: Encodings) -> bool:
-    """Whether the exact marginals take more than about ten seconds."""
-    return (encodings.n + 10_000) * encodings.d > LARGE
+_log = logging.getLogger("disentangle_indicators")
 
 
 def score(
@@ -145,7 +54,7 @@ def score(
     name: str = "",
     threshold: float = USED,
     marginals: bool | None = None,
-    joint: bool | int = False,
+    joint: bool | int | None = None,
     certify: bool = False,
     metrics: "str | Iterable[str] | MetricOptions | None" = None,
     rng: np.random.Generator | int = 0,
@@ -192,10 +101,12 @@ def score(
         Least information of a used latent, in nats.
     marginals : bool, optional
         Whether to compute the exact marginals of the aggregated posterior, which rank the
-        latents. By default up to (n + 10,000) d = 10,000,000, about ten seconds.
-    joint : bool or int
+        latents. By default where about 1e-6 (n + 10,000) d seconds are at most ten.
+    joint : bool or int, optional
         Whether to estimate I(x; z), the total correlation and KL(q(z) || p) as well; a number
-        gives the Monte Carlo points, 4,096 by default.
+        gives the Monte Carlo points s, 4,096 by default. By default where the marginals and about
+        1.5e-9 s (n (40 + d) + 1300 d) seconds are at most ten together; ``reasons["joint"]`` of
+        the scorecard says what was left out.
     certify : bool
         Whether to bound I(x; z) of these rows by sums over all pairs, at a cost of n^2 d.
     metrics : "all", names, or MetricOptions, optional
@@ -272,13 +183,15 @@ def score(
     )
     if metrics is not None and encodings.factors is None and encodings.labels is None:
         raise ValueError("metrics need ground-truth factors or labels; there are none")
-    if not isinstance(joint, (bool, int, np.integer)):
-        raise ValueError(  # noqa: TRY004 - all bad input is a ValueError
-            f"joint must be True, False or a number of points; got {joint!r}"
-        )
-    points = POINTS if joint is True else int(joint)
+    if joint is not None and not isinstance(joint, (bool, int, np.integer)):
+        raise ValueError(f"joint must be True, False, None or a number of points; got {joint!r}")
+    points = POINTS if joint is None or isinstance(joint, bool) else int(joint)
+    wanted = None if joint is None else bool(joint)
     generator(rng)  # refuses what is no seed
-    asked = Asked(threshold, marginals, points, certify, _options(metrics), rng)
+    asked = Asked(threshold, marginals, wanted, points, certify, _options(metrics), rng)
+    long = announcement(encodings, marginals=marginals, joint=joint, certify=certify)
+    if long:
+        _log.warning(long)
     reasons: dict[str, str] = {}
     covariance = encodings.d <= WIDE
     if not covariance and not encodings.means_only:
@@ -307,7 +220,7 @@ def score(
         factors=_described(encodings),
         notes=encodings.notes,
         encodings=encodings,
-        provenance=_provenance(encodings, asked),
+        provenance=_provenance(encodings, asked, found["joint"]),
     )
 
 
@@ -389,16 +302,16 @@ def _described(encodings: Encodings) -> tuple[dict[str, Any], ...]:
     return (*factors, *encodings.label_factor().describe())
 
 
-def _provenance(encodings: Encodings, asked: Asked) -> Provenance:
+def _provenance(encodings: Encodings, asked: Asked, joint: "Joint | None") -> Provenance:
     parameters = {
         "threshold": asked.threshold,
         "prior_mean": encodings.prior_mean,
         "prior_var": encodings.prior_var,
         "marginals": asked.marginals,
-        "joint_points": asked.joint or None,
+        "joint_points": None if joint is None else joint.points,
         "certify": asked.certify,
         "metrics": None if asked.metrics is None else asked.metrics.to_dict(),
     }
-    drawn = asked.joint or asked.metrics is not None
+    drawn = joint is not None or asked.metrics is not None
     seed = seed_of(asked.rng) if drawn else None
     return Provenance("disentangle_indicators.score", encodings.inputs, parameters, seed)

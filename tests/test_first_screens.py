@@ -16,7 +16,7 @@ SCREENS = Path(__file__).parent / "data" / "screens"
 @pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.__name__)
 def test_the_first_screen_is_the_stored_one(kind):
     mean, var = kind(np.random.default_rng(0))
-    card = score(mean, var=var, joint=True)
+    card = score(mean, var=var)
     text = to_text([card.verdict], 80) + "\n"
     path = SCREENS / f"{kind.__name__}.txt"
     if os.environ.get("RENEW_SCREENS"):

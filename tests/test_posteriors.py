@@ -203,7 +203,7 @@ def test_every_question_of_one_object_shares_its_marginals(pair, counts):
     check_claim(find("mig")[0], found, halves=2)
     axes(found, rng=0)
     audit_rotations("mig", found, rotations=2, search=False, rng=0)
-    score(found)
+    score(found, joint=False)
     assert counts == {"pairs": 1, "finite": 1, "positive": 1, "marginals": 1}
 
 
@@ -470,9 +470,9 @@ def test_copies_keep_the_encodings(pair):
 
 
 def test_nothing_drawn_has_no_seed(pair):
-    assert score(pair[0], var=pair[1]).provenance.seed is None
+    assert score(pair[0], var=pair[1], joint=False).provenance.seed is None
     assert score(pair[0], var=pair[1], joint=200, rng=3).provenance.seed == 3
     with pytest.raises(ValueError, match="rng must be"):
         score(pair[0], var=pair[1], rng=None)
-    with pytest.raises(ValueError, match="joint must be True, False or a number"):
+    with pytest.raises(ValueError, match="joint must be True, False, None or a number"):
         score(pair[0], var=pair[1], joint=250.7)

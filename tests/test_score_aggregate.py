@@ -6,7 +6,7 @@ import re
 import numpy as np
 import pytest
 
-from disentangle_indicators import score, scorecard
+from disentangle_indicators import _cost, score
 from disentangle_indicators.aggregate import certify, joint, marginals
 from disentangle_indicators.aggregate._joint_result import span
 from disentangle_indicators.comparison import compare
@@ -145,7 +145,7 @@ def test_the_trust_sentence_names_the_loosest_latent():
 
 
 def test_latents_that_tell_all_rows_apart_are_named():
-    text = score(*wide()[:1], var=wide()[1]).verdict["TRUST"]
+    text = score(*wide()[:1], var=wide()[1], joint=False).verdict["TRUST"]
     assert "In one latent fewer than ten posteriors overlap: more rows would show more" in text
 
 
@@ -167,17 +167,70 @@ def test_clusters_have_a_range():
     assert "clusters forbid" not in card.verdict["TRUST"]
 
 
-def test_beyond_a_size_the_marginals_are_left_out_and_it_says_so(monkeypatch):
-    monkeypatch.setattr(scorecard, "LARGE", 3 * 10_300 - 1)
+def test_beyond_a_size_the_marginals_are_left_out_with_the_reason(monkeypatch):
     mean, var = wide()
+    monkeypatch.setattr(_cost, "LIMIT", 1e-6 * (3 * 10_300 - 1))
     card = score(mean, var=var)
     assert card.marginals is None
-    assert "exact marginals left out: they take more than about ten seconds here" in flat(card)
-    assert "ten seconds" in card.to_dict()["reasons"]["marginals"]
-    assert "they take more than about ten seconds here and were not asked for" in flat(card)
+    assert card.joint is None
+    why = "they take about 0 s and 0.1 GB; marginals=True computes them"
+    assert card.to_dict()["reasons"]["marginals"] == why
+    assert f"exact marginals left out: {why}" in flat(card)
     assert score(mean, var=var, marginals=True).marginals is not None
-    monkeypatch.setattr(scorecard, "LARGE", 3 * 10_300)
+    monkeypatch.setattr(_cost, "LIMIT", 1e-6 * 3 * 10_300)
     assert score(mean, var=var).marginals is not None
+
+
+def test_the_joint_is_computed_unasked_up_to_a_size_and_left_out_with_the_reason(monkeypatch):
+    mean, var = wide()
+    seconds = 1e-6 * 3 * 10_300 + 1.5e-9 * 4096 * (300 * 43 + 1300 * 3) + 7e-10 * 27
+    monkeypatch.setattr(_cost, "LIMIT", seconds + 1e-9)
+    card = score(mean, var=var)
+    assert card.joint.points == 4096
+    assert card.provenance.seed == 0
+    monkeypatch.setattr(_cost, "LIMIT", seconds - 1e-9)
+    card = score(mean, var=var)
+    assert card.joint is None
+    assert card.provenance.seed is None
+    assert card.reasons == {"joint": "it takes about 0 s and 0.3 GB; joint=True computes it"}
+    assert "Joint left out: it takes about 0 s and 0.3 GB; joint=True computes it." in flat(card)
+    assert score(mean, var=var, joint=True).joint.points == 4096
+    assert score(mean, var=var, joint=False).reasons == {}
+
+
+@pytest.mark.parametrize("options", [{"marginals": False}, {"joint": False}])
+def test_a_section_that_is_not_wanted_takes_the_joint_along(options):
+    mean, var = wide()
+    card = score(mean, var=var, **options)
+    assert card.joint is None
+    assert card.reasons == {}
+
+
+def test_one_row_has_no_joint_unasked():
+    card = score(np.zeros((1, 2)), var=np.ones((1, 2)))
+    assert card.joint is None
+
+
+def test_what_takes_long_is_announced_before_it_starts(monkeypatch, caplog):
+    mean, var = wide()
+    score(mean, var=var, joint=True, certify=True)
+    assert not caplog.messages
+    monkeypatch.setattr(_cost, "LIMIT", 1e-4)
+    score(mean, var=var)  # what nobody asked for is left out instead
+    assert not caplog.messages
+    score(mean, var=var, joint=200, certify=True)
+    said = "estimated for 300 rows and 3 latents: the joint about 0 s and 0.3 GB, the certificate"
+    assert caplog.messages == [f"{said} about 0 s and 0.3 GB"]
+    caplog.clear()
+    score(mean, var=var, marginals=True)
+    assert "the marginals about 0 s and 0.1 GB" in caplog.messages[0]
+
+
+def test_costs_are_those_that_were_measured():
+    """CPU seconds that marginals and joint took together on one core; the clock is not read here."""
+    measured = {(10_000, 16): 4.8, (10_000, 128): 15.0, (60_000, 10): 20.4, (5000, 1024): 56.8}
+    for (n, d), seconds in measured.items():
+        assert _cost.of_joint(n, d, 4096).seconds == pytest.approx(seconds, rel=0.2)
 
 
 def test_what_float64_cannot_resolve_is_left_out_with_the_reason():
@@ -191,7 +244,7 @@ def test_what_float64_cannot_resolve_is_left_out_with_the_reason():
         card = score(mean, var=var, **{asked: True})
         assert card.reasons[asked].startswith("latent 1: var is too small")
         assert card.used == 2
-    assert "joint: none: latent 1: var is too small" in flat(card)
+    assert "Joint left out: latent 1: var is too small" in flat(card)
 
 
 @pytest.mark.parametrize("asked", ["marginals", "joint", "certify"])

@@ -92,7 +92,7 @@ def test_the_example_agrees_with_plain_numpy(example):
 @given(drawn)
 def test_values_agree_with_plain_numpy(pair):
     expected = by_hand(pair[0], np.log(pair[1]))
-    card = score(pair[0], var=pair[1])
+    card = score(pair[0], var=pair[1], joint=False)
     for name in TOTALS:
         assert getattr(card, name) == pytest.approx(expected[name], rel=1e-9, abs=1e-12)
     assert card.standard_errors["mutual_information"] == pytest.approx(
@@ -152,7 +152,10 @@ def test_arguments_are_left_alone(pair):
 @given(drawn, st.randoms(use_true_random=False))
 def test_the_order_of_rows_does_not_matter(pair, random):
     order = random.sample(range(len(pair[0])), len(pair[0]))
-    card, other = score(pair[0], var=pair[1]), score(pair[0][order], var=pair[1][order])
+    card, other = (
+        score(pair[0], var=pair[1], joint=False),
+        score(pair[0][order], var=pair[1][order], joint=False),
+    )
     for name in TOTALS:
         assert getattr(card, name) == pytest.approx(getattr(other, name), rel=1e-9, abs=1e-12)
     np.testing.assert_allclose(card.second_moment, other.second_moment, rtol=1e-12)
@@ -162,7 +165,10 @@ def test_the_order_of_rows_does_not_matter(pair, random):
 @given(drawn, st.randoms(use_true_random=False))
 def test_the_order_of_latents_moves_rows_of_the_table_only(pair, random):
     order = random.sample(range(pair[0].shape[1]), pair[0].shape[1])
-    card, other = score(pair[0], var=pair[1]), score(pair[0][:, order], var=pair[1][:, order])
+    card, other = (
+        score(pair[0], var=pair[1], joint=False),
+        score(pair[0][:, order], var=pair[1][:, order], joint=False),
+    )
     renumbered = {k: re.sub(r"latent \d+", "latent", v) for k, v in card.verdict.items()}
     assert {k: re.sub(r"latent \d+", "latent", v) for k, v in other.verdict.items()} == renumbered
     assert [card.states[h] for h in order] == list(other.states)
@@ -175,7 +181,10 @@ def test_the_order_of_latents_moves_rows_of_the_table_only(pair, random):
 @given(drawn, st.randoms(use_true_random=False))
 def test_signs_of_latents_do_not_matter(pair, random):
     signs = np.array([random.choice([-1.0, 1.0]) for _ in range(pair[0].shape[1])])
-    card, other = score(pair[0], var=pair[1]), score(pair[0] * signs, var=pair[1])
+    card, other = (
+        score(pair[0], var=pair[1], joint=False),
+        score(pair[0] * signs, var=pair[1], joint=False),
+    )
     assert other.mutual_information == pytest.approx(card.mutual_information, rel=1e-12)
     assert other.gaussian_total_correlation == pytest.approx(
         card.gaussian_total_correlation, rel=1e-9, abs=1e-10
@@ -186,8 +195,8 @@ def test_signs_of_latents_do_not_matter(pair, random):
 def test_a_prior_is_a_change_of_variables(pair, seed):
     rng = np.random.default_rng(seed)
     centre, spread = rng.normal(size=pair[0].shape[1]), rng.uniform(0.1, 5, pair[0].shape[1])
-    card = score(pair[0], var=pair[1], prior_mean=centre, prior_var=spread)
-    hand = score((pair[0] - centre) / np.sqrt(spread), var=pair[1] / spread)
+    card = score(pair[0], var=pair[1], prior_mean=centre, prior_var=spread, joint=False)
+    hand = score((pair[0] - centre) / np.sqrt(spread), var=pair[1] / spread, joint=False)
     for name in TOTALS:
         assert getattr(card, name) == pytest.approx(getattr(hand, name), rel=1e-9, abs=1e-12)
     np.testing.assert_allclose(card.second_moment, hand.second_moment)
@@ -221,7 +230,10 @@ def test_priors_that_are_refused(pair, prior, message, with_var):
 def test_batches_give_what_the_arrays_give(pair, cuts):
     cuts = sorted({cut for cut in cuts if cut < len(pair[0])})
     parts = list(zip(np.split(pair[0], cuts), np.split(pair[1], cuts), strict=True))
-    card, whole = score(batches=lambda: iter(parts)), score(pair[0], var=pair[1])
+    card, whole = (
+        score(batches=lambda: iter(parts), joint=False),
+        score(pair[0], var=pair[1], joint=False),
+    )
     for name in (*TOTALS, "gaussian_total_correlation"):
         assert getattr(card, name) == pytest.approx(getattr(whole, name), rel=1e-9, abs=1e-10)
     for name in ("mutual_information", "kl_aggregate_prior"):
@@ -523,7 +535,7 @@ def test_html_is_escaped(pair):
     page = score(pair[0], var=pair[1], name=name, labels=None)._repr_html_()
     assert "<script" not in page
     assert "&lt;script&gt;" in page
-    assert page.count("<table>") == page.count("</table>") == 2
+    assert page.count("<table>") == page.count("</table>") == 3
     named = score(pair[0], factors=np.ones((60, 1)), factor_names=["<b>"])._repr_html_()
     assert "<b>USED</b>" in named
     assert "&lt;b&gt;" in named
@@ -536,7 +548,10 @@ def test_the_card_is_a_card(pair):
 @settings(max_examples=20)
 @given(drawn, st.integers(1, 4))
 def test_threads_change_nothing(pair, threads):
-    one, many = score(pair[0], var=pair[1]), score(pair[0], var=pair[1], threads=threads)
+    one, many = (
+        score(pair[0], var=pair[1], joint=False),
+        score(pair[0], var=pair[1], threads=threads, joint=False),
+    )
     assert one.to_dict() == many.to_dict()
 
 

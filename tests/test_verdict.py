@@ -314,7 +314,7 @@ def test_the_upper_end_takes_off_what_the_population_carries_at_least():
     """Ten clusters: the rows may carry more than the population."""
     rng = np.random.default_rng(0)
     mean = rng.normal(size=(10, 2)).repeat(20, axis=0) + 0.3 * rng.normal(size=(200, 2))
-    card = score(mean, var=np.full((200, 2), 0.1), clusters=np.arange(200) // 20)
+    card = score(mean, var=np.full((200, 2), 0.1), clusters=np.arange(200) // 20, joint=False)
     error = card.standard_errors["kl_posterior_prior"]
     least = card.marginals.least_information.max()
     assert card.distance.total.high == card.kl_posterior_prior + 2 * error - least

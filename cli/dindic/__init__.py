@@ -1,5 +1,6 @@
 """The command line: each module one command, parse, call, print."""
 
+import logging
 import sys
 from io import TextIOWrapper
 
@@ -14,7 +15,7 @@ from dindic.encode import encode
 from dindic.higgins_law import higgins_law
 from dindic.metrics import metrics
 from dindic.models import models
-from dindic.output import Commands
+from dindic.output import Announcements, Commands
 from dindic.score import compare, score
 from dindic.study import study
 from dindic.train import train
@@ -37,6 +38,8 @@ def main() -> None:
         if isinstance(stream, TextIOWrapper):
             stream.reconfigure(errors="replace")  # for terminals that lack a sign
 
+
+logging.getLogger("disentangle_indicators").addHandler(Announcements())
 
 for command in (
     *(audit, axes, bundle, check, compare, convert, encode, higgins_law),

@@ -1,5 +1,6 @@
 """The end of a command: reports, pictures, the table and the gates; and progress on stderr."""
 
+import logging
 import shlex
 from collections.abc import Callable, Generator, Iterable, Sequence
 from dataclasses import replace
@@ -170,6 +171,16 @@ def say_notes(notes: tuple[str, ...], path: str | None = None) -> None:
         text = note if note.startswith("WARNING") else f"note: {note}"
         text = f"{path}: {text}" if path else text
         click.secho(text, fg="yellow", err=True)
+
+
+class Announcements(logging.Handler):
+    """Prints as notes what the library logs before it starts to compute for long."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Print one message, unless the command is quiet."""
+        context = click.get_current_context(silent=True)
+        if context is not None and not context.params.get("quiet"):
+            say_notes((record.getMessage(),))
 
 
 def say_written(path: Path, quiet: bool) -> None:

@@ -1,5 +1,7 @@
 """dindic score: the verdict, the latents and the indicators of one or more encodings files."""
 
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +19,7 @@ from dindic.options import (
     threshold_option,
 )
 from dindic.output import check_outputs, finish, say_notes, stamped
+from dindic.wording import in_options
 
 if TYPE_CHECKING:
     from disentangle_indicators import Encodings, Scorecard
@@ -24,7 +27,6 @@ if TYPE_CHECKING:
     from disentangle_indicators.supervised import MetricOptions
 
 NEEDS = {
-    "joint": ("points",),
     "metrics": ("protocol", "permutations", "codes", "latents"),
 }
 """Options that have an effect only beside another one."""
@@ -41,9 +43,10 @@ NEEDS = {
     "10 s]",
 )
 @click.option(
-    "--joint",
-    is_flag=True,
-    help="Estimate I(x; z), the total correlation and KL(q(z) || p) of all latents, in nats.",
+    "--joint/--no-joint",
+    default=None,
+    help="I(x; z), the total correlation and KL(q(z) || p) of all latents, in nats.  [default: on "
+    "if marginals and joint take under about 10 s]",
 )
 @click.option(
     "--points",
@@ -51,7 +54,7 @@ NEEDS = {
     default=4096,
     show_default=True,
     metavar="N",
-    help="Monte Carlo points of --joint.",
+    help="Monte Carlo points of the joint.",
 )
 @click.option(
     "--certify",
@@ -141,7 +144,9 @@ def score(files: tuple[str, ...], **options: Any) -> None:
     if options["by"]:
         finish(_by_group(files[0] if files else None, options, metrics), options)
         return
-    cards = [_card(file, options, metrics, several=len(files) > 1) for file in files or (None,)]
+    opened = [_opened(file, options, several=len(files) > 1) for file in files or (None,)]
+    left_out = _joint_left_out(opened, options)
+    cards = [_card(each, options, metrics, left_out) for each in opened]
     fresh = [card for card in cards if not isinstance(card, dict)]
     if len(fresh) < len(cards) and (options["plot"] or options["fail_if"]):
         raise click.UsageError("--plot and --fail-if need encodings, not saved reports")
@@ -184,17 +189,30 @@ def _by_group(
         named = {"labels", "clusters", *(encodings.factors.names if encodings.factors else ())}
         if by not in named and encodings.path is not None:
             by = read_column(encodings.path, by)
-        return compare_by(
+        found = compare_by(
             encodings,
             by,
             reference=options["reference"] or 0,
             sort=options["sort"],
             threshold=options["threshold"],
             marginals=options["marginals"],
-            joint=options["points"] if options["joint"] else False,
+            joint=_points(options),
             metrics=metrics,
             rng=options["seed"],
         )
+    reports = tuple(r | {"reasons": _in_options(r["reasons"])} for r in found.reports)
+    return replace(found, reports=reports)
+
+
+def _points(options: dict[str, Any]) -> int | bool | None:
+    """Return the points of the joint, False without it, or None to decide by size."""
+    points: int = options["points"]
+    joint: bool | None = options["joint"]
+    return points if joint else joint
+
+
+def _in_options(reasons: dict[str, str]) -> dict[str, str]:
+    return {name: in_options(reason) for name, reason in reasons.items()}
 
 
 def _check_pairs_of_options(files: tuple[str, ...], options: dict[str, Any]) -> None:
@@ -216,8 +234,14 @@ def _check_pairs_of_options(files: tuple[str, ...], options: dict[str, Any]) -> 
         for name in others:
             if not options[flag] and given(name) is typed:
                 raise click.UsageError(f"--{name} goes with --{flag}")
-    if not (options["joint"] or options["metrics"]) and given("seed") is typed:
-        raise click.UsageError("--seed goes with --joint or --metrics")
+    if options["joint"] is False and given("points") is typed:
+        raise click.UsageError("--points does not go with --no-joint")
+    if options["joint"] is False and not options["metrics"] and given("seed") is typed:
+        raise click.UsageError(
+            "--seed goes with the joint or with --metrics; nothing else is drawn"
+        )
+    if given("points") is typed:
+        options["joint"] = True
 
 
 def _metrics(options: dict[str, Any]) -> "MetricOptions | None":
@@ -231,12 +255,10 @@ def _metrics(options: dict[str, Any]) -> "MetricOptions | None":
         )
 
 
-def _card(
-    file: str | None, options: dict[str, Any], metrics: "MetricOptions | None", *, several: bool
-) -> "Scorecard | dict[str, Any]":
-    """Score a file; a saved report is read."""
-    from disentangle_indicators import score as score_encodings
-
+def _opened(
+    file: str | None, options: dict[str, Any], *, several: bool
+) -> "Encodings | dict[str, Any]":
+    """Open a file; a saved report is read."""
     if file is not None and file.lower().endswith(".json"):
         from disentangle_indicators.comparison import saved_report
 
@@ -245,21 +267,49 @@ def _card(
     from disentangle_indicators.encodings import spread_of_channels
 
     encodings = encodings_from(options, file, several=several)
-    if metrics is not None:
+    if options["metrics"]:
         check_factors(encodings)
+    if encodings.layout in ("channels", "last") and not options["quiet"]:
+        with bad_input(encodings.name):
+            say_notes((spread_of_channels(encodings),), file if several else None)
+    return encodings
+
+
+def _joint_left_out(
+    opened: "Sequence[Encodings | dict[str, Any]]", options: dict[str, Any]
+) -> dict[str, str]:
+    """Return why the joints of several encoders are left out, which is decided for all of them."""
+    from disentangle_indicators._sections import joint_left_out
+
+    fresh = [each for each in opened if not isinstance(each, dict)]
+    if options["joint"] is not None or len(fresh) < 2:
+        return {}
+    reason = joint_left_out(fresh)
+    return {"joint": reason} if reason else {}
+
+
+def _card(
+    encodings: "Encodings | dict[str, Any]",
+    options: dict[str, Any],
+    metrics: "MetricOptions | None",
+    left_out: dict[str, str],
+) -> "Scorecard | dict[str, Any]":
+    """Score encodings; a saved report is scored already."""
+    from disentangle_indicators import score as score_encodings
+
+    if isinstance(encodings, dict):
+        return encodings
     with bad_input(encodings.name):
         card = score_encodings(
             encodings,
             threshold=options["threshold"],
             marginals=options["marginals"],
-            joint=options["points"] if options["joint"] else False,
+            joint=False if left_out else _points(options),
             certify=options["certify"],
             metrics=metrics,
             rng=options["seed"],
         )
-        if encodings.layout in ("channels", "last") and not options["quiet"]:
-            say_notes((spread_of_channels(encodings),), file if several else None)
-    return stamped(card)
+    return stamped(replace(card, reasons=_in_options(card.reasons | left_out)))
 
 
 def _side_by_side(cards: list["Scorecard | dict[str, Any]"], options: dict[str, Any]) -> Any:

@@ -1,10 +1,12 @@
 """The indicators of one encoder by group of its rows: donors, batches, train against test."""
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
 from disentangle_indicators._array import namespace
+from disentangle_indicators._sections import joint_left_out
 from disentangle_indicators.comparison._compare import compare
 from disentangle_indicators.comparison._comparison_result import Comparison
 from disentangle_indicators.factors import as_column
@@ -35,7 +37,8 @@ def compare_by(
     reference, sort
         As :func:`compare` takes them; groups are named by their values.
     **options
-        As :func:`~disentangle_indicators.score` takes them.
+        As :func:`~disentangle_indicators.score` takes them. By default joints are computed where
+        they take less than about ten seconds together.
 
     Returns
     -------
@@ -61,11 +64,15 @@ def compare_by(
     values = np.unique(column[there])
     if not 2 <= len(values) <= MOST:
         raise ValueError(f"by must have 2 to {MOST} groups; there are {len(values)}")
-    cards = []
-    for value in values:
-        rows = np.flatnonzero(column == value)
-        name = str(value) if text else f"{value:g}"
-        cards.append(score(_rows(encodings, rows, name), **options))
+    groups = [
+        _rows(encodings, np.flatnonzero(column == value), str(value) if text else f"{value:g}")
+        for value in values
+    ]
+    left_out = {}
+    if options.get("joint") is None and (reason := joint_left_out(groups)):
+        options, left_out = options | {"joint": False}, {"joint": reason}
+    cards = [score(group, **options) for group in groups]
+    cards = [replace(card, reasons=card.reasons | left_out) for card in cards]
     return compare(cards, reference=reference, sort=sort)
 
 

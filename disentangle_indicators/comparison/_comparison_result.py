@@ -253,6 +253,8 @@ class Comparison(Result):
             columns += ["I(x; z)", "total correlation"]
         columns += ["certain I(x; z) of the rows"] * certain
         note = "nats; sums over latents ± one standard error; ranges are of the population"
+        left_out = [reason for r in self.reports if (reason := r.get("reasons", {}).get("joint"))]
+        note += f"; joints left out: {left_out[0]}" if left_out else ""
         return [Table(tuple(columns), tuple(rows), "Aggregated posteriors", note)]
 
     def _metrics(self, names: Sequence[str]) -> list[Block]:

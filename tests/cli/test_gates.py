@@ -126,8 +126,9 @@ def test_gates_reach_the_aggregated_posterior(dindic, good):
 
 
 def test_gates_on_what_was_not_computed_say_how_to_get_it(dindic, good):
+    result = dindic("score", good, "--no-joint", "--fail-if", "joint.saturation > 2", code=2)
+    assert "joint.saturation is computed only with --joint" in flat(result.stderr)
     for name, flag in (
-        ("joint.mutual_information_low", "--joint"),
         ("certificate.low", "--certify"),
         ("channel.worst", "--metrics"),
     ):

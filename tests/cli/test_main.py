@@ -169,7 +169,9 @@ def test_examples_in_the_help_run(dindic, npz, pair, folder, name):
 @needs_posix
 def test_the_installed_program_is_the_module(shell, good):
     script = Path(sysconfig.get_path("scripts")) / "dindic"
-    done = subprocess.run([script, "score", good], capture_output=True, text=True, check=False)
+    words = [script, "score", good]
+    env = dict(os.environ)  # as for the module: readline sets COLUMNS behind the back of Python
+    done = subprocess.run(words, capture_output=True, text=True, check=False, env=env)
     assert done.returncode == 0
     assert done.stdout == shell("score", good).stdout
 

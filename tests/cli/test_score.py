@@ -7,6 +7,8 @@ import numpy as np
 import pytest
 from cli_helpers import EXAMPLE, flat
 
+from disentangle_indicators import _cost
+
 
 def test_the_example_prints_its_known_numbers(dindic):
     text = flat(dindic("score", EXAMPLE).stdout)
@@ -193,10 +195,41 @@ def test_points_and_seeds_are_checked(dindic, good, words):
     dindic("score", good, "--joint", *words, code=2)
 
 
-@pytest.mark.parametrize("words", [("--points", "200"), ("--seed", "1")])
-def test_points_and_seeds_go_with_joint(dindic, good, words):
-    result = dindic("score", good, *words, code=2)
-    assert f"{words[0]} goes with --joint" in result.stderr
+def test_points_and_seeds_do_not_go_without_the_joint(dindic, numbers, good):
+    assert numbers(good, "--points", "200")["joint"]["points"] == 200
+    assert numbers(good, "--seed", "1")["joint"]["seed"] == 1
+    result = dindic("score", good, "--no-joint", "--points", "200", code=2)
+    assert "--points does not go with --no-joint" in result.stderr
+    result = dindic("score", good, "--no-joint", "--seed", "1", code=2)
+    assert "--seed goes with the joint or with --metrics" in result.stderr
+
+
+def test_a_joint_that_takes_long_is_left_out_or_announced(dindic, numbers, good, monkeypatch):
+    monkeypatch.setattr(_cost, "LIMIT", 0.05)
+    result = dindic("score", good)
+    cost = "about 0 s and 0.3 GB"
+    assert f"Joint left out: it takes {cost}; --joint computes it." in flat(result.stdout)
+    assert result.stderr == ""
+    assert numbers(good)["reasons"] == {"joint": f"it takes {cost}; --joint computes it"}
+    result = dindic("score", good, "--joint")
+    note = f"note: estimated for 80 rows and 4 latents: the joint {cost}"
+    assert flat(result.stderr) == note
+    assert dindic("score", good, "--joint", "--quiet").stderr == ""
+    assert "left out" not in flat(dindic("score", good, "--no-joint").stdout)
+
+
+def test_joints_of_several_files_are_left_out_together(dindic, numbers, good, monkeypatch):
+    cost = _cost.of_joint(80, 4, 4096).seconds
+    monkeypatch.setattr(_cost, "LIMIT", 1.9 * cost)
+    np.save("groups.npy", np.arange(80) % 2)
+    assert numbers(good)["joint"] is not None
+    text = flat(dindic("score", good, good, "--no-paired").stdout)
+    assert "joints left out: all 2 take about 0 s and 0.3 GB; --joint computes them" in text
+    text = flat(dindic("score", good, "--by", "groups.npy", "--marginals").stdout)
+    assert "joints left out" not in text  # groups are smaller
+    monkeypatch.setattr(_cost, "LIMIT", 0.5 * cost)
+    text = flat(dindic("score", good, "--by", "groups.npy", "--marginals").stdout)
+    assert "all 2 take about 0 s and 0.3 GB; --joint computes them" in text
 
 
 @pytest.mark.parametrize("flag", ["--joint", "--certify", "--marginals"])
@@ -204,7 +237,7 @@ def test_means_alone_cost_only_the_section(dindic, numbers, npz, pair, flag):
     path = npz(mean=pair[0])
     section = {"--certify": "certificate"}.get(flag, flag[2:])
     text = flat(dindic("score", path, flag).stdout)
-    assert f"{section}: none: " in text
+    assert f"{section.capitalize()} left out: " in text
     found = numbers(path, flag)
     assert found[section] is None
     assert "the posterior variances; there are only means" in found["reasons"][section]

@@ -1,0 +1,147 @@
+"""The sections of a scorecard beside the indicators, and which of them are computed unasked.
+
+`SECTIONS` is the table of contents. A section is a function of the encodings and of what was asked
+for. One that has no value for this encoder raises Undefined, and only it is left out.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from disentangle_indicators._cost import Cost, of_certificate, of_joint, of_marginals
+from disentangle_indicators._errors import Undefined
+from disentangle_indicators._result import Result
+from disentangle_indicators.posteriors import Encodings
+
+if TYPE_CHECKING:
+    from disentangle_indicators.supervised import MetricOptions
+
+POINTS = 4096
+"""Monte Carlo points of the joint."""
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What score() was asked for."""
+
+    threshold: float
+    marginals: bool | None
+    joint: bool | None
+    points: int
+    certify: bool
+    metrics: "MetricOptions | None"
+    rng: np.random.Generator | int
+
+
+def _joint(encodings: Encodings, asked: Asked) -> Result | None:
+    if asked.joint is False or (asked.joint is None and _is_simple(encodings, asked)):
+        return None
+    if asked.joint is None and (reason := joint_left_out((encodings,), asked.points)):
+        raise Undefined(reason)
+    from disentangle_indicators.aggregate import joint
+
+    try:
+        return joint(encodings, rng=asked.rng, points=asked.points)
+    except Undefined:
+        if asked.joint:
+            raise
+        return None  # the marginals have none either, and give the reason
+
+
+def _is_simple(encodings: Encodings, asked: Asked) -> bool:
+    """Whether the latents have no joint that could be of interest."""
+    return encodings.means_only or encodings.n == 1 or asked.marginals is False
+
+
+def _marginals(encodings: Encodings, asked: Asked) -> Result | None:
+    if asked.marginals is False and not asked.joint:
+        return None
+    if asked.marginals is None and not asked.joint:
+        if encodings.means_only:
+            return None
+        if is_large(encodings):
+            cost = of_marginals(encodings.n, encodings.d)
+            raise Undefined(f"they take {cost}; marginals=True computes them")
+    return encodings.marginals
+
+
+def _certificate(encodings: Encodings, asked: Asked) -> Result | None:
+    if not asked.certify:
+        return None
+    from disentangle_indicators.aggregate import certify
+
+    return certify(encodings)
+
+
+def _metrics(encodings: Encodings, asked: Asked) -> Result | None:
+    if asked.metrics is None:
+        return None
+    from disentangle_indicators.supervised import evaluate
+
+    return evaluate(encodings, asked.metrics, threshold=asked.threshold, rng=asked.rng)
+
+
+def _channel(encodings: Encodings, asked: Asked) -> Result | None:
+    if asked.metrics is None or asked.metrics.codes != "mean":
+        return None
+    if encodings.means_only:
+        return None
+    if asked.marginals is False or (asked.marginals is None and is_large(encodings)):
+        raise Undefined("it needs the exact marginals, which were left out")
+    from disentangle_indicators.supervised import channel
+
+    return channel(encodings, rng=asked.rng)
+
+
+def _unsupervised(encodings: Encodings, asked: Asked) -> Result | None:
+    if asked.metrics is None or asked.metrics.codes != "mean":
+        return None
+    from disentangle_indicators.unsupervised import code_scores
+
+    return code_scores(encodings, encodings.used(asked.metrics.latents, asked.threshold))
+
+
+SECTIONS: dict[str, Callable[[Encodings, Asked], Result | None]] = {
+    "joint": _joint,  # before the marginals, which it computes on the way
+    "marginals": _marginals,
+    "certificate": _certificate,
+    "metrics": _metrics,
+    "channel": _channel,
+    "unsupervised": _unsupervised,
+}
+"""Every section beside the indicators, in the order in which they are computed."""
+
+
+def is_large(encodings: Encodings) -> bool:
+    """Whether the exact marginals take more than about ten seconds."""
+    return not of_marginals(encodings.n, encodings.d).is_small
+
+
+def joint_left_out(encoders: Sequence[Encodings], points: int = POINTS) -> str:
+    """Return why the joints of these encoders are left out unasked, "" where they are computed."""
+    costs = [of_joint(e.n, e.d, points) for e in encoders if not e.means_only]
+    if not costs:
+        return ""
+    whole = Cost(sum(cost.seconds for cost in costs), max(cost.memory for cost in costs))
+    if whole.is_small:
+        return ""
+    if len(encoders) == 1:
+        return f"it takes {whole}; joint=True computes it"
+    return f"all {len(encoders)} take {whole}; joint=True computes them"
+
+
+def announcement(
+    encodings: Encodings, *, marginals: bool | None, joint: bool | int | None, certify: bool
+) -> str:
+    """Return what takes longer than about ten seconds of what is asked for, "" for nothing."""
+    n, d = encodings.n, encodings.d
+    points = POINTS if joint is True else int(joint or 0)
+    costs = {
+        "the marginals": of_marginals(n, d) if marginals and not points else None,
+        "the joint": of_joint(n, d, points) if points else None,
+        "the certificate": of_certificate(n, d) if certify else None,
+    }
+    long = [f"{name} {cost}" for name, cost in costs.items() if cost and not cost.is_small]
+    return f"estimated for {n} rows and {d} latents: {', '.join(long)}" if long else ""
