@@ -1,14 +1,18 @@
 """axes: quadratures in two dimensions, then laws of the verdicts, then the edges."""
 
 import json
+import math
 import pickle
 from functools import partial, reduce
 from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy.stats import sem
 from scipy.stats import t as student_t
-from strategies import orthogonal, to
+from strategies import orthogonal, rngs, to
 
 from disentangle_indicators._errors import Undefined
 from disentangle_indicators.aggregate._marginals import entropy, row_surprise
@@ -355,8 +359,8 @@ def test_clusters_keep_the_level_that_rows_break():
     for _ in range(25):
         mean, code = clustered(rng, 12, 40, 0.8)
         var = np.full_like(mean, 0.1)
-        for given, found in ((None, rows), (code, clusters)):
-            (pair,) = quick(mean, var, rng=rng, clusters=given).pairs
+        for groups, found in ((None, rows), (code, clusters)):
+            (pair,) = quick(mean, var, rng=rng, clusters=groups).pairs
             found.append(min(pair.p_gain, pair.p_cost, pair.p_shape) <= 0.05)
     assert np.mean(rows) > 0.5
     assert np.sum(clusters) <= 0.15 * 25 + 5 * np.sqrt(0.15 * 0.85 * 25)
@@ -690,6 +694,30 @@ def test_an_effect_within_two_errors_is_no_verdict(mixed, monkeypatch):
 
 
 # Fast entropies.
+
+
+@given(rngs, st.integers(2, 20))
+def test_the_error_of_a_mean_is_that_of_its_draws(rng, draws):
+    """Of rows, and of clusters of three rows each; one draw shows none."""
+    x, code = rng.normal(size=(draws, 3)), np.repeat(np.arange(draws), 3)
+    means, zeros = x.mean(axis=1), np.zeros((3 * draws, 1))
+    clustered = _turns.Rows(zeros, zeros, (draws, code), 3 * draws)
+    assert clustered.error(x.ravel()) == pytest.approx(sem(means))
+    rows = _turns.Rows(zeros[:draws], zeros[:draws], None, draws)
+    assert rows.error(means) == pytest.approx(sem(means))
+    assert _turns.Rows(zeros, zeros, (1, 0 * code), 1).error(x.ravel()) == math.inf
+
+
+@pytest.mark.parametrize("quarters", [-2, -1, 0, 1, 2])
+def test_angles_are_modulo_90_and_none_where_no_turn_is_better(quarters):
+    """A uniform square whose sides are turned by 20 degrees, on whose own axes nothing is better."""
+    rng = np.random.default_rng(0)
+    a, b = np.eye(2)
+    mean = rng.uniform(-1, 1, size=(2000, 2)) @ np.array(_turns.turned(a, b, math.radians(20)))
+    rows = _turns.Rows(mean, np.full((2000, 2), 0.01), None, 2000)
+    angle = math.radians(20 + 90 * quarters)
+    assert _turns._or_none(rows, a, b, angle) == pytest.approx(math.radians(20))
+    assert _turns._or_none(rows, a, b, angle + math.radians(45)) == 0
 
 
 @pytest.mark.parametrize("spread", [0.0, 1.0, 2.5])
