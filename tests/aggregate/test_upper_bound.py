@@ -14,7 +14,13 @@ from disentangle_indicators.aggregate import _joint as joint_module
 from disentangle_indicators.aggregate import _upper_bound, joint
 from disentangle_indicators.aggregate._log_sums import log_sums
 from disentangle_indicators.aggregate._monte_carlo import draw
-from disentangle_indicators.aggregate._upper_bound import gaussian, leave_one_out, mix, shrunk
+from disentangle_indicators.aggregate._upper_bound import (
+    gaussian,
+    leave_fold_out,
+    leave_one_out,
+    mix,
+    shrunk,
+)
 
 
 def test_what_the_upper_bound_sees(monkeypatch):
@@ -136,6 +142,22 @@ def test_marginals_without_the_own_row(data, rng):
     share = np.exp(np.minimum(at.log_own - wanted, 300)) / n
     size = (1 + np.abs(at.log_own)) * (1 + share)
     assert np.all(np.abs(ours - wanted.sum(axis=1)) <= 1e-12 * size.sum(axis=1) + 1e-12 * n)
+
+
+@given(rng=rngs, n=st.integers(4, 20), d=st.integers(1, 3))
+@settings(max_examples=5)
+def test_marginals_without_the_own_fold(rng, n, d):
+    """From the densities of the rows in other folds, and 1/n of the Gaussian of these rows."""
+    mean, var = rng.normal(size=(n, d)), rng.uniform(0.1, 1, size=(n, d))
+    folds = np.arange(n) % 3
+    at = draw(mean, var, 30, rng)
+    ours = leave_fold_out(at, mean, var, folds)
+    for row, z, found in zip(at.rows, at.z, ours, strict=True):
+        m, v = mean[folds != folds[row]], var[folds != folds[row]]
+        others = norm.pdf(z, m, np.sqrt(v)).mean(axis=0)
+        normal = norm.pdf(z, m.mean(axis=0), np.sqrt(m.var(axis=0) + v.mean(axis=0)))
+        wanted = np.log((1 - 1 / n) * others + normal / n).sum()
+        assert found == pytest.approx(wanted, abs=1e-6)
 
 
 @given(data=encodings(min_n=3, max_n=60), share=st.floats(0, 0.9))
