@@ -45,9 +45,9 @@ def encode(output: str, images: int | None, batch: int, quiet: bool, **options: 
       dindic encode runs/b10 --data mnist/ --split train --images 10000 -o train.npz
       dindic encode model.pt --network burgess --data mnist/ --split test -o x.npz
     """
-    from disentangle_indicators.encodings.formats import WRITERS
+    from disentangle_indicators.encodings.formats import WRITERS, suffix_of
 
-    if Path(output).suffix.lower() not in WRITERS:
+    if suffix_of(Path(output)) not in WRITERS:
         raise BadInput(f"{output}: encodings end in {' or '.join(WRITERS)}")
     with bad_input():
         opened = open_model(options)

@@ -1,5 +1,6 @@
 """dindic score: the verdict, the latents and the indicators of one or more encodings files."""
 
+import re
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -150,6 +151,8 @@ def score(files: tuple[str, ...], **options: Any) -> None:
     fresh = [card for card in cards if not isinstance(card, dict)]
     if len(fresh) < len(cards) and (options["plot"] or options["fail_if"]):
         raise click.UsageError("--plot and --fail-if need encodings, not saved reports")
+    if len(fresh) > 1 and not options["quiet"]:
+        say_notes(_may_be_parts(files, fresh))
     if len(cards) == 1 and not fresh:
         raise click.UsageError("one saved report has nothing to be compared with; give several")
     finish(
@@ -348,6 +351,20 @@ def _same_rows(encodings: list["Encodings"]) -> bool:
         e.n == first.n and (same(e.labels, first.labels) or same(factors(e), factors(first)))
         for e in encodings[1:]
     )
+
+
+def _may_be_parts(files: tuple[str, ...], cards: list["Scorecard"]) -> tuple[str, ...]:
+    """Ask about files that differ by a number in their names, and by nothing in their columns."""
+    rows = [card.encodings for card in cards if card.encodings is not None]
+    stems = {str(Path(file).with_name(re.sub(r"\d+", "*", Path(file).name))) for file in files}
+    alike = {(each.d, each.mean_key, each.scale_key) for each in rows}
+    pattern = next(iter(stems))
+    if len(stems) > 1 or len(alike) > 1 or len(cards) < len(files) or "*" not in pattern:
+        return ()
+    if _same_rows(rows):
+        return ()
+    note = "every file is taken for an encoder; if they are parts of one data set: dindic score"
+    return (f"{note} '{pattern}'",)
 
 
 def _draw(cards: list["Scorecard"], path: str) -> Path:

@@ -14,6 +14,7 @@ _ARGUMENT = re.compile(rf"(?<![^\s(\[])([a-z_]+)=({_VALUE}(?: or {_VALUE})*)?(?!
 PHRASES = {
     "run its encoder first, then": "first dindic encode FILE --network burgess --data IMAGES -o "
     "encodings.npz; for another network run its encoder, then",
+    "score the file": "dindic score FILE",
     "encode data with the model first": "first dindic encode MODEL -o encodings.npz",
 }
 """What the library asks for in words, and the command that does it."""

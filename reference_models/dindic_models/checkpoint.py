@@ -161,6 +161,10 @@ def _opened(path: Path) -> Iterator[Any]:
         raise ValueError(f"{path}: damaged, or not a .safetensors file ({error})") from error
 
 
+WEIGHTS = (".pt", ".pth", ".ckpt", ".bin", ".safetensors")
+"""Suffixes of files of weights."""
+
+
 def load(path: str | Path, *, network: str | None = None) -> Checkpoint:
     """Load a model: a folder written by training, or a file of weights that others trained.
 
@@ -197,15 +201,35 @@ def load(path: str | Path, *, network: str | None = None) -> Checkpoint:
         raise FileNotFoundError(
             f"no such model: {path}; bundled ones are {', '.join(bundled_names())}"
         )
+    if (path.is_file() and network is None) or (path.is_dir() and not (path / CONFIG).is_file()):
+        _refuse_encodings(path)
     if path.is_dir():
         if network is not None:
             raise ValueError(
                 f"{path}: network= is for files of weights; this folder names its own"
             )
         return _load_folder(path)
+    if path.suffix.lower() not in WEIGHTS:
+        raise ValueError(
+            f"{path} is no file of weights, whose name ends in {', '.join(WEIGHTS)}; compute the "
+            "encodings where the model was made, and save them: np.savez('encodings.npz', mean=mean, "
+            "logvar=logvar)"
+        )
     if network is None:
         raise ValueError(f"{path} is a file of weights: name their network, as network='burgess'")
     return _load_weights(path, network)
+
+
+def _refuse_encodings(path: Path) -> None:
+    """Refuse what contains encodings already, a file or a folder with such a file."""
+    from disentangle_indicators import read_encodings
+
+    for file in [path] if path.is_file() else sorted(f for f in path.iterdir() if f.is_file()):
+        try:
+            found = read_encodings(file)
+        except (ValueError, OSError):  # no encodings: a model, or something else
+            continue
+        raise ValueError(f"{file} contains encodings already ({found.source}): score the file")
 
 
 def _load_folder(folder: Path) -> Checkpoint:

@@ -145,3 +145,16 @@ def test_groups_of_the_rows_of_one_file(dindic, say, npz, pair):
     assert re.search(r"^ 2 +26 +", dindic("score", path, "--by", "labels").stdout, re.MULTILINE)
     assert "neither a key nor a file" in say("score", path, "--by", "donor")
     assert "give one" in say("score", path, path, "--by", "split")
+
+
+def test_parts_of_one_data_set_are_asked_about(dindic, npz, pair):
+    files = [npz(f"part-{i}.npz", mean=pair[0][i::2], var=pair[1][i::2]) for i in range(2)]
+    note = "if they are parts of one data set: dindic score"
+    done = dindic("score", *files, "--no-marginals")
+    assert note in flat(done.stderr)
+    assert "part-*.npz'" in done.stderr
+    labels = np.arange(80) % 3
+    seeds = [npz(f"seed-{i}.npz", mean=pair[0] + i, var=pair[1], labels=labels) for i in range(2)]
+    assert note not in flat(dindic("score", *seeds, "--no-marginals").stderr)
+    other = npz("other.npz", mean=pair[0], var=pair[1])
+    assert note not in flat(dindic("score", files[0], other, "--no-marginals").stderr)

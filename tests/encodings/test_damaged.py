@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from savers import SAVERS
 
 from disentangle_indicators.encodings import FORMATS, read_encodings, write_encodings
 
@@ -47,9 +48,12 @@ def test_truncated_npy(tmp_path, pair):
             read_encodings(tmp_path / "a.npy")
 
 
+OTHERS = ("h5", "zarr.zip", "parquet", "feather", "mat")
+
+
 @settings(max_examples=80, deadline=None)
 @given(data=st.data())
-@pytest.mark.parametrize("kind", ["npz", "deflated", "safetensors", "npy", "csv", "pt"])
+@pytest.mark.parametrize("kind", ["npz", "deflated", "safetensors", "npy", "csv", "pt", *OTHERS])
 def test_flipped_bytes_raise_nothing_else(tmp_path_factory, kind, data):
     from safetensors.numpy import save_file
 
@@ -59,6 +63,8 @@ def test_flipped_bytes_raise_nothing_else(tmp_path_factory, kind, data):
     path = folder / f"a.{'npz' if kind == 'deflated' else kind}"
     if kind == "safetensors":
         save_file({"mean": mean, "var": var}, path)
+    elif kind in OTHERS:
+        SAVERS[kind](path, {"mean": mean, "var": var})
     elif kind == "npy":
         np.save(path, mean)
     elif kind == "pt":

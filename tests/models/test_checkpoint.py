@@ -516,3 +516,21 @@ def test_weights_that_may_not_be_read(folder, denied, read):
 def test_a_model_that_may_not_be_read(folder, denied):
     with denied(folder / MODEL), pytest.raises(PermissionError):
         load(folder)
+
+
+def test_encodings_are_not_encoded_again(tmp_path):
+    path = tmp_path / "model" / "adata.npz"
+    path.parent.mkdir()
+    np.savez(path, mean=np.eye(3), var=np.ones((3, 3)))
+    for source in (path, path.parent):
+        with pytest.raises(
+            ValueError, match=r"adata\.npz contains encodings already .*: score the"
+        ):
+            load(source)
+
+
+def test_a_model_of_another_library_is_no_file_of_weights(tmp_path):
+    (tmp_path / "a.onnx").write_bytes(b"\x08\x08")
+    for network in (None, "burgess"):
+        with pytest.raises(ValueError, match=r"a\.onnx is no file of weights, .*np\.savez"):
+            load(tmp_path / "a.onnx", network=network)

@@ -132,7 +132,17 @@ class _Table(NamedTuple):
         return int(self._dataset().count_rows())
 
     def batches(self, columns: list[str] | None, rows: int) -> Iterator[Any]:
-        """Yield record batches of these columns, in row order."""
+        """Yield record batches of these columns, in row order.
+
+        Those of Arrow files are views of the bytes, which only a full check makes safe to use.
+        """
+        safe = self.kind == "parquet"
+        for batch in self._unchecked(columns, rows):
+            if not safe:
+                batch.validate(full=True)
+            yield batch
+
+    def _unchecked(self, columns: list[str] | None, rows: int) -> Iterator[Any]:
         if self.kind != "stream":
             yield from self._dataset().to_batches(columns, batch_size=rows, use_threads=False)
             return
