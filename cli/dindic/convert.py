@@ -10,7 +10,7 @@ from dindic.options import file_options, quiet_option
 from dindic.output import say_written
 
 
-@click.command()
+@click.command(short_help="Convert encodings into another format.")
 @click.argument("paths", nargs=-1, metavar="[FILE] OUT", type=click.Path())
 @file_options
 @quiet_option

@@ -100,7 +100,7 @@ def pulse(result: "Scorecard | Indicators | MeansOnly", ax: "Axes | None" = None
     _stems(lower, found.second_moment, found.states)
     lower.axhline(1.0, **THRESHOLD)
     lower.set_ylim(max(1.3, 1.1 * float(found.second_moment.max())), 0)
-    lower.set(ylabel="variance S", xlabel="latent; bars are ± 2 standard errors")
+    lower.set(ylabel="moment S", xlabel="latent; bars are ± 2 standard errors")
     scale = _scale(ax)
     _frame(lower, found.d, scale)
     _frame(upper, found.d, scale)
@@ -110,6 +110,8 @@ def pulse(result: "Scorecard | Indicators | MeansOnly", ax: "Axes | None" = None
 
 def pulses(results: "Sequence[Scorecard | Indicators | MeansOnly]") -> "Figure":
     """Draw the pulse plots of several results, each under its name; more than three side by side.
+
+    Vertical axes are shared.
 
     Parameters
     ----------
@@ -138,9 +140,21 @@ def pulses(results: "Sequence[Scorecard | Indicators | MeansOnly]") -> "Figure":
     rows = ceil(len(results) / columns)
     width = _width(max(result.d for result in results))
     figure = new_figure(width if columns == 1 else min(2 * width, 18.0), 4.2 * rows)
-    for i, result in enumerate(results):
-        pulse(result, figure.add_subplot(rows, columns, i + 1))
+    upper = [
+        pulse(result, figure.add_subplot(rows, columns, i + 1)) for i, result in enumerate(results)
+    ]
+    _share(upper)
     return figure
+
+
+def _share(upper: "Sequence[Axes]") -> None:
+    """Give all halves that show the same quantity the same vertical axis."""
+    halves = [half for ax in upper for half in ax.get_shared_x_axes().get_siblings(ax)]
+    for label in {half.get_ylabel() for half in halves}:
+        same = [half for half in halves if half.get_ylabel() == label]
+        ends = np.max([half.get_ylim() for half in same], axis=0)  # one end is 0
+        for half in same:
+            half.set_ylim(*ends)
 
 
 def _means(result: Any, found: "MeansOnly", whole: "Axes") -> "Axes":

@@ -214,7 +214,7 @@ def score_table(
                 _number(m.null_mean),
                 _number(m.null_95),
                 _number(m.p_value),
-                _number(m.ceiling),
+                _number(m.ceiling) or "-",
                 "; ".join(word for word in (seen, parts, arrow) if word),
             )
         )
@@ -222,6 +222,12 @@ def score_table(
     drawn_from = "rows" if n_clusters is None else f"{n_clusters} clusters"
     moved = "rows" if n_clusters is None else "clusters"
     numbers = " or ".join(f"{a} permutations and {b} halves" for a, b in drawn)
+    wide = next(
+        (m for m in scores if m.value is not None and len(m.factors) > len(m.latents)), None
+    )
+    none = ""
+    if wide is not None:
+        none = f" (-: {len(wide.factors)} factors need as many latents, and the code has {len(wide.latents)})"
     return Table(
         columns=("metric@protocol", "score", "null", "null 95%", "p", "ceiling", ""),
         rows=tuple(rows),
@@ -229,7 +235,7 @@ def score_table(
         note=f"score ± one standard error, from random halves of the {drawn_from}; null: mean and 95th "
         f"percentile of the score with {moved} shuffled; p: share of these that score as well; ceiling: "
         "score of the true factors with noise of 1% of the distance between their values, padded with "
-        f"noise latents; {numbers}",
+        f"noise latents{none}; {numbers}",
     )
 
 
@@ -246,7 +252,9 @@ def small_p_values(scores: Sequence[MetricScore]) -> str:
     chance = sum(int(SMALL * k + 1e-9) / k for k in draws)
     few = sum(SMALL * k < 1 for k in draws)
     found = sum(value <= SMALL for value in p)
-    remark = f" {few} cannot be, for too few permutations." if few else ""
+    remark = (
+        f" {few} {'has' if few == 1 else 'have'} too few permutations for such a p." if few else ""
+    )
     return (
         f"Small p-values: {found} of {len(p)} metrics have p ≤ {SMALL:g}; codes that do not depend "
         f"on the factors have {chance:.1f} on average.{remark}"

@@ -1,6 +1,8 @@
 """The metrics and their protocols as tables."""
 
+import re
 from dataclasses import dataclass
+from inspect import getdoc
 from typing import Any, ClassVar
 
 from disentangle_indicators._blocks import Block, Table
@@ -83,15 +85,48 @@ def _in_full(metric: Metric) -> list[Block]:
         (name, *(_word(parameters[name]) for parameters in metric.protocols.values()))
         for name in metric.parameters()
     ]
-    allowed = {name: ", ".join(map(str, words)) for name, words in metric.choices.items()}
-    blocks: list[Block] = [
+    return [
         f"{metric.name}: {metric.title}",
         metric.reading[:1].upper() + metric.reading[1:] + ".",
         Table(columns=("", *metric.protocols), rows=tuple(rows)),
         dict(metric.sources),
+        "Parameters:",
+        explained(metric),
     ]
-    return [*blocks, "Choices of the parameters:", allowed] if allowed else blocks
+
+
+def explained(metric: Metric) -> dict[str, str]:
+    """Return what the parameters of a metric are, by their names, from its docstring.
+
+    Examples
+    --------
+    >>> from disentangle_indicators.supervised import METRICS
+    >>> explained(METRICS["irs"])["quantile"]
+    'of the deviations in a group, interpolated; 1 for the maximum.'
+    """
+    from disentangle_indicators import supervised
+
+    text = getdoc(getattr(supervised, metric.name)) or ""
+    _, _, text = text.partition("**overrides\n")
+    text, _, _ = text.partition("\nReturns\n")
+    _, _, text = " ".join(text.split()).partition(": ")
+    text = _ROLE.sub(lambda role: role[1].rpartition(".")[2], text)
+    items = _ITEM.findall(text)
+    if not items:
+        names, _, rest = text.partition(", as ")
+        items = [(names, f"as {rest}")]
+    return {names: _NONE.sub("none", words).strip() for names, words in items}
+
+
+_ROLE = re.compile(r":\w+:`~?([^`]*)`")
+_ITEM = re.compile(r"(?:^|(?<=\s))- ([\w, ]+): (.*?)(?=\s- [\w, ]+: |$)")
+_NONE = re.compile(r"\bNone\b")
 
 
 def _word(value: Any) -> str:
+    """Write a value of a parameter in words."""
+    if value is None or isinstance(value, bool):
+        return {None: "none", True: "yes", False: "no"}[value]
+    if isinstance(value, tuple):
+        return ", ".join(map(_word, value))
     return f"{value:.4g}" if isinstance(value, float) else str(value)

@@ -173,11 +173,11 @@ LABELS = {
     "figure_09": [("β", "βσ² [squared pixel units]")],
     "figure_10": [
         ("", "I(x; z_h) [nats]"),
-        ("latent; bars are ± 2 standard errors", "variance S"),
+        ("latent; bars are ± 2 standard errors", "moment S"),
     ],
     "figure_11": [
         ("", "I(x; z_h) [nats]"),
-        ("latent; bars are ± 2 standard errors", "variance S"),
+        ("latent; bars are ± 2 standard errors", "moment S"),
     ],
 }
 
@@ -292,7 +292,7 @@ def test_information_and_variance_are_those_of_the_encodings(studies, name):
     figure = information_plot(study, name, "Fig. 10")
     plots = figure.findobj(lambda artist: getattr(artist, "get_ylabel", str)() != "")
     (upper,) = [ax for ax in plots if "I(x; z_h)" in ax.get_ylabel()]
-    (lower,) = [ax for ax in plots if "variance S" in ax.get_ylabel()]
+    (lower,) = [ax for ax in plots if ax.get_ylabel() == "moment S"]
     heights = marginals(mean, var).information
     drawn = _ends(upper)
     assert all(np.abs(drawn - h).min() < 1e-6 for h in heights)

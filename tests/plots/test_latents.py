@@ -82,7 +82,7 @@ def test_labels_have_units_and_the_title_has_the_count():
     upper, lower = halves(pulse(result))
     assert upper.get_ylabel() == "I(x; z_h) [nats]"
     assert pulse(result.result).get_ylabel() == "information [nats]"
-    assert lower.get_ylabel() == "variance S"
+    assert lower.get_ylabel() == "moment S"
     assert lower.get_xlabel() == "latent; bars are ± 2 standard errors"
     assert upper.get_title() == f"{result.used} of 4 latents used, n = 50"
 
@@ -182,6 +182,19 @@ def test_the_figure_names_the_files():
     assert second == "means.npz: 3 of 3 latents active, n = 3"
     with pytest.raises(ValueError, match="results must hold at least one"):
         pulses([])
+
+
+def test_pictures_beside_each_other_share_their_vertical_axes():
+    mean, var = encodings(4, 50)
+    small, large = (score(mean * k, var=var, joint=False) for k in (1.0, 3.0))
+    alone = [pulse(one) for one in (small, large)]
+    figure = pulses([small, large, score(np.eye(3), name="means.npz")])
+    drawn = [ax for part in figure.axes for ax in part.child_axes]
+    for label in ("I(x; z_h) [nats]", "moment S"):
+        ends = [ax.get_ylim() for ax in drawn if ax.get_ylabel() == label]
+        assert ends == ends[:1] * 2
+    assert alone[0].get_ylim() != alone[1].get_ylim()
+    assert [ax.get_ylim()[0] for ax in drawn if ax.get_ylabel() == "Var(mean)"] == [0]
 
 
 def of_all_states(d, n=60, name=""):

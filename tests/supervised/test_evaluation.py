@@ -2,6 +2,7 @@
 
 import json
 import math
+import re
 from dataclasses import FrozenInstanceError, replace
 
 import numpy as np
@@ -157,9 +158,13 @@ def test_factors_of_any_size_have_a_perfect_code():
 
 def test_with_more_factors_than_latents_there_is_no_ceiling():
     codes, factors = data()
-    found = evaluate("mig", codes[:, :1], factors).metrics["mig@default"]
+    scores = evaluate("mig", codes[:, :1], factors)
+    found = scores.metrics["mig@default"]
     assert found.value is not None
     assert found.ceiling is None
+    text = " ".join(repr(scores).split())
+    assert "noise latents (-: 2 factors need as many latents, and the code has 1)" in text
+    assert re.search(r"mig@default( [\d.±<]+)+ - ", text)
     constant = np.column_stack([factors, np.ones(len(factors))])
     assert evaluate("mig", codes[:, :2], constant).metrics["mig@default"].ceiling is not None
 
@@ -516,7 +521,7 @@ def test_the_report_counts_small_p_values():
     text = " ".join(repr(scores).split())
     assert (
         "Small p-values: 3 of 4 metrics have p ≤ 0.05; codes that do not depend on the factors have "
-        "0.1 on average. 1 cannot be, for too few permutations." in text
+        "0.1 on average. 1 has too few permutations for such a p." in text
     )
     exact = replace(scores.metrics["mig@default"], permutations=19, p_value=0.05)
     assert "1 of 1 metrics have p ≤ 0.05" in small_p_values([exact])

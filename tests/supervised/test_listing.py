@@ -8,7 +8,7 @@ import pytest
 
 from disentangle_indicators._result import plain
 from disentangle_indicators.supervised import METRICS, choose, find, score_of
-from disentangle_indicators.supervised.listing import Listing
+from disentangle_indicators.supervised.listing import Listing, explained
 
 PAGE = Path(__file__).parents[2] / "docs" / "supervised_metrics.md"
 CASES = [(name, protocol) for name in METRICS for protocol in METRICS[name].protocols]
@@ -35,8 +35,13 @@ def test_in_full_every_protocol_with_its_parameters_and_source(name):
     text = flat(repr(result))
     assert text.startswith(f"{name}: {metric.title} ")
     assert metric.reading[1:] in text
-    for parameter, allowed in metric.choices.items():
-        assert f"{parameter} {', '.join(map(str, allowed))}" in text
+    assert "None" not in text
+    assert ":func:" not in text
+    words = explained(metric)
+    named = [name for names in words for name in names.replace(" and ", ", ").split(", ")]
+    assert set(named) == set(metric.parameters())
+    for names, explanation in words.items():
+        assert flat(f"{names} {explanation}") in text
     for protocol, parameters in metric.protocols.items():
         assert protocol in text
         assert flat(metric.sources[protocol]) in text
