@@ -188,36 +188,62 @@ def evaluate_arrays(
     n, d = mean.shape
     second, log_var = np.mean(mean * mean + var, axis=0), np.mean(np.log(var), axis=0)
     few = codes is None and not every_row
-    picked = _picked(n) if few else np.ones(n, dtype=bool)
+    picked = picked_rows(n) if few else np.ones(n, dtype=bool)
     points = np.empty((0, d)) if points is None else points
     density, near = np.empty(points.shape), Neighbours(n, codes)
     keep_freed_memory()
 
     def latent(h: int) -> tuple[float, float, float, Float]:
         column = np.ascontiguousarray(mean[:, h]), np.ascontiguousarray(var[:, h])
-        try:
-            tree = grid(*column)
-        except Undefined as error:
-            raise Undefined(f"latent {h}: {error}") from error
+        tree = tree_of(h, *column)
         density[:, h] = tree.density(points[:, h])
         surprise = tree.expectations(_surprise, picked)[picked]
-        return *_entropy(tree), shortfall(tree, *column, near), surprise
+        return *tree_entropy(tree), shortfall(tree, *column, near), surprise
 
     results = _map(latent, d, threads, progress)
     entropy, errors, short = np.array([result[:3] for result in results]).T
     surprise = np.stack([result[3] for result in results], axis=1)
+    rows = mean[picked], var[picked], surprise
+    result = from_entropies(entropy, errors, short, second, log_var, rows, n, codes)
+    return Evaluation(result, density, picked, surprise)
+
+
+def tree_of(h: int, mean: Float, var: Float) -> Grid:
+    """Return the tree of latent h; what is refused is refused by the latent's name."""
+    try:
+        return grid(mean, var)
+    except Undefined as error:
+        raise Undefined(f"latent {h}: {error}") from error
+
+
+def from_entropies(
+    entropy: Float,
+    errors: Float,
+    short: Float,
+    second: Float,
+    log_var: Float,
+    rows: tuple[Float, Float, Float],
+    n: int,
+    codes: tuple[int, Any] | None = None,
+) -> Marginals:
+    """Return the marginals that follow from entropies (d,), and from their errors and shortfalls.
+
+    `second` and `log_var` (d,) are S and ell; `rows` are means, variances and surprises (s, d) of
+    the rows that standard errors are taken from.
+    """
     information = np.maximum(entropy - 0.5 * (LOG_2PI + 1 + log_var), 0.0)
     kl_prior = np.maximum(0.5 * (LOG_2PI + second) - entropy, 0.0)
     looseness = np.maximum(0.5 * (LOG_2PI + 1 + np.log(second)) - entropy, 0.0)
     saturated = is_saturated(information, n if codes is None else codes[0])
     short = np.where(saturated, np.inf, np.where(short < _ROUNDING, 0.0, short))
-    influence = _influence(mean[picked], var[picked], surprise, second, saturated)
+    mean, var, surprise = rows
+    influence = _influence(mean, var, surprise, second, saturated)
     sampling = _standard_errors(influence, n, codes)
     fourth = 0.5 * (second - 1 - np.log(second)) - sampling.pop("second") ** 2 / 4
     low = float(np.sum(np.where(saturated, fourth, kl_prior - short)))
-    result = Marginals(
+    return Marginals(
         n=n,
-        d=d,
+        d=len(entropy),
         draws=n if codes is None else codes[0],
         dependence="",
         total_information=float(information.sum()),
@@ -234,9 +260,8 @@ def evaluate_arrays(
         saturated=saturated,
         quadrature_errors=errors,
         standard_errors=sampling,
-        population_errors=_population_errors(sampling, short),
+        population_errors=population_errors(sampling, short),
     )
-    return Evaluation(result, density, picked, surprise)
 
 
 def _map(
@@ -253,7 +278,7 @@ def _map(
         return list(bar(pool.map(latent, range(d))))
 
 
-def _entropy(tree: Grid) -> tuple[float, float]:
+def tree_entropy(tree: Grid) -> tuple[float, float]:
     r"""Return :math:`-\int q \log q` and its error.
 
     Two rules against each other, the mass that is not covered times what its -log q may be, and
@@ -290,7 +315,7 @@ def _surprise(q: Float) -> Float:
     return -np.log(np.where(q > 0, q, 1.0))
 
 
-def _picked(n: int) -> Any:
+def picked_rows(n: int) -> Any:
     """Pick at most `_ENOUGH` rows, at even steps that are not whole numbers."""
     picked = np.zeros(n, dtype=bool)
     picked[np.linspace(0, n - 1, min(n, _ENOUGH)).astype(np.int64)] = True
@@ -342,7 +367,7 @@ def _standard_errors(
     return errors
 
 
-def _population_errors(errors: dict[str, Any], short: Float) -> dict[str, Any]:
+def population_errors(errors: dict[str, Any], short: Float) -> dict[str, Any]:
     """Return the errors about the values of the population: what few rows lower, in quadrature."""
     found: dict[str, Any] = {}
     for name in ("entropy", "information", "kl_prior", "looseness"):

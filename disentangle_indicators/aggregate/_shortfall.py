@@ -12,17 +12,27 @@ Where few do, the rest of a leave-one-out density, :math:`-\log(1 - s)`, counts;
 that the sum is right for Gaussian, uniform, Laplace and t codes.
 """
 
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 
 from disentangle_indicators._array import Float
-from disentangle_indicators.aggregate._grid import Grid
 
 __all__ = ["Neighbours", "shortfall"]
 
 ROWS, NODES, OTHERS = 1024, 4, 32
 """Rows that are looked at, Gauss-Hermite nodes of each, and rows of their cluster beside them."""
+
+
+class Mixture(Protocol):
+    """The density of n posteriors on a line."""
+
+    @property
+    def n(self) -> int:
+        """Number of posteriors."""
+
+    def density(self, z: Float) -> Float:
+        """Return the density at points z (s,)."""
 
 
 class Neighbours:
@@ -55,13 +65,13 @@ class Neighbours:
         self.others = order[first[own][:, None] + at % number[own][:, None]]
 
 
-def shortfall(tree: Grid, mean: Float, var: Float, near: Neighbours) -> float:
+def shortfall(mixture: Mixture, mean: Float, var: Float, near: Neighbours) -> float:
     """Return by how much I(x; z_h) of these rows is lower than that of the population.
 
     Parameters
     ----------
-    tree : Grid
-        The mixture of all rows.
+    mixture : Mixture
+        Of all rows.
     mean, var : array, shape (n,)
     near : Neighbours
 
@@ -85,10 +95,10 @@ def shortfall(tree: Grid, mean: Float, var: Float, near: Neighbours) -> float:
         others, each = near.others[:, :, None], (near.size - 1) / OTHERS
         beside = _normal(z[:, None, :], mean[others], var[others]).sum(axis=1)
         own = own + each[:, None] * beside
-    whole = tree.n * tree.density(z.reshape(-1)).reshape(z.shape)
+    whole = mixture.n * mixture.density(z.reshape(-1)).reshape(z.shape)
     share = np.divide(own, whole, out=np.ones_like(own), where=whole > 0)
     found = _lost(np.minimum(share, 1.0)) @ weights / np.sqrt(np.pi)
-    return max(float(np.mean(found - _lost(near.size / tree.n))), 0.0)
+    return max(float(np.mean(found - _lost(near.size / mixture.n))), 0.0)
 
 
 def _lost(share: Float) -> Float:

@@ -70,6 +70,7 @@ class Latent:
         Mass of the density that is negative, where the expansion fails.
     errors : dict of str to float
         Standard errors of row sampling of "entropy", "information", "kl_prior" and "looseness".
+    density : Density
     """
 
     entropy: float
@@ -77,6 +78,7 @@ class Latent:
     guarantee: float
     negative: float
     errors: dict[str, float]
+    density: Density
 
 
 def density(cells: Cells, order: int, n: int) -> Density:
@@ -167,7 +169,8 @@ def latent(cells: Cells, order: int, n: int, second: float) -> Latent:
         estimate = max(estimate, abs(entropy - _entropy(higher.values, higher.step)))
         guarantee = _guarantee(cells, under, order, n, entropy)
     negative = -float(np.minimum(q.values, 0.0).sum()) * q.step
-    return Latent(entropy, estimate, guarantee, negative, _errors(cells, q, order, n, second))
+    errors = _errors(cells, q, order, n, second)
+    return Latent(entropy, estimate, guarantee, negative, errors, q)
 
 
 def _resolved(cells: Cells, order: int) -> Cells:
