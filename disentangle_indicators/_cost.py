@@ -6,7 +6,7 @@ of an AMD EPYC, and are good to a factor of two on machines of its kind; a GPU i
 
 from typing import NamedTuple
 
-__all__ = ["LIMIT", "Cost", "of_certificate", "of_joint", "of_marginals"]
+__all__ = ["LIMIT", "Cost", "of_certificate", "of_joint", "of_marginals", "of_one_pass"]
 
 LIMIT = 10.0
 """Seconds up to which a section is computed unasked."""
@@ -54,6 +54,28 @@ def of_marginals(n: int, d: int) -> Cost:
     about 20 s and 0.2 GB
     """
     return Cost(1e-6 * (n + 10_000) * d, 24 * n * d)
+
+
+def of_one_pass(n: int, d: int) -> Cost:
+    r"""Return the cost of the marginals in one pass over blocks of rows.
+
+    .. math:: t = 10^{-7}\,n\,d + 10^{-2}\,d \text{ seconds}
+
+    Parameters
+    ----------
+    n, d : int
+        Rows and latents.
+
+    Returns
+    -------
+    Cost
+
+    Examples
+    --------
+    >>> print(of_one_pass(100_000_000, 64))
+    about 11 min and 0.3 GB
+    """
+    return Cost(1e-7 * n * d + 1e-2 * d, 4e6 * d)
 
 
 def of_joint(n: int, d: int, points: int) -> Cost:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from disentangle_indicators._cost import Cost, of_certificate, of_joint, of_marginals
+from disentangle_indicators._cost import Cost, of_certificate, of_joint, of_marginals, of_one_pass
 from disentangle_indicators._errors import Undefined
 from disentangle_indicators._result import Result
 from disentangle_indicators.posteriors import Encodings
@@ -62,9 +62,17 @@ def _marginals(encodings: Encodings, asked: Asked) -> Result | None:
         if encodings.means_only:
             return None
         if is_large(encodings):
-            cost = of_marginals(encodings.n, encodings.d)
-            raise Undefined(f"they take {cost}; marginals=True computes them")
+            return _in_one_pass(encodings)
     return encodings.marginals
+
+
+def _in_one_pass(encodings: Encodings) -> Result:
+    if encodings.cluster_codes is None:
+        from disentangle_indicators.aggregate import one_pass_marginals
+
+        return one_pass_marginals(encodings)
+    cost = of_marginals(encodings.n, encodings.d)
+    raise Undefined(f"they take {cost}; marginals=True computes them")
 
 
 def _certificate(encodings: Encodings, asked: Asked) -> Result | None:
@@ -115,7 +123,7 @@ SECTIONS: dict[str, Callable[[Encodings, Asked], Result | None]] = {
 
 
 def is_large(encodings: Encodings) -> bool:
-    """Whether the exact marginals take more than about ten seconds."""
+    """Whether the exact marginals of all rows at once take more than about ten seconds."""
     return not of_marginals(encodings.n, encodings.d).is_small
 
 
@@ -138,7 +146,10 @@ def announcement(
     """Return what takes longer than about ten seconds of what is asked for, "" for nothing."""
     n, d = encodings.n, encodings.d
     points = POINTS if joint is True else int(joint or 0)
+    unasked = marginals is None and not points and not encodings.means_only
+    by_blocks = unasked and is_large(encodings) and encodings.clusters is None
     costs = {
+        "the marginals in one pass": of_one_pass(n, d) if by_blocks else None,
         "the marginals": of_marginals(n, d) if marginals and not points else None,
         "the joint": of_joint(n, d, points) if points else None,
         "the certificate": of_certificate(n, d) if certify else None,

@@ -207,10 +207,11 @@ def score(
             found[section] = compute(encodings, asked)
         except Undefined as refusal:
             reasons[section] = str(refusal)
+    whole = bool(marginals or wanted) or not is_large(encodings)
     return Scorecard(
         name=encodings.name,
         source=encodings.source,
-        verdict=_verdict(encodings, result, found["marginals"], found["joint"]),
+        verdict=_verdict(encodings, result, found["marginals"], found["joint"], whole=whole),
         distance=None
         if isinstance(result, MeansOnly)
         else distance(result, found["marginals"], found["joint"]),
@@ -270,13 +271,15 @@ def _verdict(
     result: Indicators | MeansOnly,
     exact: "Marginals | None",
     joint: "Joint | None",
+    *,
+    whole: bool,
 ) -> dict[str, str]:
     """Return the verdict; where the input is in doubt, that is to be checked in place of DO.
 
     Copies of rows are looked for in all rows at once, and not where there are too many to hold.
     """
     lines = verdict(result, exact, joint)
-    found = encodings.copy_notes if exact is not None or not is_large(encodings) else ()
+    found = encodings.copy_notes if whole else ()
     if isinstance(result, Indicators):
         found += (doubts(encodings, result),)
     text = " ".join(sentence for sentence in found if sentence)

@@ -6,7 +6,7 @@ import re
 import numpy as np
 import pytest
 
-from disentangle_indicators import _cost, score
+from disentangle_indicators import Encodings, _cost, score
 from disentangle_indicators.aggregate import certify, joint, marginals
 from disentangle_indicators.aggregate._joint_result import span
 from disentangle_indicators.comparison import compare
@@ -167,18 +167,32 @@ def test_clusters_have_a_range():
     assert "clusters forbid" not in card.verdict["TRUST"]
 
 
-def test_beyond_a_size_the_marginals_are_left_out_with_the_reason(monkeypatch):
+def test_beyond_a_size_the_marginals_are_computed_in_one_pass(monkeypatch):
     mean, var = wide()
+    exact = score(mean, var=var)
     monkeypatch.setattr(_cost, "LIMIT", 1e-6 * (3 * 10_300 - 1))
+    monkeypatch.setattr(Encodings, "copies", property(lambda _: pytest.fail("held all rows")))
     card = score(mean, var=var)
+    assert card.joint is None
+    np.testing.assert_allclose(card.marginals.entropy, exact.marginals.entropy, atol=1e-4)
+    assert card.marginals.provenance.call.endswith("one_pass_marginals")
+    assert "copies are not looked for where rows are read one block at a time" in flat(card)
+    assert card.verdict["USED"][:40] == exact.verdict["USED"][:40]
+
+
+def test_beyond_a_size_marginals_of_clusters_are_left_out_with_the_reason(monkeypatch):
+    mean, var = wide()
+    clusters = np.arange(300) // 3
+    monkeypatch.setattr(_cost, "LIMIT", 1e-6 * (3 * 10_300 - 1))
+    card = score(mean, var=var, clusters=clusters)
     assert card.marginals is None
     assert card.joint is None
     why = "they take about 0 s and 0.1 GB; marginals=True computes them"
     assert card.to_dict()["reasons"]["marginals"] == why
     assert f"exact marginals left out: {why}" in flat(card)
-    assert score(mean, var=var, marginals=True).marginals is not None
+    assert score(mean, var=var, clusters=clusters, marginals=True).marginals is not None
     monkeypatch.setattr(_cost, "LIMIT", 1e-6 * 3 * 10_300)
-    assert score(mean, var=var).marginals is not None
+    assert score(mean, var=var, clusters=clusters).marginals is not None
 
 
 def test_the_joint_is_computed_unasked_up_to_a_size_and_left_out_with_the_reason(monkeypatch):
@@ -216,8 +230,9 @@ def test_what_takes_long_is_announced_before_it_starts(monkeypatch, caplog):
     score(mean, var=var, joint=True, certify=True)
     assert not caplog.messages
     monkeypatch.setattr(_cost, "LIMIT", 1e-4)
-    score(mean, var=var)  # what nobody asked for is left out instead
-    assert not caplog.messages
+    score(mean, var=var)
+    assert "the marginals in one pass about 0 s and 0.1 GB" in caplog.messages[0]
+    caplog.clear()
     score(mean, var=var, joint=200, certify=True)
     said = "estimated for 300 rows and 3 latents: the joint about 0 s and 0.3 GB, the certificate"
     assert caplog.messages == [f"{said} about 0 s and 0.3 GB"]
