@@ -94,12 +94,12 @@ lint: .venv/.dev  ## style, types, import direction, generated docs
 	$(RUN) ruff format --check
 	$(RUN) mypy
 	$(BIN)/lint-imports --no-logo
-	$(RUN) cogapp --check docs/cli.md
+	$(RUN) cogapp --check docs/cli.md docs/formats.md
 
 format: .venv/.dev  ## fix what can be fixed by a program
 	$(RUN) ruff check --fix
 	$(RUN) ruff format
-	$(RUN) cogapp -r docs/cli.md
+	$(RUN) cogapp -r docs/cli.md docs/formats.md
 
 docs: .venv/.dev  ## the pages, in docs/_build/html
 	@rm -rf docs/generated

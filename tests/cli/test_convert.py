@@ -1,6 +1,7 @@
 """dindic convert, through real files."""
 
 import gc
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -9,7 +10,7 @@ from cli_helpers import TO_SCALE
 
 from disentangle_indicators import read_encodings
 
-SUFFIXES = [".npz", ".safetensors"]
+SUFFIXES = [".npz", ".safetensors", ".h5", ".zarr.zip", ".parquet"]
 
 
 def same(path, mean, var):
@@ -216,3 +217,20 @@ def test_an_input_that_may_not_be_read(say, dindic, good, denied):
         with denied(name):
             message = say("convert", name, "out.npz")
         assert message == f"Error: {name}: permission denied"
+
+
+def test_text_factors_through_all_formats(dindic, npz, pair):
+    """From AnnData, which names its own encoding in attributes, and back."""
+    kinds = np.array(["a", "b", "", "d"])[np.arange(80) % 4]
+    path = npz(mean=pair[0], var=pair[1], kind=kinds, batch=np.arange(80) % 3)
+    dindic("convert", path, "a.h5ad", "--factors", "kind,batch")
+    names = ["a.h5ad", "b.zarr.zip", "c.parquet", "d.h5", "e.safetensors", "f.npz"]
+    dindic("convert", *names[:2], "--factors", "kind,batch")
+    for source, target in pairwise(names[1:]):
+        dindic("convert", source, target)
+    found = read_encodings("f.npz")
+    np.testing.assert_array_equal(found.mean, pair[0])
+    np.testing.assert_allclose(found.var, pair[1], rtol=1e-13)
+    assert found.factors.names == ("kind", "batch")
+    assert found.factors.column(0).tolist() == kinds.tolist()
+    assert found.factors.column(1).tolist() == (np.arange(80) % 3).tolist()

@@ -1,6 +1,6 @@
 """The formats of encodings files, one module each.
 
-A module has `SUFFIXES`, ``matches(path, head)`` which says whether the first bytes are those of the
+A module has `SUFFIXES`, `MEMORY`, which says for docs/formats.md what is held while scoring, ``matches(path, head)`` which says whether the first bytes are those of the
 format, ``read(path)`` which returns the :class:`Contents`, and, where files of the format can be written, ``write(path, arrays, metadata)`` and `HOLDS_TEXT`, whether arrays of text go
 with them; `WRITTEN` where only some of the suffixes are. A table of text also has ``columns(path)``.
 A format that needs a library beside the core names its extra in `EXTRA`, and imports the library when

@@ -60,8 +60,12 @@ def arrays_of(path: Path, root: Any, opener: Opener) -> dict[str, Stored]:
 
 
 def metadata_of(root: Any) -> dict[str, str]:
-    """Return the attributes of the root that are text."""
-    return {key: value for key, value in root.attrs.items() if isinstance(value, str)}
+    """Return the attributes of the root that are text, but for those that name its own encoding."""
+    return {
+        key: value
+        for key, value in root.attrs.items()
+        if isinstance(value, str) and not key.startswith("encoding-")
+    }
 
 
 def _kind(node: Any) -> str:

@@ -16,8 +16,11 @@ from disentangle_indicators.encodings._stored import needs
 from disentangle_indicators.encodings.formats import hdf5
 
 SUFFIXES = (".h5ad", ".h5mu")
+MEMORY = "a block of chunks; a decoded column"
 EXTRA = hdf5.EXTRA
 HOLDS_TEXT = False
+WRITTEN = (".h5ad",)
+"""Suffixes that are written."""
 
 MEAN, VARIANCE = "X_latent_qzm", "X_latent_qzv"
 

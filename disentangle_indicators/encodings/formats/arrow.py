@@ -23,6 +23,7 @@ from disentangle_indicators.encodings._stored import (
 from disentangle_indicators.encodings.formats.tabular import numbered
 
 SUFFIXES = (".parquet", ".pq", ".feather", ".arrow", ".arrows", ".ipc")
+MEMORY = "a batch"
 EXTRA = "parquet"
 HOLDS_TEXT = False
 WRITTEN = (".parquet", ".pq")

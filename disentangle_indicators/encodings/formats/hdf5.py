@@ -12,6 +12,7 @@ from disentangle_indicators.encodings._stored import Contents, needs, reading
 from disentangle_indicators.encodings.formats._tree import arrays_of, metadata_of
 
 SUFFIXES = (".h5", ".hdf5")
+MEMORY = "a block of chunks"
 HOLDS_TEXT = True
 EXTRA = "h5"
 MAGIC = b"\x89HDF\r\n\x1a\n"

@@ -22,6 +22,7 @@ from disentangle_indicators.encodings.formats import hdf5
 from disentangle_indicators.encodings.names import role
 
 SUFFIXES = (".mat",)
+MEMORY = "the file"
 
 _HDF5_AT = 512
 """Where the HDF5 of version 7.3 begins."""

@@ -13,6 +13,7 @@ from disentangle_indicators.encodings._stored import (
 )
 
 SUFFIXES = (".npy",)
+MEMORY = "a block, mapped"
 
 
 def matches(path: Path, head: bytes) -> bool:

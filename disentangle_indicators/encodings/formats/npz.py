@@ -33,6 +33,7 @@ from disentangle_indicators.encodings._stored import (
 )
 
 SUFFIXES = (".npz",)
+MEMORY = "a block, or the array if it is in Fortran order"
 HOLDS_TEXT = True
 
 _END = struct.Struct("<4s6xH10x")

@@ -18,6 +18,8 @@ from disentangle_indicators.encodings._stored import (
 )
 
 SUFFIXES = (".pt", ".pth", ".ckpt")
+MEMORY = "the file, mapped"
+EXTRA = "models"
 
 if TYPE_CHECKING:
     import torch

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from disentangle_indicators.encodings._stored import Contents, Stored, mapped, reading, refused
 
 SUFFIXES = (".safetensors",)
+MEMORY = "a block, mapped"
 HOLDS_TEXT = False
 
 _DTYPES = {

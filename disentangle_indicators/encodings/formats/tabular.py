@@ -25,6 +25,7 @@ from disentangle_indicators.encodings._stored import Contents, Stored, first_byt
 from disentangle_indicators.encodings.names import role
 
 SUFFIXES = (".csv", ".tsv", ".txt", ".csv.gz", ".tsv.gz", ".txt.gz")
+MEMORY = "a block of numbers; a whole column of text"
 
 _GZIP = b"\x1f\x8b"
 

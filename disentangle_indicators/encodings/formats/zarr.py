@@ -12,6 +12,7 @@ from disentangle_indicators.encodings._stored import Contents, members, needs, r
 from disentangle_indicators.encodings.formats._tree import arrays_of, metadata_of
 
 SUFFIXES = (".zarr", ".zarr.zip")
+MEMORY = "a block of chunks"
 EXTRA = "zarr"
 HOLDS_TEXT = False
 WRITTEN = (".zarr.zip",)
