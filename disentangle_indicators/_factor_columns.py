@@ -34,6 +34,8 @@ class Column(NamedTuple):
 
 def columns_of(factors: Any) -> tuple[list[Any], list[str]]:
     """Return the columns as numpy arrays or pandas Series, and their names."""
+    if hasattr(factors, "__arrow_c_stream__") and not hasattr(factors, "iloc"):
+        return _of_frame(factors)
     if hasattr(factors, "iloc"):  # pandas, which is not imported here
         if hasattr(factors, "columns"):
             k = factors.shape[1]
@@ -44,6 +46,25 @@ def columns_of(factors: Any) -> tuple[list[Any], list[str]]:
     if table.ndim != 2:
         return [], []
     return list(table.T), [f"factor_{i}" for i in range(table.shape[1])]
+
+
+def _of_frame(factors: Any) -> tuple[list[Any], list[str]]:
+    """Return the columns of a table of polars, pyarrow or another library that narwhals reads."""
+    import narwhals as nw
+
+    frame = nw.from_native(factors, allow_series=True)
+    if isinstance(frame, nw.Series):
+        return [_of_arrow(frame)], [frame.name or "factor_0"]
+    return [_of_arrow(frame[name]) for name in frame.columns], list(frame.columns)
+
+
+def _of_arrow(series: Any) -> NDArray[Any]:
+    """Return a column as numbers, or as objects where there is text, truth or a missing value."""
+    if series.dtype.is_numeric() and not series.null_count():
+        return np.asarray(series.to_numpy())
+    out = np.empty(len(series), dtype=object)
+    out[:] = series.to_list()
+    return out
 
 
 def _array(factors: Any) -> NDArray[Any]:

@@ -249,7 +249,8 @@ def as_table(
 
     Parameters
     ----------
-    factors : Factors, array or list, shape (n, K) or (n,), pandas DataFrame or Series
+    factors : Factors, array, list, or table or column of pandas, polars or pyarrow
+        Shape (n, K) or (n,).
         Numbers, text, truth values and categories, column by column. nan, None, the missing values
         of pandas, empty text, the words for them ("nan", "NA", "None", "null", ...) and what nan
         becomes when it is cast to int64 or int32 are missing values.

@@ -434,3 +434,45 @@ def test_the_notes_of_factors_are_among_those_of_metrics():
     assert set(factors.notes) <= set(found.notes)
     assert "word continuous (a guess), size ordinal" in " ".join(str(found).split())
     assert "size is -1 in 50 of 900 rows" in " ".join(str(found).split())
+
+
+def tables():
+    """A table with missing values of every kind, by library."""
+    pyarrow = pytest.importorskip("pyarrow", reason="pyarrow is not installed: NOT tested")
+    columns = {
+        "kind": ["owl", None, "cat", "owl"],
+        "size": [1, 2, None, 4],
+        "truth": [True, None, False, True],
+        "depth": [0.5, 1.5, 2.5, 3.5],
+    }
+    yield pyarrow.table(columns)
+    coded = pyarrow.array(columns["kind"]).dictionary_encode()
+    yield pyarrow.table({**columns, "kind": coded})
+    try:
+        import polars
+    except ImportError:
+        return
+    yield polars.DataFrame(columns)
+    yield polars.DataFrame(columns).with_columns(polars.col("kind").cast(polars.Categorical))
+
+
+def test_tables_of_arrow_and_polars_are_factors():
+    expected = pd.DataFrame(
+        {
+            "kind": ["owl", None, "cat", "owl"],
+            "size": [1, 2, np.nan, 4],
+            "truth": [True, None, False, True],
+            "depth": [0.5, 1.5, 2.5, 3.5],
+        }
+    )
+    want = as_table(expected, 4)
+    for table in tables():
+        found = as_table(table, 4)
+        assert (found.names, found.kinds, found.classes) == (want.names, want.kinds, want.classes)
+        np.testing.assert_array_equal(found.values, want.values)
+
+
+def test_a_column_of_arrow_is_labels():
+    pyarrow = pytest.importorskip("pyarrow", reason="pyarrow is not installed: NOT tested")
+    column = pyarrow.chunked_array([["b", None], ["a"]])
+    assert as_column(column, 3, "labels").tolist() == ["b", "", "a"]
