@@ -270,6 +270,7 @@ def test_csv_keeps_every_digit(tmp_path_factory, mean, logvar):
 def test_formats_are_complete():
     assert set(FORMATS) == {
         *(".npz", ".npy", ".safetensors", ".pt", ".pth", ".ckpt", ".csv", ".tsv"),
+        *(".txt", ".csv.gz", ".tsv.gz", ".txt.gz"),
         *(".h5", ".hdf5", ".h5ad", ".h5mu", ".zarr", ".zarr.zip", ".mat"),
         *(".parquet", ".pq", ".feather", ".arrow", ".arrows", ".ipc"),
     }

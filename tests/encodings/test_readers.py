@@ -1,12 +1,16 @@
 """What the readers of HDF5, AnnData, zarr, parquet, Arrow and MATLAB files promise beyond all others."""
 
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from disentangle_indicators.encodings import read_encodings
 from disentangle_indicators.encodings.formats import MODULES, open_file
+from disentangle_indicators.factors import as_table
 
 h5py = pytest.importorskip("h5py", reason="h5py is not installed: HDF5 is NOT tested")
 zarr = pytest.importorskip("zarr", reason="zarr is not installed: zarr is NOT tested")
@@ -299,3 +303,90 @@ def test_files_that_are_not_read_have_a_next_step(tmp_path, name, words):
     (tmp_path / name).write_bytes(b"\x80\x04garbage")
     with pytest.raises(ValueError, match=rf"{name}: .*{words}"):
         read_encodings(tmp_path / name)
+
+
+@pytest.mark.parametrize("name", ["minified", "means_only", "qzm_qzv_only"])
+def test_columns_and_tables_are_those_of_anndata(name):
+    anndata = pytest.importorskip("anndata", reason="anndata is not installed: NOT compared")
+    path = Path(__file__).parents[1] / "data" / "files" / "scvi" / f"{name}.h5ad"
+    with h5py.File(path) as root:
+        obs, obsm = anndata.io.read_elem(root["obs"]), anndata.io.read_elem(root["obsm"])
+    arrays = open_file(path).arrays
+    assert {f"obs/{c}" for c in obs} | {f"obsm/{key}" for key in obsm} == set(arrays)
+    for column in obs:
+        ours, theirs = as_table(arrays[f"obs/{column}"].read(), 600), as_table(obs[column], 600)
+        assert ours.to_array().tolist() == theirs.to_array().tolist()
+    for key, values in obsm.items():
+        np.testing.assert_array_equal(arrays[f"obsm/{key}"].read(), np.asarray(values))
+
+
+@settings(max_examples=40, deadline=None)
+@given(data=st.data())
+@pytest.mark.parametrize("suffix", ["h5", "zarr", "parquet", "feather", "arrows", "mat"])
+def test_files_of_the_same_arrays_give_the_same_blocks(tmp_path_factory, suffix, data):
+    """Whatever their dtype, their order in memory, their chunks, row groups and blocks."""
+    n, d = data.draw(st.integers(1, 30)), data.draw(st.integers(1, 4))
+    dtype = data.draw(st.sampled_from(["f4", "f8"]))
+    order = data.draw(st.sampled_from("CF"))
+    chunk, rows = data.draw(st.integers(1, 40)), data.draw(st.integers(1, 40))
+    mean = np.random.default_rng(n).normal(size=(n, d)).astype(dtype).copy(order)
+    path = tmp_path_factory.mktemp("same") / f"a.{suffix}"
+    SAVED[suffix](path, mean, chunk)
+    blocks = list(open_file(path).arrays["mean"].blocks(rows))
+    assert all(len(block) == rows for block in blocks[:-1])
+    np.testing.assert_array_equal(np.concatenate(blocks), mean)
+    assert {block.dtype for block in blocks} == {mean.dtype}
+
+
+def _h5(path, mean, chunk):
+    with h5py.File(path, "w") as root:
+        root.create_dataset("mean", data=mean, chunks=(min(chunk, len(mean)), 1), compression=1)
+
+
+def _zarr(path, mean, chunk):
+    zarr.open_group(path, mode="w").create_array(
+        "mean", data=np.ascontiguousarray(mean), chunks=(min(chunk, len(mean)), 1)
+    )
+
+
+def _lists(mean):
+    flat = pyarrow.array(np.ascontiguousarray(mean).ravel())
+    return pyarrow.table({"mean": pyarrow.FixedSizeListArray.from_arrays(flat, mean.shape[1])})
+
+
+def _feather(path, mean, chunk):
+    from pyarrow import feather
+
+    feather.write_feather(_lists(mean), path, chunksize=chunk)
+
+
+def _arrows(path, mean, chunk):
+    table = _lists(mean)
+    with pyarrow.ipc.new_stream(str(path), table.schema) as stream:
+        stream.write_table(table, max_chunksize=chunk)
+
+
+def _mat(path, mean, chunk):
+    from scipy.io import savemat
+
+    savemat(path, {"mean": mean})
+
+
+SAVED = {
+    "h5": _h5,
+    "zarr": _zarr,
+    "parquet": lambda path, mean, chunk: parquet(path, _lists(mean), row_group_size=chunk),
+    "feather": _feather,
+    "arrows": _arrows,
+    "mat": _mat,
+}
+
+
+def test_a_sparse_file_of_ten_gigabytes_is_read_in_blocks(tmp_path):
+    """HDF5 stores nothing of chunks that were never written."""
+    with h5py.File(tmp_path / "a.h5", "w") as root:
+        root.create_dataset("mean", (2 * 10**7, 64), "f8", chunks=(1000, 64))
+    blocks = open_file(tmp_path / "a.h5").arrays["mean"].blocks(1000)
+    assert next(blocks).shape == (1000, 64)
+    with pytest.raises(ValueError, match=r"a\.h5: 'mean' announces 10\.2 GB"):
+        open_file(tmp_path / "a.h5").arrays["mean"].read()

@@ -86,12 +86,11 @@ def _stored(name: str, array: NDArray[Any]) -> Stored:
 def _as_vector(stored: Stored, rows: set[int]) -> Stored:
     """Return a vector as what it is: in MATLAB every array has two axes.
 
-    A row is a vector if another array has as many rows, and a column is one unless its name is that
-    of means or scales, which have one latent then.
+    A row is a vector if another array has as many rows, and a column always is, unless the name is
+    that of means or scales, which have one sample or one latent then.
     """
-    column = stored.shape[1:] == (1,) and role(stored.name) is None
     row = len(stored.shape) == 2 and stored.shape[0] == 1 and stored.shape[1] in rows
-    if not (column or row):
+    if role(stored.name) is not None or not (row or stored.shape[1:] == (1,)):
         return stored
     return replace(
         stored, shape=(prod(stored.shape),), blocks=lambda n: cut(stored.read().ravel(), n)
