@@ -3,10 +3,10 @@
     OMP_NUM_THREADS=1 python benchmarks/reading.py [N] [D]
 
 prints for each format the seconds of the library's own read of both arrays, of the sums over the same arrays in
-memory, of dindic's sums out of the file, their ratio, and how far the peak of the memory grew.
+memory, of dindic's sums out of the file, their ratio, and the peak of the memory of dindic (on Linux).
 """
 
-import resource
+import re
 import subprocess
 import sys
 import tempfile
@@ -72,13 +72,13 @@ READERS = {
 
 
 def measure(suffix, path, what):
-    """Print the seconds of one step, and the memory that it added, in MB."""
+    """Print the seconds of one step, and the peak of the memory, in MB."""
     from disentangle_indicators import read_encodings
     from disentangle_indicators.encodings import Encodings
 
     if what == "sums":
         arrays = READERS[suffix](path)
-    before, started = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, time.perf_counter()
+    started = time.perf_counter()
     if what == "library":
         READERS[suffix](path)
     elif what == "sums":
@@ -87,7 +87,14 @@ def measure(suffix, path, what):
     else:
         read_encodings(path).summary()
     seconds = time.perf_counter() - started
-    print(seconds, (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024)
+    print(seconds, peak())
+
+
+def peak():
+    """Return the greatest resident memory of this process so far, in MB; nan off Linux."""
+    status = Path("/proc/self/status")
+    found = re.search(r"VmHWM:\s*(\d+) kB", status.read_text()) if status.exists() else None
+    return int(found[1]) / 1024 if found else float("nan")
 
 
 def main(n, d):

@@ -154,6 +154,16 @@ def test_the_word_pickle_elsewhere_refuses_nothing(tmp_path, pair):
     np.testing.assert_array_equal(read_encodings(tmp_path / "a.zarr").mean, pair[0])
 
 
+@pytest.mark.filterwarnings("error")
+def test_text_in_zarr_is_read_without_advice_on_writing(tmp_path, pair):
+    words = np.array(["a", "bc"])[np.arange(23) % 2]
+    root = zarr.open_group(tmp_path / "a.zarr", mode="w")
+    root.create_array("mean", data=pair[0])
+    with pytest.warns(match="Zarr V3 specification"):
+        root.create_array("labels", data=words)
+    assert read_encodings(tmp_path / "a.zarr").labels.tolist() == words.tolist()
+
+
 @pytest.mark.parametrize("rows", [1, 4, 7, 100])
 @pytest.mark.parametrize("suffix", ["h5", "zarr"])
 def test_chunks_of_any_height_give_blocks_of_exactly_that_many_rows(tmp_path, pair, suffix, rows):

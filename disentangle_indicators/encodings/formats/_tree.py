@@ -5,8 +5,9 @@ categorical or nullable column, a sparse matrix. Their attribute `encoding-type`
 (the on-disk format of anndata 0.7 and later). Of these files only `obs` and `obsm` are listed.
 """
 
+import warnings
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, contextmanager
 from math import prod
 from pathlib import Path
 from typing import Any
@@ -52,11 +53,20 @@ def arrays_of(path: Path, root: Any, opener: Opener) -> dict[str, Stored]:
         Of h5py or zarr, open.
     opener : callable
     """
-    return {
-        stored.name: stored
-        for name, node in _leaves(root)
-        for stored in _of_node(path, name, node, opener)
-    }
+    with _without_warnings():
+        return {
+            stored.name: stored
+            for name, node in _leaves(root)
+            for stored in _of_node(path, name, node, opener)
+        }
+
+
+@contextmanager
+def _without_warnings() -> Iterator[None]:
+    """Keep back what zarr says about writing text, which nobody does here."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", ".*Zarr V3 specification")
+        yield
 
 
 def metadata_of(root: Any) -> dict[str, str]:
@@ -220,7 +230,7 @@ def _decoded(
     """Return an array that is decoded whole, from the node `at` or that of its name."""
 
     def blocks(rows: int) -> Iterator[NDArray[Any]]:
-        with reading(path), opener() as root:
+        with reading(path), _without_warnings(), opener() as root:
             check_size(path, name, 8 * prod(shape))
             whole = decode(root[at or name])
         yield from cut(whole, rows)
