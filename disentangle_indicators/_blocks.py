@@ -18,6 +18,10 @@ Block = str | dict[str, str] | Table
 """A paragraph, sentences under one label each, or a table."""
 
 
+WORDS = 'All words are explained on the page "Glossary".'
+"""Where a reader finds what a report does not explain."""
+
+
 def with_error(value: float, error: float | None, digits: int = 3) -> str:
     """Write a value and its standard error with the same number of decimals.
 

@@ -3,7 +3,7 @@
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from disentangle_indicators._blocks import Block
+from disentangle_indicators._blocks import WORDS, Block
 from disentangle_indicators._indicators_result import Indicators, definition_table, latent_table
 from disentangle_indicators._means_result import MeansOnly
 from disentangle_indicators._result import Result, plain
@@ -163,7 +163,7 @@ class Scorecard(Result):
                 for f in self.factors
             )
             blocks.append(f"Ground truth: {listed}. Supervised metrics of it were not asked for.")
-        return blocks
+        return [*blocks, WORDS]
 
 
 def _part(part: Result | None) -> Any:

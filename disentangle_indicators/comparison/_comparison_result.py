@@ -5,7 +5,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from disentangle_indicators._blocks import Block, Table, with_error
+from disentangle_indicators._blocks import WORDS, Block, Table, with_error
 from disentangle_indicators._means_result import EXPORT
 from disentangle_indicators._result import Result, plain
 from disentangle_indicators.aggregate._joint_result import in_words
@@ -137,6 +137,7 @@ class Comparison(Result):
             *tables,
             *self._difference_table(names),
             *self._missing(names),
+            WORDS,
         ]
 
     def sentences(self, names: Sequence[str]) -> dict[str, str]:

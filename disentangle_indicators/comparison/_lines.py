@@ -111,7 +111,7 @@ def _trust(report: Mapping[str, Any]) -> str:
         return "saturated"
     if draws < FEW * (report["d"] - report["unused"]):
         return "few draws"
-    return "tails" if report.get("heavy_tailed") else ""
+    return "heavy tails" if report.get("heavy_tailed") else ""
 
 
 def saved_report(path: str | Path) -> dict[str, Any]:
