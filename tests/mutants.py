@@ -4,7 +4,7 @@
     .venv/bin/python tests/mutants.py --help        fewer, others, one file
 
 A mutant has one comparison, sign, constant, extreme, axis or term changed. A seeded sample of all
-mutants is drawn. Each runs the tests of its module, the nearest files first, in a copy of the tree,
+mutants is drawn. Each runs, in a copy of the tree, tests that killed others of its file, then the nearest,
 until one fails or the CPU seconds are spent. Spending them is no kill, unless one single test did, which
 is listed. At the end the tests that killed are run on the unchanged tree, where they must pass.
 `EQUIVALENT` lists those that change no promised number, each with its reason. Finished mutants are kept in
@@ -40,6 +40,9 @@ LEFT_OUT_VARIANTS = "torch", "array_api_strict"
 
 LAWS_OF_METRICS = "tests/supervised/test_common.py"
 """Laws of all metrics, of which a mutant of one metric runs the part with its name."""
+
+HOUR = 3600.0
+"""CPU seconds within which all tests that killed must pass on the unchanged tree."""
 
 SPENT, ENDLESS, CRASHED, NO_TESTS = 75, 76, 77, 5
 """Exit statuses: out of CPU seconds, in one test alone, this script failed, and nothing collected."""
@@ -202,9 +205,13 @@ class Budget:
         signal.signal(signal.SIGPROF, self.stop)
         signal.setitimer(signal.ITIMER_PROF, seconds)
 
+    def note(self, test: str) -> None:
+        with self.report.open("a") as file:
+            file.write(f"{test}\n")
+
     def stop(self, *_: Any) -> None:
         alone = time.process_time() - self.started
-        self.report.write_text(self.test)
+        self.note(self.test)
         os._exit(ENDLESS if self.test and alone > 0.7 * self.seconds else SPENT)
 
     def pytest_runtest_logstart(self, nodeid: str) -> None:
@@ -212,11 +219,11 @@ class Budget:
 
     def pytest_runtest_logreport(self, report: Any) -> None:
         if report.failed:
-            self.report.write_text(report.nodeid)
+            self.note(report.nodeid)
 
     def pytest_collectreport(self, report: Any) -> None:
         if report.failed:
-            self.report.write_text(report.nodeid)
+            self.note(report.nodeid)
 
     def pytest_collection_modifyitems(self) -> None:
         from hypothesis import Phase, settings
@@ -236,7 +243,7 @@ def try_mutant(folder: Path, mutant: Mutant, seconds: float, first: list[str]) -
     status = in_child(lambda: run_tests(folder, tests, Budget(seconds, report)))
     path.write_text(original)
     names = {0: "survived", NO_TESTS: "survived", SPENT: "spent", ENDLESS: "endless"}
-    return names.get(status, "killed"), report.read_text()
+    return names.get(status, "killed"), report.read_text().split("\n")[0]
 
 
 def in_child(run: Callable[[], int]) -> int:
@@ -254,8 +261,8 @@ def in_child(run: Callable[[], int]) -> int:
     return status
 
 
-def run_tests(folder: Path, tests: list[str], budget: Budget) -> int:
-    """Run tests in the copy of the tree until one fails; return the exit status of pytest."""
+def run_tests(folder: Path, tests: list[str], budget: Budget, at_once: bool = False) -> int:
+    """Run tests in the copy of the tree, until one fails or all at once; return pytest's status."""
     import pytest
 
     os.chdir(folder)
@@ -266,6 +273,8 @@ def run_tests(folder: Path, tests: list[str], budget: Budget) -> int:
     os.dup2(quiet, 2)
     variants = " and ".join(f"not {name}" for name in LEFT_OUT_VARIANTS)
     args = ["-x", "-q", "-p", "no:cacheprovider", "--assert=plain"]
+    if at_once:
+        return int(pytest.main([*args[1:], *tests], [budget]))
     for test in tests:
         chosen = [variants]
         if test == LAWS_OF_METRICS and (name := metric_of(tests)):
@@ -282,14 +291,15 @@ def metric_of(tests: list[str]) -> str:
     return "".join(path.stem for path in files if "METRIC = " in path.read_text())
 
 
-def wrong_killers(folder: Path, tests: list[str], seconds: float) -> list[str]:
-    """Return the tests that fail, or never end, without any mutant: what they killed does not count."""
+def wrong_killers(folder: Path, killers: dict[str, Any]) -> set[str]:
+    """Return the tests that fail without any mutant: what they killed does not count."""
     report = folder.parent / "killer"
-    wrong = []
-    for test in sorted(tests):
-        if in_child(lambda test=test: run_tests(folder, [test], Budget(0.7 * seconds, report))):
-            wrong.append(test)
-    return wrong
+    report.write_text("")
+    tests = sorted(filter(None, killers))
+    if not tests:
+        return set()
+    in_child(lambda: run_tests(folder, tests, Budget(HOUR, report), at_once=True))
+    return {*report.read_text().splitlines()}
 
 
 def preload() -> None:
@@ -336,21 +346,24 @@ def main() -> None:
     known: dict[str, tuple[str, str]] = json.loads(results.read_text()) if results.exists() else {}
     counts: dict[str, int] = defaultdict(int)
     killers: dict[str, list[int]] = defaultdict(list)
+    killed_here: dict[str, list[str]] = defaultdict(list)  # tried first on mutants of that file
     for k, mutant in enumerate((made(*place) for place in drawn), 1):
         name = hashlib.sha256(f"{mutant.key} {mutant.source}".encode()).hexdigest()[:16]
         status, test = (
             ("equivalent", "") if mutant.key in EQUIVALENT else known.get(name, ("", ""))
         )
         if not status or (asked.again and status in ("survived", "spent")):
-            status, test = known[name] = try_mutant(folder, mutant, asked.seconds, asked.first)
+            first = [*asked.first, *reversed(killed_here[mutant.file][-4:])]
+            status, test = known[name] = try_mutant(folder, mutant, asked.seconds, first)
             results.write_text(json.dumps(known))
         counts[status] += 1
         if status in ("killed", "endless"):
             killers[test].append(k)
+            killed_here[mutant.file] = [t for t in killed_here[mutant.file] if t != test] + [test]
         if status in ("survived", "spent", "endless"):
             print(f"{k}: {status}: {mutant.file}:{mutant.line} {test}")
             print(f"    {mutant.before}\n -> {mutant.after}", flush=True)
-    wrong = {test: killers[test] for test in wrong_killers(folder, [*killers], asked.seconds)}
+    wrong = {test: killers[test] for test in wrong_killers(folder, killers) & {*killers}}
     print(
         "".join(f"{test} fails without a mutant: {of} not killed\n" for test, of in wrong.items())
     )
