@@ -147,69 +147,10 @@ EQUIVALENT: dict[tuple[str, str, str], str] = {
         ),
     ): "the path has converged long before, or it warns, which is an error in the tests",
     (
-        "disentangle_indicators/supervised/dcimig.py",
-        (
-            "return Outcome(float(np.sum(best)) / total if total > 0 else 0.0, per_factor=bes"
-            "t / np.where(found.factors > 0, found.factors, 1.0), per_factor_name='gap by ent"
-            "ropy', per_latent=gap, matrix=found.mutual, matrix_name=info.matrix_name(p))"
-        ),
-        (
-            "return Outcome(float(np.sum(best)) / total if total > 0 else 1.0, per_factor=bes"
-            "t / np.where(found.factors > 0, found.factors, 1.0), per_factor_name='gap by ent"
-            "ropy', per_latent=gap, matrix=found.mutual, matrix_name=info.matrix_name(p))"
-        ),
-    ): "a factor that varies has entropy, and tables without one are refused before",
-    (
-        "disentangle_indicators/supervised/dci.py",
-        (
-            "entropy = -np.sum(p * np.log(np.where(p > 0, p, 1.0)), axis=1) / np.log(max(r.sh"
-            "ape[1], 2))"
-        ),
-        (
-            "entropy = -np.sum(p * np.log(np.where(p > 0, p, 2.0)), axis=1) / np.log(max(r.sh"
-            "ape[1], 2))"
-        ),
-    ): "its logarithm is multiplied by p, which is 0",
-    (
         "disentangle_indicators/supervised/infomec.py",
         "return np.asarray((ranks + rng.random(z.shape)) / len(z))",
         "return np.asarray((ranks + rng.random(z.shape)) * len(z))",
     ): "distances between neighbours are compared, so that the unit of the codes does not count",
-    (
-        "disentangle_indicators/supervised/dci.py",
-        (
-            "found, coefficients, _ = lasso_path(x[kept] - x_mean, y[kept] - y_mean, alphas=a"
-            "lphas, max_iter=5000, precompute=True)"
-        ),
-        (
-            "found, coefficients, _ = lasso_path(x[kept] - x_mean, y[kept] - y_mean, alphas=a"
-            "lphas, max_iter=5001, precompute=True)"
-        ),
-    ): "the path has converged long before, or it warns, which is an error in the tests",
-    (
-        "disentangle_indicators/supervised/dcimig.py",
-        (
-            "return Outcome(float(np.sum(best)) / total if total > 0 else 0.0, per_factor=bes"
-            "t / np.where(found.factors > 0, found.factors, 1.0), per_factor_name='gap by ent"
-            "ropy', per_latent=gap, matrix=found.mutual, matrix_name=info.matrix_name(p))"
-        ),
-        (
-            "return Outcome(float(np.sum(best)) / total if total > 0 else 1.0, per_factor=bes"
-            "t / np.where(found.factors > 0, found.factors, 1.0), per_factor_name='gap by ent"
-            "ropy', per_latent=gap, matrix=found.mutual, matrix_name=info.matrix_name(p))"
-        ),
-    ): "a factor that varies has entropy, and tables without one are refused before",
-    (
-        "disentangle_indicators/supervised/dci.py",
-        (
-            "entropy = -np.sum(p * np.log(np.where(p > 0, p, 1.0)), axis=1) / np.log(max(r.sh"
-            "ape[1], 2))"
-        ),
-        (
-            "entropy = -np.sum(p * np.log(np.where(p > 0, p, 2.0)), axis=1) / np.log(max(r.sh"
-            "ape[1], 2))"
-        ),
-    ): "its logarithm is multiplied by p, which is 0",
     (
         "disentangle_indicators/supervised/_groups.py",
         "pair = label[complete] * (int(column.max(initial=0)) + 1) + column",
@@ -220,17 +161,6 @@ EQUIVALENT: dict[tuple[str, str, str], str] = {
         "keep = (np.ptp(z, axis=0) > 0) & (spread > 0)",
         "keep = (np.ptp(z, axis=0) > 0) | (spread > 0)",
     ): "latents are scaled to a size of one before, so that either is positive where the other is",
-    (
-        "disentangle_indicators/supervised/dci.py",
-        (
-            "found, coefficients, _ = lasso_path(x[kept] - x_mean, y[kept] - y_mean, alphas=a"
-            "lphas, max_iter=5000, precompute=True)"
-        ),
-        (
-            "found, coefficients, _ = lasso_path(x[kept] - x_mean, y[kept] - y_mean, alphas=a"
-            "lphas, max_iter=5001, precompute=True)"
-        ),
-    ): "the path has converged long before, or it warns, which is an error in the tests",
 }
 """Beside them, of an earlier list: the high end of KL(q(z) || p) from the other Monte Carlo run, which
 has the same expectation and the same error."""
