@@ -50,12 +50,6 @@ SECTIONS = {
 NOMINAL, NEARLY, FEW = AtLeast(0.93), AtLeast(0.92), AtLeast(0.9)
 LEVEL, POWER, QUARTER = AtMost(0.05), AtLeast(0.9), Within(0.25, 1e-3)
 
-SAFE = (
-    "too large: halves of the rows cross the threshold of chance that all rows clear, so that the "
-    "scores of halves vary more"
-)
-"""Why some cells are outside their promise."""
-
 NONLINEAR = (
     "too large: with half of the rows in each bin, the part of the noise that is not linear in the "
     "rows counts four times, and not twice"
@@ -65,6 +59,8 @@ FEW_VALUES = (
     "too large: rows that are equal in all latents are taken for copies, so that fewer rows than "
     "there are count as independent"
 )
+
+BINNED = "mig", "rmig", "jemmig", "dcimig", "dmig"
 
 DEFINITIONS = tuple(f"Definition {k}" for k in (1, 2, 3, 4, 5, 6, 7))
 
@@ -274,7 +270,7 @@ SIMULATIONS = (
             {f"{name}: standard error": Within(0.25, 1e-3)},
             {"name": name, "permutations": 0, "halves": 20, "signal": 1.0},
             quick=name in ("mig", "mcc"),
-            remarks={f"{name}: standard error": SAFE} if name == "dmig" else {},
+            remarks={f"{name}: standard error": NONLINEAR} if name in BINNED else {},
         )
         for name in (*CHEAP, "infomec")
     ),
