@@ -30,7 +30,7 @@ WRITTEN = (".parquet", ".pq")
 """Suffixes that are written."""
 
 _ROWS = 1 << 14
-"""Of a group that is written at once."""
+"""Of a group that is written at once, and of a batch that is read, at least."""
 KINDS = {b"PAR1": "parquet", b"ARROW1": "ipc", b"\xff\xff\xff\xff": "stream"}
 """pyarrow's name of a format by the first bytes of a file; a stream has no table of contents."""
 
@@ -92,7 +92,7 @@ def write(path: Path, arrays: Mapping[str, NDArray[Any]], metadata: Mapping[str,
                 columns |= {f"{name}_{i}": column for i, column in each}
         return pyarrow.table(columns).replace_schema_metadata(dict(metadata))
 
-    with parquet.ParquetWriter(path, table(0).schema) as file:
+    with parquet.ParquetWriter(path, table(0).schema, use_dictionary=False) as file:
         for start in range(0, n, _ROWS):
             file.write_table(table(start))
 
@@ -145,7 +145,10 @@ class _Table(NamedTuple):
 
     def _unchecked(self, columns: list[str] | None, rows: int) -> Iterator[Any]:
         if self.kind != "stream":
-            yield from self._dataset().to_batches(columns, batch_size=rows, use_threads=False)
+            size = max(
+                rows, _ROWS
+            )  # a row group is cut into batches as a whole, however few are used
+            yield from self._dataset().to_batches(columns, batch_size=size, use_threads=False)
             return
         from pyarrow import ipc
 
