@@ -21,7 +21,8 @@ INDEXES = {
 def _save(path, values, index=None, again=False):
     pd.DataFrame(values, index=index).to_csv(path, sep="\t" if path.suffix == ".tsv" else ",")
     if again:  # an index that is read as a column, and written beside another index
-        pd.read_csv(path, float_precision="round_trip").to_csv(path)
+        exact = "round_trip" if pd.__version__ < "3" else None  # which later releases are anyway
+        pd.read_csv(path, float_precision=exact).to_csv(path)
     return path
 
 
