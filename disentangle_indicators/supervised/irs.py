@@ -46,7 +46,8 @@ SOURCES = {
     "suter2019": "Suter et al. (2019), section 4, with the largest deviation of a group, as "
     "disentanglement_lib computes it with diff_quantile 1: factors in 20 bins",
     "locatello2019": "disentanglement_lib: the 0.99 quantile of a group against the largest "
-    "deviation of all rows, which alone gives noise about 0.35",
+    "deviation of all rows, which alone gives noise about 0.35; that deviation is one row's, so "
+    "that standard errors are up to a fifth too small",
     "ubisoft": "Carbonneau et al. (2022): as Suter et al. (2019), with factors in 10 bins",
 }
 
