@@ -39,6 +39,9 @@ MANY = 8
 LOOSE = 0.05
 """Nats by which Definition 3 may exceed I(x; z_h) before the latent is named."""
 
+NEAR = 0.8
+"""Standard deviation of q(z), or one over it, from which scaling the codes does little."""
+
 WIDE = 1.2
 """Average posterior variance above which posteriors are wider than the prior."""
 
@@ -246,14 +249,18 @@ def _do(r: Indicators, known: Distance) -> str:
         return _see("Lower β, warm it up, or use free bits", "My VAE has collapsed")
     if r.offset > r.used:
         return _see("Train longer, or name the prior", "The mean of a latent is off zero")
-    if known.total.low > r.d or has_other_spread(variance):
+    far = known.total.low > r.d or has_other_spread(variance)
+    if 2 * r.near_deterministic >= r.used:
+        advice = "Raise β if you sample from the prior"
+        if far:
+            advice = "Usual for a KL weight far below 1: raise β to sample from the prior, or scale "
+            advice += f"the codes by {1 / spread:.4g} for latent diffusion"
+        return _see(advice, "My VAE is a plain autoencoder")
+    if far:
         return _see(
-            f"Usual for a KL weight far below 1, or few epochs: raise β, or scale the codes by {1 / spread:.4g}. "
-            "Else check the prior, the scale and the order of the arrays",
+            f"{_nearer(known, spread)}. Else check the prior, the scale and the order of the arrays",
             "q(z) is far from its prior",
         )
-    if 2 * r.near_deterministic >= r.used:
-        return _see("Raise β if you sample from the prior", "My VAE is a plain autoencoder")
     if few_draws(r):
         verb = "Encode" if r.n_clusters is None else "Use"
         return _see(f"{verb} more {r.drawn}", "Too few rows")
@@ -262,6 +269,15 @@ def _do(r: Indicators, known: Distance) -> str:
     if r.used == r.d > 1:
         return _see("Train a wider model: every latent is used", "Every latent is used")
     return ""
+
+
+def _nearer(known: Distance, spread: float) -> str:
+    """Report what brings q(z) nearer to the prior."""
+    if known.dependence.low > known.marginals.high:
+        return "Train longer: most of the distance is dependence between latents"
+    if NEAR < spread < 1 / NEAR:
+        return "Raise β, or train longer"
+    return f"Raise β, train longer, or scale the codes by {1 / spread:.4g}"
 
 
 def _see(advice: str, section: str) -> str:

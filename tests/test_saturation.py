@@ -43,8 +43,9 @@ def test_a_model_of_latent_diffusion():
     assert 0.9 * truth < low <= truth
     assert "shapes are not known, because fewer than ten posteriors overlap" in text
     assert "Usual for a KL weight far below 1" in card.verdict["DO"]
+    assert "My VAE is a plain autoencoder" in card.verdict["DO"]
     assert float(
-        re.search(r"scale the codes by (\S+)\. ", card.verdict["DO"])[1]
+        re.search(r"scale the codes by (\S+) for latent diffusion", card.verdict["DO"])[1]
     ) == pytest.approx(1 / 5.5, rel=0.02)
     rows = re.findall(r"^ (\d) .* (\S+) +(\S+) +near-determ", repr(card), re.MULTILINE)
     for h, sd, factor in rows:

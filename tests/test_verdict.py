@@ -186,7 +186,7 @@ def test_prior_of_a_shifted_model():
     assert 7.5 <= low <= 9.0  # less two standard errors over 64 rows
     assert 12 <= high <= 13.5  # Definition 1 and two standard errors
     assert "shapes of single latents are left out" in lines["PRIOR"]
-    assert "raise β, or scale the codes by 1." in lines["DO"]
+    assert lines["DO"].startswith("Raise β, or train longer. Else check the prior")
     assert '"q(z) is far from its prior"' in lines["DO"]
 
 
@@ -318,3 +318,23 @@ def test_the_upper_end_takes_off_what_the_population_carries_at_least():
     error = card.standard_errors["kl_posterior_prior"]
     least = card.marginals.least_information.max()
     assert card.distance.total.high == card.kl_posterior_prior + 2 * error - least
+
+
+@pytest.mark.parametrize(("n", "d"), [(8, 300), (16, 300), (30, 300), (60, 300), (16, 1000)])
+def test_few_rows_of_many_latents_show_no_distance_of_a_perfect_match(n, d):
+    """What few rows add to the sum over the marginals is known to first order and 15% only."""
+    for seed in range(3):
+        mean = np.random.default_rng(seed).normal(size=(n, d)) * np.sqrt(0.9)
+        card = score(mean, var=np.full((n, d), 0.1), joint=False)
+        assert card.distance.marginals.low == 0.0
+        assert card.distance.total.low == 0.0
+
+
+def test_what_to_do_about_dependence_and_about_widths():
+    """Five copies of one code, and codes of standard deviation 1.6."""
+    rng = np.random.default_rng(0)
+    copies = np.repeat(rng.normal(size=(2000, 1)), 5, axis=1) + 0.1 * rng.normal(size=(2000, 5))
+    do = score(2 * copies, var=np.full((2000, 5), 0.9)).verdict["DO"]
+    assert do.startswith("Raise β, train longer, or scale the codes by 0.4")
+    do = score(copies, var=np.full((2000, 5), 0.1)).verdict.get("DO", "")
+    assert "scale the codes" not in do

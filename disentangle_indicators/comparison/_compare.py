@@ -13,6 +13,7 @@ from disentangle_indicators._provenance import Input, Provenance
 from disentangle_indicators._scorecard_result import Scorecard
 from disentangle_indicators.comparison._comparison_result import Comparison, differing
 from disentangle_indicators.comparison._lines import Line, line_of
+from disentangle_indicators.distance import NOTHING
 from disentangle_indicators.standard_errors import Influence
 from disentangle_indicators.supervised import compare_scores
 
@@ -65,7 +66,7 @@ def compare(
     """
     if len(cards) < 2:
         raise ValueError(f"a comparison needs at least two scorecards; got {len(cards)}")
-    reports = [card.to_dict() if isinstance(card, Scorecard) else dict(card) for card in cards]
+    reports = [_report(card) for card in cards]
     lines = [line_of(report) for report in reports]
     first = _reference([line.name for line in lines], reference)
     if paired and len({line.n for line in lines}) > 1:
@@ -91,6 +92,17 @@ def compare(
         tuple(_metric_differences(cards, lines, first, k, paired) for k in others),
         provenance=Provenance(call, inputs, parameters),
     )
+
+
+def _report(card: Report) -> dict[str, Any]:
+    if isinstance(card, Scorecard):
+        return card.to_dict()
+    if not isinstance(card, Mapping):
+        raise ValueError(
+            f"compare takes scorecards and saved reports; got {type(card).__name__} {str(card)[:60]!r}: "
+            "score(...) makes a scorecard of a file"
+        )
+    return dict(card)
 
 
 def _check_clusters(cards: Sequence[Scorecard]) -> None:
@@ -121,7 +133,7 @@ def _sorted(lines: list[Line], sort: str | None) -> list[int]:
 
     def key(line: Line) -> float | None:
         if sort == "distance":
-            return None if line.distance is None else line.distance.low
+            return None if line.distance is None else _seen(line.distance.low)
         if sort in line.metrics:
             return line.metrics[sort][0]
         return (line.values | line.counts).get(sort)
@@ -131,7 +143,13 @@ def _sorted(lines: list[Line], sort: str | None) -> list[int]:
         there = ["distance", *lines[0].counts, *lines[0].values, *lines[0].metrics]
         raise ValueError(f"sort must be one of {', '.join(there)}; got {sort!r}")
     known = [math.inf if value is None else value for value in values]
-    return sorted(numbers, key=known.__getitem__)
+    high = [math.inf if line.distance is None else line.distance.high for line in lines]
+    return sorted(numbers, key=lambda k: (known[k], high[k] if sort == "distance" else 0.0))
+
+
+def _seen(low: float) -> float:
+    """Return the lower end of a distance, 0 where it is printed as none."""
+    return low if low >= NOTHING else 0.0
 
 
 def _inputs(card: Scorecard) -> tuple[Input, ...]:
