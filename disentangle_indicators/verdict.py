@@ -253,7 +253,9 @@ def _do(r: Indicators, known: Distance) -> str:
     if 2 * r.near_deterministic >= r.used:
         advice = "Raise β if you sample from the prior"
         if far:
-            advice = "Usual for a KL weight far below 1: raise β to sample from the prior, or scale "
+            advice = (
+                "Usual for a KL weight far below 1: raise β to sample from the prior, or scale "
+            )
             advice += f"the codes by {1 / spread:.4g} for latent diffusion"
         return _see(advice, "My VAE is a plain autoencoder")
     if far:

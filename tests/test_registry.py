@@ -7,6 +7,7 @@ import pytest
 from strategies import random_encodings
 
 from disentangle_indicators import Moments, estimate_q_star, indicators, registry, score
+from disentangle_indicators._blocks import Table
 from disentangle_indicators.comparison import compare
 from disentangle_indicators.registry import COUNTS, INDICATORS, Indicator, totals
 from disentangle_indicators.standard_errors import Influence
@@ -104,7 +105,8 @@ def test_a_new_indicator_is_one_entry(one_more):
     cards = [score(mean, var=var * k, name=str(k)) for k in range(1, 6)]
     both = compare(cards)
     assert both.to_frame()["effective_latents"].tolist() == [c.effective_latents for c in cards]
-    (table,) = [b for b in both.blocks() if getattr(b, "title", "").startswith("Indicators")]
+    tables = [block for block in both.blocks() if isinstance(block, Table)]
+    (table,) = [each for each in tables if each.title.startswith("Indicators")]
     assert "eff. latents" in table.columns
     assert {len(row) for row in table.rows} == {len(table.columns)}
 

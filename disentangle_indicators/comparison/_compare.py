@@ -98,7 +98,7 @@ def _report(card: Report) -> dict[str, Any]:
     if isinstance(card, Scorecard):
         return card.to_dict()
     if not isinstance(card, Mapping):
-        raise ValueError(
+        raise ValueError(  # noqa: TRY004
             f"compare takes scorecards and saved reports; got {type(card).__name__} {str(card)[:60]!r}: "
             "score(...) makes a scorecard of a file"
         )

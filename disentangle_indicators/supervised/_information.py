@@ -53,8 +53,8 @@ class Chance(NamedTuple):
         Expected I(z_h; v_k) when rows of the codes are permuted.
     above : array, shape (d, K)
         Exceeded by one of all the d K entries with probability `level`.
-    counts : array of bool, shape (d, K), optional
-        Whether information counts, where that is not for these rows to decide.
+    counts : array of int, shape (d, K), optional
+        Whether information counts, 1 or 0, where that is not for these rows to decide; else -1.
     """
 
     mean: Float
@@ -79,6 +79,9 @@ class Known(NamedTuple):
     share: Float
     sure: Float
 
+
+DOUBT = 0.6, 2.0
+"""Between these shares of its limit, other samples may decide otherwise on what counts."""
 
 CODE_BINS = ("width", "count")
 AVERAGES = ("latents", "information")
@@ -148,11 +151,23 @@ def prepare_chance(z: Float, factors: Factors, p: dict[str, Any]) -> tuple[Index
 
 
 def counts(z: Float, factors: Factors, p: dict[str, Any], rng: Any = None) -> Any:
-    """Return whether information counts (d, K), beyond chance at ``level``; None: all of it."""
+    """Return whether information counts (d, K), as :func:`decided`; None: all of it does."""
     cells, (of_factors, by_chance) = prepare_chance(z, factors, p)
     if by_chance is None:
         return None
-    return information(cells, of_factors).mutual > by_chance.above
+    beyond = information(cells, of_factors).mutual - by_chance.mean
+    return decided(beyond, by_chance.above - by_chance.mean)
+
+
+def decided(beyond: Any, limit: Any) -> Any:
+    """Return 1 where information beyond chance is far above its limit, 0 where far below, else -1."""
+    low, high = DOUBT
+    return np.where(beyond > high * limit, 1, np.where(beyond < low * limit, 0, -1))
+
+
+def ruled(own: Any, counts: Any) -> Any:
+    """Return what counts: as it was decided, and by the rows' own rule where it was not."""
+    return own if counts is None else np.where(counts < 0, own, counts > 0)
 
 
 def code_bins(label: Index, p: dict[str, Any]) -> int:
@@ -230,7 +245,7 @@ def known(cells: Index, of_factors: Labels) -> tuple[Information, Known]:
     if by_chance is None:
         scale = np.where(found.factors > 0, found.factors, 1.0)
         return found, Known(found.mutual, found.mutual / scale, np.ones_like(found.mutual))
-    beyond = found.mutual > by_chance.above if by_chance.counts is None else by_chance.counts
+    beyond = ruled(found.mutual > by_chance.above, by_chance.counts)
     mutual = np.where(beyond, np.maximum(found.mutual - by_chance.mean, 0.0), 0.0)
     room = np.where(beyond, found.factors - by_chance.mean, 1.0)
     limit = (by_chance.above - by_chance.mean) / np.where(mutual > 0, mutual, np.inf)

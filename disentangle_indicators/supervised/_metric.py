@@ -88,8 +88,8 @@ class Metric:
         counts from a threshold on, and where a classifier is fitted; see
         :func:`~disentangle_indicators.supervised._splits.spread`.
     counts : callable, optional
-        ``counts(codes, factors, parameters, rng)``: which informations count. All rows decide, for
-        half samples as well.
+        ``counts(codes, factors, parameters, rng)``: which informations count, 1 or 0, and -1 where
+        other samples may decide otherwise, and half samples do.
     slow : tuple of str
         Protocols that take minutes.
     choices : dict of str to tuple

@@ -87,7 +87,8 @@ def half_scores(
 
     The rows of a half are in the order in which the metric shuffles all rows, so that a row that
     is fitted there is fitted here. ``share`` is the share of rows that a half has. All rows say
-    which informations count: half of them take more noise for information.
+    which informations count, where other samples would say the same: half of the rows take more
+    noise for information.
     """
     n = len(codes)
     if metric.counts is not None:

@@ -1,5 +1,6 @@
 """InfoMEC: modularity, compactness and explicitness in units of information."""
 
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -271,9 +272,22 @@ def _compute(
 
 
 def _counts(z: Float, factors: Factors, p: dict[str, Any], rng: np.random.Generator) -> Any:
-    """Return whether information counts (d, K), beyond that of noise."""
+    """Return whether information counts (d, K), beyond that of noise, as info.decided; None: all."""
+    if not p["null"]:
+        return None
     z, prepared = _prepare(z, factors, p)
-    return _shares(z, prepared, splits(factors, p, rng), p, rng) > 0
+    found = [_of_factor(z, *each, p, rng) for each in _used(prepared, splits(factors, p, rng))]
+    return np.stack([info.decided(of - mean, above) for of, mean, above, _ in found], axis=1)
+
+
+def _used(
+    prepared: tuple[Factors, list[Index]], rows: list[tuple[Index, Index]]
+) -> Iterator[tuple[Index, Index]]:
+    """Yield the rows that the information of each factor is taken from, and the factor's classes."""
+    factors, labels = prepared
+    for k, (label, (train, test)) in enumerate(zip(labels, rows, strict=True)):
+        used = train if test is train else factors.present(k)
+        yield used, np.unique(label[used], return_inverse=True)[1].reshape(-1)
 
 
 def _shares(
@@ -283,30 +297,32 @@ def _shares(
     p: dict[str, Any],
     rng: np.random.Generator,
 ) -> Float:
-    """Return the share of the entropy of each factor that each latent knows (d, K)."""
-    factors, labels = prepared
-    share = np.zeros((z.shape[1], factors.number))
-    for k, (label, (train, test)) in enumerate(zip(labels, rows, strict=True)):
-        used = train if test is train else factors.present(k)
-        share[:, k] = _share(z[used], np.unique(label[used], return_inverse=True)[1], p, rng)
-    counts = p.get("counts")
-    return share if counts is None else np.where(counts, share, 0.0)
+    """Return the share of each factor's entropy that each latent knows (d, K), 0 if by chance."""
+    share, counts = np.zeros((z.shape[1], prepared[0].number)), p.get("counts")
+    for k, each in enumerate(_used(prepared, rows)):
+        found, mean, above, entropy = _of_factor(z, *each, p, rng)
+        own = found > max(mean + above, 0.0)
+        beyond = info.ruled(own, None if counts is None else counts[:, k])
+        if entropy:
+            share[:, k] = np.where(beyond, np.maximum(found, 0.0), 0.0) / entropy
+    return share
 
 
-def _share(z: Float, y: Index, p: dict[str, Any], rng: np.random.Generator) -> Float:
-    """Return the information of each latent per entropy of the factor, 0 where it may be chance."""
-    y = y.reshape(-1)
-    n = len(z)
-    entropy = float(info.entropies(np.bincount(y)[None], n)[0])
+def _of_factor(
+    z: Float, rows: Index, y: Index, p: dict[str, Any], rng: np.random.Generator
+) -> tuple[Float, float, float, float]:
+    """Return the information of latents (d,), noise's mean and reach, and the factor's entropy."""
+    z = z[rows]
+    entropy = float(info.entropies(np.bincount(y)[None], len(z))[0])
     if entropy == 0:
-        return np.zeros(z.shape[1])
+        return np.zeros(z.shape[1]), 0.0, 0.0, 0.0
     found = neighbour_information(_without_ties(z, p, rng), y, p["neighbours"])
-    if not p["null"] or p.get("counts") is not None:
-        return np.asarray(np.maximum(found, 0.0) / entropy)
-    noise = neighbour_information(rng.random((n, p["null"])), y, p["neighbours"])
-    floor = max(float(noise.mean() + p["deviations"] * noise.std(ddof=1)), 0.0)
-    still = z.max(axis=0) == z.min(axis=0)
-    return np.asarray(np.where((found > floor) & ~still, found, 0.0) / entropy)
+    found = np.where(z.max(axis=0) == z.min(axis=0), 0.0, found)
+    if not p["null"]:
+        return found, 0.0, 0.0, entropy
+    noise = neighbour_information(rng.random((len(z), p["null"])), y, p["neighbours"])
+    above = p["deviations"] * np.sqrt(p.get("share", 1.0)) * noise.std(ddof=1)  # of all rows
+    return found, float(noise.mean()), float(above), entropy
 
 
 def _without_ties(z: Float, p: dict[str, Any], rng: np.random.Generator) -> Float:

@@ -15,6 +15,7 @@ import pytest
 
 from dindic import main
 from disentangle_indicators import rotation, scorecard
+from disentangle_indicators.encodings import write_encodings
 from disentangle_indicators.states import USED
 from disentangle_indicators.supervised import MetricOptions
 
@@ -154,6 +155,11 @@ def test_examples_in_the_help_run(dindic, npz, pair, folder, name):
     for file, table in (("means.csv", mean), ("variances.csv", var)):
         np.savetxt(file, table, delimiter=",", header="0,1,2,3", comments="")
     lines = [line.strip() for line in dindic(name, "--help").stdout.splitlines()]
+    if name == "convert":
+        pytest.importorskip("h5py", reason="h5py is not installed: examples are NOT run")
+        pytest.importorskip("pyarrow", reason="pyarrow is not installed: examples are NOT run")
+        names = ["cell_type", "batch"]
+        write_encodings("cells.h5ad", mean, var=var, factors=factors, factor_names=names)
     if name == "models":
         pytest.importorskip("torch", reason="torch is not installed: dindic models is NOT tested")
     examples = [line for line in lines if line.startswith(f"dindic {name} ")]

@@ -108,7 +108,7 @@ def test_without_variances_metrics_see_the_means(dindic, npz, pair):
     text = flat(dindic("score", "means.npz", *METRICS).stdout)
     assert "Metrics of posterior means" in text
     text = flat(dindic("score", "means.npz", *METRICS, "--codes", "sample").stdout)
-    assert "metrics: none: a sample needs the posterior variances" in text
+    assert "Metrics left out: a sample needs the posterior variances" in text
 
 
 @pytest.fixture
@@ -120,7 +120,7 @@ def collapsed(npz, pair):
 def test_a_collapsed_code_keeps_its_verdict(dindic, numbers, collapsed):
     text = flat(dindic("score", collapsed, *METRICS).stdout)
     assert "USED No latent is used: posterior collapse" in text
-    assert "metrics: none: no latent is used: of 4 latents none has" in text
+    assert "Metrics left out: no latent is used: of 4 latents none has" in text
     assert "--metrics all" not in text
     found = numbers(collapsed, *METRICS)
     assert found["metrics"] is None
@@ -143,7 +143,9 @@ def test_constant_ground_truth_costs_no_other_section(dindic, numbers, npz, pair
     path = npz("constant.npz", mean=pair[0], var=pair[1], **{what: np.ones(len(pair[0]), int)})
     text = flat(dindic("score", path, *METRICS).stdout)
     assert "USED" in text
-    assert "metrics: none: factors must vary; each of the 1 columns holds a single value" in text
+    assert (
+        "Metrics left out: factors must vary; each of the 1 columns holds a single value" in text
+    )
     found = numbers(path, known, *METRICS)["files"]
     assert [file["metrics"] is None for file in found] == [True, False]
     assert found[0]["mutual_information"] == numbers(path)["mutual_information"]
