@@ -81,8 +81,8 @@ class Study(Result):
             " test images.",
             "READ": "EVLB has two conventions: with the model's own sigma^2, and with beta "
             "sigma^2; compare models within one column. Def 2 is an upper bound of the "
-            "information, the sum of exact I(x; z_h) as well unless latents are independent; Def 4 "
-            "a lower bound of KL(q(z) || p) that sees second moments only. S ≈ 1 counts latents "
+            "information; so is the sum of exact I(x; z_h), which equals it only if latents are "
+            "independent. Def 4 is a lower bound of KL(q(z) || p) that sees second moments only. S ≈ 1 counts latents "
             "with |S - 1| <= .1, unused ones too.",
         }
         columns = ("run", "βσ²", "error", "EVLB", "at βσ²", "Def 2", "Σ I_h", "Def 4", "used")

@@ -786,3 +786,17 @@ def test_the_error_of_a_score_that_all_samples_share(name):
     found = evaluate(name, code, factors, permutations=0, halves=20).metrics[f"{name}@default"]
     assert found.value > 0.995
     assert found.standard_error < 0.002
+
+
+def test_the_error_where_informations_are_near_their_limit():
+    """Of med, between half and twice the spread over 40 samples, five errors of which are 55%."""
+    mixed = np.array([[1, 0.5, 0], [0.3, 1, 0.4], [0, 0.2, 1]])
+    found = []
+    for seed in range(40):
+        rng = np.random.default_rng(seed)
+        factors = rng.integers(3, size=(300, 3))
+        code = factors @ mixed + 0.6 * rng.normal(size=(300, 3))
+        run = evaluate("med", code, factors, permutations=0, halves=10)
+        found.append(run.metrics["med@default"])
+    spread = np.std([m.value for m in found], ddof=1)
+    assert 0.5 < np.sqrt(np.mean([m.standard_error**2 for m in found])) / spread < 2
