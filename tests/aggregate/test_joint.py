@@ -213,7 +213,7 @@ def test_errors_cover_what_is_too_rare_to_be_drawn(spacing, points):
     [(0.8, 4096), (0.7, 1000), (0.7, 4096), (0.6, 1000), (0.6, 4096)],
 )
 def test_errors_cover_on_grids(spacing, points):
-    missed, wrong = misses(spacing, points, times=200)
+    missed, wrong = misses(spacing, points, times=100)
     assert np.mean(missed <= 1.96) >= 0.9
     assert wrong == 0
 

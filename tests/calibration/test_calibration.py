@@ -24,7 +24,7 @@ from scipy.integrate import quad
 from scipy.stats import norm
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "calibration.md"
-REPLICATIONS = 200
+REPLICATIONS = 100
 ERRORS = 5
 
 QUICK = [simulation for simulation in SIMULATIONS if simulation.quick]
