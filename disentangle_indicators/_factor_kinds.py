@@ -108,7 +108,8 @@ def sentinel(values: Float, classes: tuple[str, ...] | None) -> str:
     if len(distinct) < 3:
         return ""
     low, high = distinct[0], distinct[-1]
-    if low in _BELOW and distinct[1] >= 0 and (low < -1 or high > 1):
+    apart = low < -1 and low / 2 < distinct[1] and high < -low / 2
+    if low in _BELOW and (apart or distinct[1] >= 0 and (low < -1 or high > 1)):
         return f"{low:g}"
     return f"{high:.0f}" if high in _ABOVE and distinct[-2] < high / 2 else ""
 

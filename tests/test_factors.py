@@ -7,6 +7,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from disentangle_indicators import read_encodings, score
+from disentangle_indicators._factor_kinds import sentinel
 from disentangle_indicators.encodings import write_encodings
 from disentangle_indicators.factors import TRUTH, Factors, as_column, as_table
 from disentangle_indicators.rotation import audit_rotations
@@ -476,3 +477,12 @@ def test_a_column_of_arrow_is_labels():
     pyarrow = pytest.importorskip("pyarrow", reason="pyarrow is not installed: NOT tested")
     column = pyarrow.chunked_array([["b", None], ["a"]])
     assert as_column(column, 3, "labels").tolist() == ["b", "", "a"]
+
+
+@pytest.mark.parametrize("value", [-9, -99, -999, -9999])
+def test_a_value_far_below_signed_numbers_gets_a_note(value):
+    numbers = np.random.default_rng(0).normal(size=(400, 1))
+    assert sentinel(numbers.ravel(), None) == ""
+    numbers[:120] = value
+    assert sentinel(numbers.ravel(), None) == str(value)
+    assert sentinel(numbers.ravel() - numbers.min(), None) == ""
