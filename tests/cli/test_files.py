@@ -91,9 +91,21 @@ READ = {
 }
 
 
+NEEDS = {
+    **dict.fromkeys((".pt", ".ckpt"), "torch"),
+    **dict.fromkeys((".h5ad", ".h5", ".hdf5", ".nc"), "h5py"),
+    **dict.fromkeys((".parquet", ".feather", ".arrows"), "pyarrow"),
+    ".zarr": "zarr",
+}
+"""Packages that the files of an ending are read with, where they are extras."""
+
+
 def found(words):
     """Return the words of a command line, with the path of the file first."""
     name, *more = words.split()
+    needed = next((NEEDS[end] for end in Path(name).suffixes if end in NEEDS), None)
+    if needed:
+        pytest.importorskip(needed, reason=f"{needed} is not installed: {name} is NOT tested")
     pattern = name.replace("*", "?*")
     folder = next((f for f in FOLDERS if any(f.glob(pattern)) or (f / name).exists()), None)
     if folder is None:
