@@ -3,6 +3,7 @@
 import json
 import math
 from functools import partial
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -397,3 +398,20 @@ def test_one_encoder_with_variances_is_not_the_farthest_too():
     lines = compare([score(mean, var=var, name="whole"), score(mean, name="bare")]).blocks()[0]
     assert "farthest" not in lines["PRIOR"]
     assert "whole" in lines["PRIOR"]
+
+
+def test_without_a_distance_the_nearest_upper_end_comes_first():
+    """Two encoders show none; what is known of the second one is less."""
+    rng = np.random.default_rng(0)
+    collapsed = score(np.zeros((400, 2)), var=np.ones((400, 2)), name="collapsed")
+    used = score(np.sqrt(0.9) * rng.normal(size=(400, 2)), var=np.full((400, 2), 0.1), name="used")
+    far = score(3.0 + rng.normal(size=(400, 2)), var=np.full((400, 2), 0.1), name="far")
+    assert used.distance.total.low <= 5e-5 < used.distance.total.high
+    found = compare([far, used, collapsed], sort="distance")
+    assert [found.lines[k].name for k in found.order] == ["collapsed", "used", "far"]
+
+
+@pytest.mark.parametrize("given", ["a.npz", Path("a.npz"), np.zeros((3, 2))])
+def test_what_is_no_scorecard_is_refused_with_what_makes_one(given):
+    with pytest.raises(ValueError, match=r"compare takes scorecards.*score\(\.\.\.\)"):
+        compare([given, given])

@@ -95,10 +95,11 @@ def compare(
 
 
 def _report(card: Report) -> dict[str, Any]:
+    """Return a scorecard as the dict that is saved of it; refuse what is neither."""
     if isinstance(card, Scorecard):
         return card.to_dict()
     if not isinstance(card, Mapping):
-        raise ValueError(  # noqa: TRY004
+        raise ValueError(  # noqa: TRY004 - all bad input is a ValueError
             f"compare takes scorecards and saved reports; got {type(card).__name__} {str(card)[:60]!r}: "
             "score(...) makes a scorecard of a file"
         )

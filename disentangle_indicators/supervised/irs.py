@@ -47,7 +47,7 @@ SOURCES = {
     "disentanglement_lib computes it with diff_quantile 1: factors in 20 bins",
     "locatello2019": "disentanglement_lib: the 0.99 quantile of a group against the largest "
     "deviation of all rows, which alone gives noise about 0.35; that deviation is one row's, so "
-    "that standard errors are up to a fifth too small",
+    "that standard errors are up to a quarter too small",
     "ubisoft": "Carbonneau et al. (2022): as Suter et al. (2019), with factors in 10 bins",
 }
 
