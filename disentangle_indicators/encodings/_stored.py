@@ -206,7 +206,7 @@ def npy_header(stream: IO[bytes]) -> tuple[tuple[int, ...], bool, np.dtype[Any]]
     return shape, fortran, dtype
 
 
-def in_blocks(parts: Iterator[NDArray[Any]], rows: int) -> Iterator[NDArray[Any]]:
+def cut_anew(parts: Iterator[NDArray[Any]], rows: int) -> Iterator[NDArray[Any]]:
     """Cut consecutive parts anew, into blocks of exactly that many rows but for the last one."""
     held: list[NDArray[Any]] = []
     count = 0
@@ -233,7 +233,7 @@ def stack(name: str, parts: Sequence[Stored]) -> Stored:
             yield part.read()[None]
 
     return Stored(
-        name, (len(parts), *shape), parts[0].dtype, lambda rows: in_blocks(samples(), rows)
+        name, (len(parts), *shape), parts[0].dtype, lambda rows: cut_anew(samples(), rows)
     )
 
 
@@ -254,7 +254,7 @@ def continued(name: str, parts: Sequence[Stored]) -> Stored:
     n = sum(part.shape[0] for part in parts)
 
     def blocks(rows: int) -> Iterator[NDArray[Any]]:
-        return in_blocks((block for part in parts for block in part.blocks(rows)), rows)
+        return cut_anew((block for part in parts for block in part.blocks(rows)), rows)
 
     return Stored(name, (n, *rest), parts[0].dtype, blocks)
 

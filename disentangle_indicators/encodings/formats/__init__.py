@@ -1,10 +1,16 @@
 """The formats of encodings files, one module each.
 
-A module has `SUFFIXES`, `MEMORY`, which says for docs/formats.md what is held while scoring, ``matches(path, head)`` which says whether the first bytes are those of the
-format, ``read(path)`` which returns the :class:`Contents`, and, where files of the format can be written, ``write(path, arrays, metadata)`` and `HOLDS_TEXT`, whether arrays of text go
-with them; `WRITTEN` where only some of the suffixes are. A table of text also has ``columns(path)``.
-A format that needs a library beside the core names its extra in `EXTRA`, and imports the library when
-a file is read. A new format is its own file, and its name in `MODULES`.
+A module has
+
+- `SUFFIXES`, and `MEMORY`, which says for docs/formats.md what is held while scoring;
+- ``matches(path, head)``: whether the first bytes are those of the format;
+- ``read(path)``, which returns the :class:`Contents`;
+- where files can be written, ``write(path, arrays, metadata)`` and `HOLDS_TEXT`, whether arrays of
+  text go with them; `WRITTEN` where only some of the suffixes are;
+- `EXTRA` where a library beside the core is needed, which is imported when a file is read;
+- ``columns(path)`` for a table of text.
+
+A new format is its own file, and its name in `MODULES`.
 """
 
 from dataclasses import replace
@@ -48,33 +54,16 @@ WRITERS: dict[str, ModuleType] = {
 
 
 UNREAD = {
-    (
-        ".pkl",
-        ".pickle",
-        ".joblib",
-    ): "a pickle may run code when it is loaded, and is not loaded here; "
-    "load it where it was made, then np.savez('encodings.npz', mean=mean, logvar=logvar)",
-    (
-        ".json",
-        ".jsonl",
-    ): "JSON is not read; pandas.read_json(path, lines=True).to_csv('encodings.csv', "
+    ".pkl .pickle .joblib": "a pickle may run code when it is loaded, and is not loaded here; load it "
+    "where it was made, then np.savez('encodings.npz', mean=mean, logvar=logvar)",
+    ".json .jsonl": "JSON is not read; pandas.read_json(path, lines=True).to_csv('encodings.csv', "
     "index=False) makes a table of it",
-    (
-        ".rds",
-        ".rdata",
-    ): "R's own files are not read; write.csv(table, 'encodings.csv') makes a table",
-    (".nc", ".cdf"): "netCDF before version 4 is not read; xarray.open_dataset(path)"
+    ".rds .rdata": "R's own files are not read; write.csv(table, 'encodings.csv') makes a table",
+    ".nc .cdf": "netCDF before version 4 is not read; xarray.open_dataset(path)"
     ".to_netcdf('encodings.nc', engine='h5netcdf') makes a file of version 4",
-    (".xlsx", ".xls"): "Excel's own files are not read; save the sheet as CSV",
-    (
-        ".gz",
-        ".zst",
-        ".bz2",
-        ".xz",
-        ".tar",
-        ".tgz",
-    ): "compressed files are not read; unpack it first",
-    (".onnx", ".keras", ".pt2", ".tflite"): f"this is a network, not encodings; {ENCODE}",
+    ".xlsx .xls": "Excel's own files are not read; save the sheet as CSV",
+    ".gz .zst .bz2 .xz .tar .tgz": "compressed files are not read; unpack it first",
+    ".onnx .keras .pt2 .tflite": f"this is a network, not encodings; {ENCODE}",
 }
 """What to do with files of suffixes that are not read."""
 
@@ -93,7 +82,7 @@ def format_of(path: Path) -> ModuleType:
             return module
     suffix = suffix_of(path)
     for suffixes, words in UNREAD.items():
-        if suffix in suffixes:
+        if suffix in suffixes.split():
             raise ValueError(f"{path}: {words}")
     if suffix not in FORMATS:
         raise ValueError(f"{path}: the suffix must be one of {', '.join(FORMATS)}")

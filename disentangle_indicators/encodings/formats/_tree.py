@@ -19,7 +19,7 @@ from disentangle_indicators.encodings._stored import (
     Stored,
     check_size,
     cut,
-    in_blocks,
+    cut_anew,
     native,
     reading,
     refused,
@@ -178,7 +178,7 @@ def _dataset(path: Path, name: str, node: Any, opener: Opener) -> Stored:
     def blocks(rows: int) -> Iterator[NDArray[Any]]:
         with reading(path):
             if shape:
-                yield from in_blocks(parts(rows), rows)
+                yield from cut_anew(parts(rows), rows)
                 return
             with opener() as root:
                 yield native(np.asarray(root[name][()]))

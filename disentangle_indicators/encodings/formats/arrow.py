@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 from disentangle_indicators.encodings._stored import (
     Contents,
     Stored,
+    cut_anew,
     first_bytes,
-    in_blocks,
     needs,
     reading,
     refused,
@@ -200,7 +200,7 @@ def _group(table: _Table, prefix: str, columns: list[str], dtype: str, n: int) -
 
     def blocks(rows: int) -> Iterator[NDArray[Any]]:
         with reading(table.path):
-            yield from in_blocks(parts(rows), rows)
+            yield from cut_anew(parts(rows), rows)
 
     return Stored(prefix, (n, len(columns)), dtype, blocks)
 
@@ -228,7 +228,7 @@ def _column(table: _Table, name: str, kind: Any, n: int) -> Stored:
     def blocks(rows: int) -> Iterator[NDArray[Any]]:
         with reading(table.path):
             batches = table.batches([name], rows)
-            yield from in_blocks((decode(batch.column(0)) for batch in batches), rows)
+            yield from cut_anew((decode(batch.column(0)) for batch in batches), rows)
 
     return Stored(name, (n,), _numpy_name(kind) if _is_number(kind) else "str", blocks)
 
@@ -260,7 +260,7 @@ def _lists(table: _Table, name: str, kind: Any, n: int) -> Stored:
 
     def blocks(rows: int) -> Iterator[NDArray[Any]]:
         with reading(table.path):
-            yield from in_blocks(parts(rows), rows)
+            yield from cut_anew(parts(rows), rows)
 
     return Stored(name, (n, width), _numpy_name(kind.value_type), blocks)
 

@@ -24,7 +24,7 @@ from disentangle_indicators.encodings._stored import (
     Stored,
     check_size,
     cut,
-    in_blocks,
+    cut_anew,
     members,
     native,
     npy_header,
@@ -85,7 +85,7 @@ def _of_samples(path: Path, archive: zipfile.ZipFile, inner: list[zipfile.ZipInf
 
     def blocks(rows: int) -> Iterator[NDArray[Any]]:
         with reading(path):
-            yield from in_blocks(samples(), rows)
+            yield from cut_anew(samples(), rows)
 
     stacked = Stored(name, (len(inner), *first.shape), first.dtype, blocks)
     return Contents(
