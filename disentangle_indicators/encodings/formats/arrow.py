@@ -145,9 +145,7 @@ class _Table(NamedTuple):
 
     def _unchecked(self, columns: list[str] | None, rows: int) -> Iterator[Any]:
         if self.kind != "stream":
-            size = max(
-                rows, _ROWS
-            )  # a row group is cut into batches as a whole, however few are used
+            size = max(rows, _ROWS)  # a row group is cut as a whole, however few rows are used
             yield from self._dataset().to_batches(columns, batch_size=size, use_threads=False)
             return
         from pyarrow import ipc
