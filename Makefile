@@ -77,8 +77,8 @@ calibration: .venv/.test  ## simulations with known truth, into docs/calibration
 mutants: .venv/.test  ## how many broken lines of the core the tests notice (an hour and more)
 	$(BIN)/python tests/mutants.py $(ARGS)
 
-lowest: $(LOWEST)/.test  ## the test suite with the oldest declared releases, without torch
-	DINDIC_LOWEST=1 HYPOTHESIS_PROFILE=ci OMP_NUM_THREADS=1 $(LOWEST)/bin/python -m pytest \
+lowest: $(LOWEST)/.test  ## the test suite with the oldest declared releases, without torch; 5 examples a law
+	DINDIC_LOWEST=1 HYPOTHESIS_PROFILE=few OMP_NUM_THREADS=1 $(LOWEST)/bin/python -m pytest \
 	  -n $(WORKERS) --doctest-ignore-import-errors --ignore docs/reference_models.md \
 	  $(or $(ARGS),tests disentangle_indicators docs README.md)
 

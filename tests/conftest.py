@@ -18,6 +18,7 @@ settings.register_profile(
     database=None,
     phases=[phase for phase in Phase if phase is not Phase.explain],
 )
+settings.register_profile("few", settings.get_profile("ci"), max_examples=5)
 settings.register_profile("dev", deadline=None, max_examples=200, print_blob=True)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci"))
 
