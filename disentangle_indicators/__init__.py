@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from disentangle_indicators.posteriors import Encodings
     from disentangle_indicators.q_star import QStar, estimate_q_star
     from disentangle_indicators.scorecard import Scorecard, score
+    from disentangle_indicators.summary import Summary
 
 __all__ = [
     "Encodings",
@@ -36,6 +37,7 @@ __all__ = [
     "Moments",
     "QStar",
     "Scorecard",
+    "Summary",
     "estimate_q_star",
     "indicators",
     "read_encodings",
@@ -51,6 +53,7 @@ _HOMES = {
     "Moments": "moments",
     "QStar": "q_star",
     "Scorecard": "scorecard",
+    "Summary": "summary",
     "estimate_q_star": "q_star",
     "indicators": "_indicators",
     "read_encodings": "encodings",

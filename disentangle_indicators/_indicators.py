@@ -168,6 +168,23 @@ def of_encodings(
     return replace(found, provenance=Provenance(call, encodings.inputs, parameters))
 
 
+def of_sample(
+    moments: Moments,
+    mean: Array,
+    var: Array,
+    threshold: float = USED,
+    prior_mean: float | Float = 0.0,
+    prior_var: float | Float = 1.0,
+) -> Indicators:
+    """Return the indicators of sums, and errors of totals from some rows (s, d)."""
+    check_threshold(threshold)
+    if moments.scatter is not None and "full-mean" not in define.upper_bounds(moments):
+        moments = replace(moments, scatter=None)
+    total = standard_errors.totals_of_sample(moments, mean, var)
+    errors = total | standard_errors.per_latent(moments)
+    return _of_moments(moments, errors, None, None, threshold, prior_mean, prior_var)
+
+
 def _of_moments(
     moments: Moments,
     errors: dict[str, Any],

@@ -11,7 +11,7 @@ from disentangle_indicators._array import Array, generator, seed_of
 from disentangle_indicators._doubts import doubts
 from disentangle_indicators._errors import Undefined
 from disentangle_indicators._given import file_of
-from disentangle_indicators._indicators import indicators, of_encodings
+from disentangle_indicators._indicators import indicators, of_encodings, of_sample
 from disentangle_indicators._indicators_result import Indicators
 from disentangle_indicators._progress import Progress
 from disentangle_indicators._provenance import Input, Provenance
@@ -23,6 +23,7 @@ from disentangle_indicators.means import MeansOnly, means_only
 from disentangle_indicators.moments import Moments
 from disentangle_indicators.posteriors import Batches, Encodings
 from disentangle_indicators.states import USED
+from disentangle_indicators.summary import Summary, is_summary
 from disentangle_indicators.verdict import verdict
 
 if TYPE_CHECKING:
@@ -35,7 +36,7 @@ _log = logging.getLogger("disentangle_indicators")
 
 
 def score(
-    mean: "Array | Encodings | str | os.PathLike[str]" = None,
+    mean: "Array | Encodings | Summary | str | os.PathLike[str]" = None,
     *unnamed: Array,
     var: Array = None,
     std: Array = None,
@@ -65,11 +66,13 @@ def score(
 
     Parameters
     ----------
-    mean : array, shape (n, d), Encodings, distribution, or path
+    mean : array, shape (n, d), Encodings, Summary, distribution, or path
         Posterior means: numpy, torch on any device, or anything that numpy can read. Or what
         ``read_encodings`` returns, which has its variances, factors and clusters with it. Or the
         path of a file that ``read_encodings`` reads without further arguments; or what
-        ``np.load`` returns of such a file; or a Normal or Independent distribution.
+        ``np.load`` returns of such a file; or a Normal or Independent distribution. Or a
+        Summary of rows that were not kept, or its file, which give the indicators, the marginals
+        and the verdict.
     *unnamed
         Refused: an array beside the means needs the name of its scale.
     var, std, logvar, logstd : array, shape (n, d)
@@ -143,16 +146,17 @@ def score(
             "the second array needs the name of its scale: give it as var=, std=, logvar= or "
             "logstd="
         )
+    rows = {"var": var, "std": std, "logvar": logvar, "logstd": logstd, "batches": batches}
+    rows |= {"factors": factors, "labels": labels, "clusters": clusters, "order": order}
+    rows |= {"metrics": metrics, "joint": joint or None, "certify": certify or None}
+    mean = _opened(mean)
+    if isinstance(mean, Summary):
+        priors = {"prior_mean": prior_mean, "prior_var": prior_var, "moments": moments}
+        _refuse_beside("sums stand", rows | priors)
+        return _of_summary(mean, name, threshold, marginals=marginals)
     if moments is not None:
-        rows = {"mean": mean, "var": var, "std": std, "logvar": logvar, "logstd": logstd}
-        rows |= {"batches": batches, "factors": factors, "labels": labels, "clusters": clusters}
-        rows |= {"order": order, "metrics": metrics}
-        rows |= {
-            "marginals": marginals or None,
-            "joint": joint or None,
-            "certify": certify or None,
-        }
-        _refuse_beside_moments(rows)
+        rows |= {"mean": mean, "marginals": marginals or None}
+        _refuse_beside("moments= stand", rows)
         return _of_moments(
             indicators(
                 moments=moments,
@@ -163,7 +167,7 @@ def score(
             name,
         )
     encodings = Encodings.of(
-        _opened(mean),
+        mean,
         var,
         std=std,
         logvar=logvar,
@@ -225,10 +229,55 @@ def score(
     )
 
 
-def _refuse_beside_moments(rows: dict[str, Any]) -> None:
+def _refuse_beside(what: str, rows: dict[str, Any]) -> None:
     given = ", ".join(name for name, value in rows.items() if value is not None)
     if given:
-        raise ValueError(f"moments= stand for the rows; they exclude {given}")
+        raise ValueError(f"{what} for the rows; they exclude {given}")
+
+
+def _of_summary(
+    summary: Summary, name: str, threshold: float, *, marginals: bool | None
+) -> Scorecard:
+    """Return the scorecard of sums over rows that were not kept."""
+    result = of_sample(
+        summary.moments,
+        summary.sample.mean,
+        summary.sample.var,
+        threshold,
+        summary.prior_mean,
+        summary.prior_var,
+    )
+    found: dict[str, Any] = dict.fromkeys(PARTS)
+    reasons = {"joint": "it needs the rows"}
+    try:
+        found["marginals"] = None if marginals is False else summary.marginals
+    except Undefined as refusal:
+        reasons["marginals"] = str(refusal)
+    names = tuple(part.name or "rows" for part in summary.parts)
+    count = len(names)
+    return Scorecard(
+        name=name or (names[0] if count == 1 else ""),
+        source=f"sums over {result.n} rows of {result.d} latents, of {count} "
+        f"part{'s' * (count > 1)}",
+        verdict=verdict(result, found["marginals"]),
+        distance=distance(result, found["marginals"]),
+        result=result,
+        **found,
+        reasons=reasons,
+        factors=(),
+        notes=(),
+        encodings=None,
+        provenance=Provenance(
+            "disentangle_indicators.score",
+            tuple(map(Input, names)),
+            {
+                "threshold": threshold,
+                "prior_mean": summary.prior_mean,
+                "prior_var": summary.prior_var,
+                "sha256 of numbers": [part.digest for part in summary.parts],
+            },
+        ),
+    )
 
 
 def _of_moments(result: Indicators, name: str) -> Scorecard:
@@ -256,6 +305,8 @@ def _opened(mean: Any) -> Any:
     path = file_of(mean)
     if path is None:
         return mean
+    if is_summary(path):
+        return Summary.load(path)
     from disentangle_indicators.encodings import AmbiguousEncodings, read_encodings
 
     try:

@@ -13,6 +13,7 @@ from dindic.check import check
 from dindic.convert import convert
 from dindic.encode import encode
 from dindic.higgins_law import higgins_law
+from dindic.merge import merge
 from dindic.metrics import metrics
 from dindic.models import models
 from dindic.output import Announcements, Commands
@@ -43,6 +44,6 @@ logging.getLogger("disentangle_indicators").addHandler(Announcements())
 
 for command in (
     *(audit, axes, bundle, check, compare, convert, encode, higgins_law),
-    *(metrics, models, score, study, train, traverse),
+    *(merge, metrics, models, score, study, train, traverse),
 ):
     main.add_command(command)

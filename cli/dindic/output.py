@@ -127,7 +127,7 @@ def check_outputs(options: dict[str, Any], inputs: Iterable[str] = ()) -> None:
     if list(map(options.get, WRITERS)).count("-") > 1:
         raise click.UsageError(f"only one of {', '.join(WRITERS)} can go to standard output")
     given = list(inputs)
-    for name in (*WRITERS, "plot"):
+    for name in (*WRITERS, "plot", "state", "output"):
         if options.get(name) == "":
             raise click.UsageError(f"--{name} needs the name of a file")
         if _same_file(options.get(name), given):

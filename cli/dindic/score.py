@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from dindic.exits import bad_input
+from dindic.exits import bad_input, failing_output
 from dindic.inputs import check_factors, check_given, encodings_from, inputs
 from dindic.options import (
     Option,
@@ -19,7 +19,7 @@ from dindic.options import (
     seed_option,
     threshold_option,
 )
-from dindic.output import check_outputs, finish, say_notes, stamped
+from dindic.output import check_outputs, finish, say_notes, say_written, stamped
 from dindic.wording import in_options
 
 if TYPE_CHECKING:
@@ -107,6 +107,12 @@ NEEDS = {
     help="Encoder that others are compared with.  [default: the first]",
 )
 @click.option(
+    "--state",
+    metavar="FILE.npz",
+    type=click.Path(dir_okay=False),
+    help="One file: write the sums that dindic merge adds to those of other shards.",
+)
+@click.option(
     "--sort",
     metavar="NAME",
     help="Order of the lines: distance, used, an indicator, or a metric as mig@default.",
@@ -144,6 +150,9 @@ def score(files: tuple[str, ...], **options: Any) -> None:
     metrics = _metrics(options)
     if options["by"]:
         finish(_by_group(files[0] if files else None, options, metrics), options)
+        return
+    if options["state"]:
+        finish(_of_shard(files, options), options)
         return
     opened = [_opened(file, options, several=len(files) > 1) for file in files or (None,)]
     left_out = _joint_left_out(opened, options)
@@ -205,6 +214,28 @@ def _by_group(
         )
     reports = tuple(r | {"reasons": _in_options(r["reasons"])} for r in found.reports)
     return replace(found, reports=reports)
+
+
+def _of_shard(files: tuple[str, ...], options: dict[str, Any]) -> "Scorecard":
+    """Write the sums over the rows of a file, and score them."""
+    from disentangle_indicators import Summary
+    from disentangle_indicators import score as score_summary
+
+    excluded = ("joint", "certify", "metrics", "plot", "clusters", "order")
+    given = [name for name in excluded if options[name]]
+    if len(files) > 1 or given:
+        what = f"--{given[0]}, which needs the rows" if given else "several files"
+        raise click.UsageError(f"--state does not go with {what}")
+    encodings = encodings_from(options, files[0] if files else None)
+    with bad_input(encodings.name):
+        summary = Summary.of(encodings, name=str(encodings.path))
+        card = score_summary(
+            summary, threshold=options["threshold"], marginals=options["marginals"]
+        )
+    with failing_output():
+        summary.save(options["state"])
+        say_written(Path(options["state"]), options["quiet"])
+    return replace(card, reasons=_in_options(card.reasons))
 
 
 def _points(options: dict[str, Any]) -> int | bool | None:

@@ -15,6 +15,7 @@ PHRASES = {
     "run its encoder first, then": "first dindic encode FILE --network burgess --data IMAGES -o "
     "encodings.npz; for another network run its encoder, then",
     "score the file": "dindic score FILE",
+    "score(path) takes it": "dindic merge FILE prints its report",
     "encode data with the model first": "first dindic encode MODEL -o encodings.npz",
 }
 """What the library asks for in words, and the command that does it."""

@@ -4,7 +4,7 @@ The sketch gives entropies and their standard errors, and says where it cannot: 
 are read again, for the exact tree, if they are few.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -114,12 +114,38 @@ def one_pass_marginals(encodings: Encodings) -> Marginals:
     picked = np.flatnonzero(picked_rows(n))
     mean, var = np.empty((len(picked), d)), np.empty((len(picked), d))
     sketch = MarginalSketch.of_batches(_noting(encodings, picked, mean, var))
+    made = of_sketch(sketch, mean, var, lambda latents: _columns(encodings, latents), encodings)
+    return replace(
+        made,
+        provenance=Provenance(
+            "disentangle_indicators.aggregate.one_pass_marginals", encodings.inputs
+        ),
+    )
+
+
+def of_sketch(
+    sketch: MarginalSketch,
+    mean: Float,
+    var: Float,
+    again: Callable[[list[int]], Iterable[tuple[int, tuple[Float, Float]]]] | None = None,
+    shown: Encodings | None = None,
+) -> Marginals:
+    """Compute the marginals from a sketch, and the errors of totals from some of its rows (s, d).
+
+    `again` reads whole columns of the latents that the sketch cannot tell.
+
+    Raises
+    ------
+    Undefined
+        Where there are such latents, and they cannot be read again.
+    """
+    n, d = sketch.n, sketch.d
     second, log_var = np.array([sketch.moments(h) for h in range(d)]).T
     entropy, errors, short = np.empty((3, d))
     surprise, sampling = np.empty_like(mean), {}
     doubtful = []
-    near = Neighbours(len(picked), None)
-    for h in _shown(encodings):
+    near = Neighbours(len(mean), None)
+    for h in range(d) if shown is None else _shown(shown):
         found = sketch.latent(h)
         line = Line.of(n, found.density)
         entropy[h], errors[h] = found.entropy, found.estimate
@@ -128,7 +154,13 @@ def one_pass_marginals(encodings: Encodings) -> Marginals:
         sampling[h] = found.errors
         if _is_doubtful(found, short[h]):
             doubtful.append(h)
-    for h, column in _columns(encodings, doubtful):
+    if doubtful and again is None:
+        names = ", ".join(map(str, doubtful[:8])) + (", ..." if len(doubtful) > 8 else "")
+        raise Undefined(
+            f"posteriors are too narrow for sums in {len(doubtful)} latents ({names}); exact "
+            "marginals need the rows"
+        )
+    for h, column in again(doubtful) if again else ():
         tree = tree_of(h, *column)
         entropy[h], errors[h] = tree_entropy(tree)
         short[h] = shortfall(tree, *column, Neighbours(n, None))
@@ -143,9 +175,6 @@ def one_pass_marginals(encodings: Encodings) -> Marginals:
         result,
         dependence=INDEPENDENT,
         population_errors=population_errors(result.standard_errors, result.shortfall),
-        provenance=Provenance(
-            "disentangle_indicators.aggregate.one_pass_marginals", encodings.inputs
-        ),
     )
 
 

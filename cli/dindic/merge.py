@@ -1,0 +1,64 @@
+"""dindic merge: the report of shards that were summed up one by one."""
+
+from glob import glob
+from pathlib import Path
+from typing import Any
+
+import click
+
+from dindic.exits import bad_input, failing_output
+from dindic.options import output_options, threshold_option
+from dindic.output import check_outputs, finish, say_written
+
+
+@click.command()
+@click.argument("files", nargs=-1, required=True, metavar="FILE...", type=click.Path())
+@click.option(
+    "--of",
+    "listed",
+    metavar="LIST.txt",
+    type=click.Path(dir_okay=False),
+    help="Text file with the name of every shard, one a line: refuse if one is missing.",
+)
+@click.option(
+    "-o",
+    "--output",
+    metavar="FILE.npz",
+    type=click.Path(dir_okay=False),
+    help="Write the sums over all shards as well.",
+)
+@threshold_option
+@output_options("latent", None)
+def merge(files: tuple[str, ...], **options: Any) -> None:
+    """Add up the sums of shards, and score all their rows.
+
+    FILE is what dindic score --state wrote, or a pattern in quotes. The same shards give the same
+    numbers, to the last bit, in any order. A shard that is given twice is refused.
+
+    \b
+    Examples:
+      dindic score part-000.parquet --state 000.npz
+      dindic merge 0*.npz
+      dindic merge '0*.npz' --of shards.txt -o whole.npz
+    """
+    names = [name for file in files for name in _matching(file)]
+    read = [*names, *filter(None, [options["listed"]])]
+    check_outputs(options, read)
+    from disentangle_indicators import score, summary
+
+    with bad_input():
+        wanted = (
+            Path(options["listed"]).read_text("utf-8").split("\n") if options["listed"] else []
+        )
+        whole = summary.merge(names, of=filter(None, map(str.strip, wanted)))
+        card = score(whole, threshold=options["threshold"])
+    if options["output"]:
+        with failing_output():
+            whole.save(options["output"])
+            say_written(Path(options["output"]), options["quiet"])
+    finish(card, options)
+
+
+def _matching(file: str) -> list[str]:
+    """Return the files of a pattern, and any other name as it is."""
+    return sorted(glob(file)) or [file] if any(sign in file for sign in "*?[") else [file]

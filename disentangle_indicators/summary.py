@@ -1,0 +1,510 @@
+"""All that `score` needs of rows that are not kept: sums that add up over shards and machines."""
+
+import hashlib
+import json
+import os
+import zipfile
+import zlib
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from itertools import pairwise
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from disentangle_indicators._array import Array, Float, to_numpy
+from disentangle_indicators._errors import Undefined
+from disentangle_indicators._files import atomic
+from disentangle_indicators._sources import WIDE
+from disentangle_indicators.aggregate._sketch import BUDGET, ORDER, MarginalSketch
+from disentangle_indicators.moments import Moments
+from disentangle_indicators.posteriors import Encodings
+
+if TYPE_CHECKING:
+    from disentangle_indicators.aggregate import Marginals
+
+__all__ = ["Part", "Sample", "Summary", "merge"]
+
+SCHEMA = "dindic.summary/1"
+
+SAMPLED = 4096
+"""Rows that are kept: standard errors of totals are made of them."""
+
+_MOMENTS = ("mean", "mean_scatter", "var", "log_var", "co_scatter", "scatter")
+
+_HEAD = b"summary.npy"
+"""The name of the first member of an archive that is a summary."""
+
+_ODD = np.uint64(0x9E3779B97F4A7C15)
+"""2^64 over the golden ratio, of the mixing of splitmix64."""
+
+
+class Part(NamedTuple):
+    """Rows that were summarised: what they are called, and a hash of their numbers.
+
+    Parameters
+    ----------
+    name : str
+        Of the file, or of the data set.
+    first, rows : int
+        The first row in the data set of that name, and how many there are.
+    digest : str
+        SHA-256 of means and variances.
+    """
+
+    name: str
+    first: int
+    rows: int
+    digest: str
+
+    def __str__(self) -> str:
+        """Return the name and the rows."""
+        of = f" of {self.name}" if self.name else ""
+        return f"rows {self.first} to {self.first + self.rows - 1}{of}"
+
+
+class Sample(NamedTuple):
+    """The rows of the least ranks. A rank is a hash of the numbers of a row.
+
+    So the sample of a data set does not depend on how it was cut.
+
+    Parameters
+    ----------
+    ranks : array of int, shape (s,)
+        Sorted.
+    mean, var : array, shape (s, d)
+    """
+
+    ranks: NDArray[np.uint64]
+    mean: Float
+    var: Float
+
+    @classmethod
+    def of(cls, mean: Float, var: Float) -> "Sample":
+        """Return the sample of rows (n, d)."""
+        ranks = ranks_of(mean, var)
+        chosen = np.arange(len(ranks))
+        if len(ranks) > SAMPLED:
+            chosen = np.argpartition(ranks, SAMPLED - 1)[:SAMPLED]
+        return cls(ranks[chosen], mean[chosen], var[chosen]).least()
+
+    def __add__(self, other: Any) -> "Sample":
+        """Return the sample of the rows of both."""
+        pairs = zip(self, other, strict=True)
+        return Sample(*(np.concatenate(pair) for pair in pairs)).least()
+
+    def least(self) -> "Sample":
+        """Return the rows of the least ranks, in their order."""
+        order = np.argsort(self.ranks, kind="stable")[:SAMPLED]
+        return Sample(self.ranks[order], self.mean[order], self.var[order])
+
+
+def ranks_of(mean: Float, var: Float) -> NDArray[np.uint64]:
+    """Return a hash (n,) of the numbers of each row.
+
+    Examples
+    --------
+    >>> mean = np.arange(6.0).reshape(3, 2)
+    >>> bool(np.all(ranks_of(mean, mean) == ranks_of(mean[::-1], mean[::-1])[::-1]))
+    True
+    """
+    found = np.zeros(len(mean), np.uint64)
+    for array in (mean, var):
+        for column in np.asarray(array, np.float64).T:
+            found ^= np.ascontiguousarray(column).view(np.uint64)
+            found *= _ODD
+            found ^= found >> np.uint64(29)
+    found *= _ODD
+    return found ^ (found >> np.uint64(32))
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Summary:
+    """Everything that `score` needs of rows, as sums; ``a + b`` is the summary of both.
+
+    Parameters
+    ----------
+    moments : Moments
+        What the indicators need, in units of the prior.
+    sketch : MarginalSketch
+        What the marginals need.
+    sample : Sample
+        Some rows, of which standard errors of totals are made.
+    parts : tuple of Part
+        The rows that are in it, so that none counts twice.
+    prior_mean, prior_var : array, shape (d,)
+        The prior in whose units it is.
+
+    Examples
+    --------
+    >>> from disentangle_indicators import score
+    >>> mean = np.random.default_rng(0).normal(size=(1000, 2)) * [0.9, 0.0]
+    >>> var = np.broadcast_to([0.19, 1.0], (1000, 2))
+    >>> one = Summary.of(Encodings.of(mean[:400], var[:400]))
+    >>> two = Summary.of(Encodings.of(mean[400:], var[400:]), first_row=400)
+    >>> score(one + two).marginals.information.round(2)
+    array([0.84, 0.  ])
+    """
+
+    moments: Moments
+    sketch: MarginalSketch
+    sample: Sample
+    parts: tuple[Part, ...]
+    prior_mean: Float
+    prior_var: Float
+
+    @classmethod
+    def of(
+        cls,
+        encodings: Encodings,
+        *,
+        name: str | None = None,
+        first_row: int = 0,
+        order: int = ORDER,
+        budget: int = BUDGET,
+    ) -> "Summary":
+        """Summarise encodings, in one pass over their rows.
+
+        Parameters
+        ----------
+        encodings : Encodings
+        name : str, optional
+            Of the file, or of the data set that the rows belong to; by default that of the
+            encodings.
+        first_row : int
+            Of these rows in that data set.
+        order, budget : int
+            As :class:`~disentangle_indicators.aggregate.MarginalSketch` takes them.
+
+        Returns
+        -------
+        Summary
+
+        Raises
+        ------
+        Undefined
+            For means only, and with clusters, which a shard could cut.
+        ValueError
+            On entries that no encoder can mean.
+
+        Examples
+        --------
+        >>> Summary.of(Encodings.of(np.zeros((4, 2)), np.ones((4, 2)), name="a"))
+        Summary(4 rows x 2 latents; 1 part)
+        """
+        if encodings.means_only:
+            raise Undefined("a summary needs the posterior variances; there are only means")
+        if encodings.clusters is not None:
+            raise Undefined("a summary needs rows that are independent; there are clusters")
+        if first_row < 0:
+            raise ValueError(f"first_row must be at least 0; got {first_row}")
+        moments: Moments | int = 0
+        sample: Sample | None = None
+        hashes = hashlib.sha256(), hashlib.sha256()
+
+        def noting() -> Iterator[tuple[Array, Array]]:
+            nonlocal moments, sample
+            for mean, var in encodings.batches():
+                m, v = (np.ascontiguousarray(to_numpy(x), np.float64) for x in (mean, var))
+                moments = moments + Moments.of_checked(
+                    [(m, v)], errors=True, covariance=encodings.d <= WIDE, threads=1
+                )
+                for digest, rows in zip(hashes, (m, v), strict=True):
+                    digest.update(rows.data)
+                some = Sample.of(m, v)
+                sample = some if sample is None else sample + some
+                yield m, v
+
+        sketch = MarginalSketch.of_batches(noting(), order=order, budget=budget)
+        digest = hashlib.sha256(b"".join(each.digest() for each in hashes)).hexdigest()
+        part = Part(encodings.name if name is None else name, first_row, sketch.n, digest)
+        assert isinstance(moments, Moments)
+        assert sample is not None
+        centre, spread = (
+            np.broadcast_to(np.asarray(x, np.float64), encodings.d).copy()
+            for x in (encodings.prior_mean, encodings.prior_var)
+        )
+        return cls(moments, sketch, sample, (part,), centre, spread)
+
+    @property
+    def n(self) -> int:
+        """Rows."""
+        return self.sketch.n
+
+    @property
+    def d(self) -> int:
+        """Latents."""
+        return self.sketch.d
+
+    @cached_property
+    def marginals(self) -> "Marginals":
+        """The marginals of the aggregated posterior, to about 1e-6 nats.
+
+        Raises
+        ------
+        Undefined
+            Where posteriors are so narrow that the sketch cannot tell the entropy of a latent.
+        """
+        from disentangle_indicators.aggregate._one_pass import of_sketch
+
+        return of_sketch(self.sketch, self.sample.mean, self.sample.var)
+
+    def __repr__(self) -> str:
+        """Return one line: rows, latents, parts."""
+        count = len(self.parts)
+        return f"Summary({self.n} rows x {self.d} latents; {count} part{'s' * (count > 1)})"
+
+    def __add__(self, other: "Summary | int") -> "Summary":
+        """Return the summary of the rows of both; 0 is that of no rows.
+
+        Raises
+        ------
+        ValueError
+            Where rows would count twice, and where latents, priors or settings differ.
+        """
+        if isinstance(other, int) and other == 0:
+            return self
+        if not isinstance(other, Summary):
+            return NotImplemented
+        _check_alike(self, other)
+        parts = tuple(sorted(self.parts + other.parts))
+        _check_disjoint(parts)
+        return Summary(
+            self.moments + other.moments,
+            self.sketch + other.sketch,
+            self.sample + other.sample,
+            parts,
+            self.prior_mean,
+            self.prior_var,
+        )
+
+    __radd__ = __add__
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write the summary to an .npz file, whole or not at all.
+
+        Raises
+        ------
+        OSError
+            As writing does.
+
+        Examples
+        --------
+        >>> import tempfile
+        >>> one = Summary.of(Encodings.of(np.zeros((4, 2)), np.ones((4, 2))))
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     one.save(f"{folder}/one.npz")
+        ...     print(Summary.load(f"{folder}/one.npz"))
+        Summary(4 rows x 2 latents; 1 part)
+        """
+        moments = {name: getattr(self.moments, name) for name in _MOMENTS}
+        arrays = {
+            **{f"moments/{name}": to_numpy(x) for name, x in moments.items() if x is not None},
+            **{f"sketch/{name}": array for name, array in self.sketch.to_arrays().items()},
+            **{f"sample/{name}": array for name, array in self.sample._asdict().items()},
+            "prior_mean": self.prior_mean,
+            "prior_var": self.prior_var,
+        }
+        state = {"schema": SCHEMA, "parts": [part._asdict() for part in self.parts]}
+        with atomic(Path(path)) as temporary, open(temporary, "wb") as stream:
+            np.savez(stream, allow_pickle=False, summary=np.array(json.dumps(state)), **arrays)
+
+    @classmethod
+    def load(cls, path: str | os.PathLike[str]) -> "Summary":
+        """Read a summary.
+
+        Raises
+        ------
+        OSError
+            Where the file cannot be read.
+        ValueError
+            On a file that holds no summary, one of another version, and a damaged one.
+        """
+        parts, arrays = _read(path, whole=True)
+        try:
+            return cls._of_arrays(arrays, parts)
+        except _DAMAGE as error:
+            raise _damaged(path, error) from error
+
+    @classmethod
+    def _of_arrays(cls, arrays: Mapping[str, Any], parts: tuple[Part, ...]) -> "Summary":
+        sketch = MarginalSketch.from_arrays(_under("sketch/", arrays))
+        sample = Sample(**_under("sample/", arrays))
+        moments = Moments(n=sketch.n, **_under("moments/", arrays))
+        d = sketch.d
+        shapes = {name: array.shape for name, array in _under("moments/", arrays).items()}
+        fits = {"co_scatter": (3, d), "scatter": (d, d)}
+        if any(shape != fits.get(name, (d,)) for name, shape in shapes.items()):
+            raise ValueError("the arrays do not belong together")
+        kept = len(sample.ranks)
+        if sample.mean.shape != (kept, d) or sample.var.shape != (kept, d) or not kept:
+            raise ValueError("the sample does not belong to it")
+        if sum(part.rows for part in parts) != sketch.n:
+            raise ValueError("rows are missing")
+        return cls(moments, sketch, sample, parts, arrays["prior_mean"], arrays["prior_var"])
+
+
+def _under(prefix: str, arrays: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        name.removeprefix(prefix): array
+        for name, array in arrays.items()
+        if name.startswith(prefix)
+    }
+
+
+_DAMAGE = (
+    *(zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError),
+    *(KeyError, TypeError, IndexError, ValueError, MemoryError),
+)
+"""What reading a damaged archive can raise; that of a flag or a size says nothing of the damage."""
+
+
+def _read(path: str | os.PathLike[str], *, whole: bool) -> tuple[tuple[Part, ...], dict[str, Any]]:
+    """Return the parts of a saved summary, and its arrays if the `whole` file is read."""
+    with open(path, "rb") as stream:
+        if not _begins(stream):
+            raise ValueError(f"{path} holds no summary")
+    try:
+        with open(path, "rb") as stream, np.load(stream, allow_pickle=False) as archive:
+            state = json.loads(str(archive["summary"]))
+            schema = state["schema"]
+            parts = tuple(Part(**part) for part in state["parts"])
+            arrays = {name: archive[name] for name in archive.files} if whole else {}
+    except _DAMAGE as error:
+        raise _damaged(path, error) from error
+    if schema != SCHEMA:
+        raise ValueError(f"{path} is a summary of version {schema}; this release reads {SCHEMA}")
+    return parts, arrays
+
+
+def _damaged(path: str | os.PathLike[str], error: Exception) -> ValueError:
+    return ValueError(f"{path} is damaged: {error}; make it again")
+
+
+def _begins(stream: IO[bytes]) -> bool:
+    return _HEAD in stream.read(64)
+
+
+def is_summary(path: str | os.PathLike[str]) -> bool:
+    """Whether a file holds a summary, whole or torn: one begins with the list of its parts."""
+    try:
+        with open(path, "rb") as stream:
+            return _begins(stream)
+    except (OSError, ValueError):  # no file, or no name of one
+        return False
+
+
+def parts_of(path: str | os.PathLike[str]) -> tuple[Part, ...]:
+    """Return the parts of a saved summary, without reading its sums."""
+    return _read(path, whole=False)[0]
+
+
+def merge(
+    summaries: Iterable["Summary | str | os.PathLike[str]"], *, of: Iterable[str] = ()
+) -> Summary:
+    """Return the summary of all rows: the same bits, in whichever order summaries arrive.
+
+    Parameters
+    ----------
+    summaries : iterable of Summary or path
+        Files are read one after the other.
+    of : iterable of str, optional
+        Names that must be there, and no others.
+
+    Returns
+    -------
+    Summary
+
+    Raises
+    ------
+    ValueError
+        Where rows would count twice or are missing, where latents, priors or settings differ, on
+        damaged files, and on none.
+
+    Notes
+    -----
+    Summaries are ordered by their parts, and halves of the list are added to each other.
+
+    Examples
+    --------
+    >>> rows = [Encodings.of(np.full((4, 2), k), np.ones((4, 2)), name=f"{k}") for k in range(3)]
+    >>> merge([Summary.of(each) for each in rows])
+    Summary(12 rows x 2 latents; 3 parts)
+    """
+    heads = [
+        (each.parts if isinstance(each, Summary) else parts_of(each), each) for each in summaries
+    ]
+    if not heads:
+        raise ValueError("there is no summary to merge")
+    heads.sort(key=lambda head: head[0])
+    parts = tuple(sorted(part for head, _ in heads for part in head))
+    _check_disjoint(parts)
+    _check_complete(parts)
+    _check_names({part.name for part in parts}, set(of))
+    return _added([each for _, each in heads])
+
+
+def _added(items: list["Summary | str | os.PathLike[str]"]) -> Summary:
+    if len(items) == 1:
+        return items[0] if isinstance(items[0], Summary) else Summary.load(items[0])
+    middle = len(items) // 2
+    return _added(items[:middle]) + _added(items[middle:])
+
+
+def _check_alike(one: Summary, two: Summary) -> None:
+    """Refuse summaries that are not of one encoder."""
+    aspects = {
+        "latents": lambda each: each.d,
+        "order": lambda each: each.sketch.order,
+        "budget": lambda each: each.sketch.budget,
+        "prior_mean": lambda each: each.prior_mean.tolist(),
+        "prior_var": lambda each: each.prior_var.tolist(),
+    }
+    for name, of in aspects.items():
+        if of(one) != of(two):
+            raise ValueError(
+                f"summaries add up if their {name} are the same; {one.parts[0]} and "
+                f"{two.parts[0]} have {_short(of(one))} and {_short(of(two))}"
+            )
+
+
+def _short(value: Any) -> str:
+    text = str(value)
+    return text if len(text) < 60 else f"{text[:50]} ..."
+
+
+def _check_disjoint(parts: tuple[Part, ...]) -> None:
+    """Refuse sorted parts that share rows."""
+    digests: dict[str, Part] = {}
+    for part in parts:
+        if part.digest in digests:
+            raise ValueError(
+                f"{part} would count twice: {digests[part.digest]} hold the same numbers"
+            )
+        digests[part.digest] = part
+    for before, after in pairwise(parts):
+        if before.name == after.name and after.first < before.first + before.rows:
+            raise ValueError(
+                f"{after} would count twice: {before} are there already. Give each part a name of "
+                "its own, or its first_row"
+            )
+
+
+def _check_complete(parts: tuple[Part, ...]) -> None:
+    """Refuse sorted parts of one data set between which rows are missing."""
+    for before, after in pairwise(parts):
+        end = before.first + before.rows
+        if before.name == after.name and after.first > end:
+            missing = Part(after.name, end, after.first - end, "")
+            raise ValueError(f"{missing} are missing")
+
+
+def _check_names(there: set[str], wanted: set[str]) -> None:
+    missing, other = sorted(wanted - there), sorted(there - wanted)
+    if wanted and (missing or other):
+        words = [f"missing: {', '.join(missing)}"] * bool(missing)
+        words += [f"not of them: {', '.join(other)}"] * bool(other)
+        raise ValueError(f"the parts are not those that were listed; {'; '.join(words)}")

@@ -1,0 +1,93 @@
+"""dindic score --state and dindic merge: one report of many shards."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+N = 3000
+
+
+@pytest.fixture
+def shards(npz):
+    """Three files of a data set, and one with all its rows."""
+    rng = np.random.default_rng(0)
+    mean = rng.normal(size=(N, 3)) * [0.9, 0.5, 0.0]
+    var = np.array([0.19, 0.75, 1.0]) * np.exp(0.2 * rng.normal(size=mean.shape))
+    npz("whole.npz", mean=mean, var=var)
+    cuts = ((0, 500), (500, 1700), (1700, N))
+    return [npz(f"part-{k}.npz", mean=mean[a:b], var=var[a:b]) for k, (a, b) in enumerate(cuts)]
+
+
+@pytest.fixture
+def states(dindic, shards):
+    for k, shard in enumerate(shards):
+        dindic("score", shard, "--state", f"{k}.npz", "--quiet")
+    return [f"{k}.npz" for k in range(len(shards))]
+
+
+def test_three_shards_are_scored_like_one_file(dindic, states):
+    found = json.loads(dindic("merge", *states, "--json", "-").stdout)
+    whole = json.loads(dindic("score", "whole.npz", "--json", "-").stdout)
+    for name in ("kl_posterior_prior", "mutual_information", "kl_aggregate_prior"):
+        assert found[name] == pytest.approx(whole[name], rel=1e-12)
+    assert found["marginals"]["total_information"] == pytest.approx(
+        whole["marginals"]["total_information"], abs=1e-6
+    )
+    assert found["verdict"]["USED"] == whole["verdict"]["USED"]
+    assert [each["name"] for each in found["provenance"]["inputs"]] == [
+        f"part-{k}.npz" for k in range(3)
+    ]
+
+
+def test_order_and_patterns_change_no_byte(dindic, states):
+    dindic("merge", *states, "-o", "a.npz", "--quiet")
+    dindic("merge", *states[::-1], "-o", "b.npz", "--quiet")
+    dindic("merge", "[0-9].npz", "-o", "c.npz", "--quiet")
+    assert Path("a.npz").read_bytes() == Path("b.npz").read_bytes() == Path("c.npz").read_bytes()
+    dindic("merge", *states[:2], "-o", "d.npz", "--quiet")
+    one, two = (
+        dindic("merge", *names, "--csv", "-").stdout for names in (["d.npz", "2.npz"], states)
+    )
+    assert [line[:20] for line in one.splitlines()] == [line[:20] for line in two.splitlines()]
+
+
+def test_the_report_of_a_shard_is_printed(dindic, shards):
+    result = dindic("score", shards[0], "--state", "0.npz")
+    assert "sums over 500 rows of 3 latents, of 1 part" in result.stdout
+    assert "written: 0.npz" in result.stderr
+
+
+def test_a_list_says_what_is_missing(dindic, states):
+    Path("list.txt").write_text("part-0.npz\npart-1.npz\n\npart-2.npz\n")
+    dindic("merge", *states, "--of", "list.txt")
+    result = dindic("merge", *states[:2], "--of", "list.txt", code=2)
+    assert "missing: part-2.npz" in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("line", "words"),
+    [
+        ("merge 0.npz 0.npz", "rows 0 to 499 of part-0.npz would count twice"),
+        ("merge part-0.npz", "part-0.npz holds no summary"),
+        ("merge nowhere.npz", "no such file: nowhere.npz"),
+        ("merge 0.npz --of nowhere.txt", "no such file: nowhere.txt"),
+        ("merge 0.npz -o 0.npz", "--output 0.npz would overwrite an input"),
+        ("score 0.npz", "dindic merge FILE prints its report"),
+        ("score part-0.npz --state part-0.npz", "--state part-0.npz would overwrite an input"),
+        ("score part-0.npz part-1.npz --state x.npz", "--state does not go with several files"),
+        ("score part-0.npz --metrics mig --state x.npz", "--metrics, which needs the rows"),
+        ("score part-0.npz --joint --state x.npz", "--joint, which needs the rows"),
+    ],
+)
+def test_what_cannot_be_merged_is_refused(dindic, states, line, words):
+    before = {path.name: path.read_bytes() for path in Path().iterdir()}
+    result = dindic(*line.split(), code=2)
+    assert words in " ".join(result.stderr.split())
+    assert {path.name: path.read_bytes() for path in Path().iterdir()} == before
+
+
+def test_a_state_that_cannot_be_written_is_an_error(dindic, shards):
+    result = dindic("score", shards[0], "--state", "nowhere/0.npz", code=1)
+    assert "there is no folder" in result.stderr
