@@ -18,7 +18,11 @@ Block = str | dict[str, str] | Table
 """A paragraph, sentences under one label each, or a table."""
 
 
-WORDS = 'All words are explained on the page "Glossary".'
+DOCS = "docs/"
+"""Where the pages are: a folder of the repository, since they have no public address yet."""
+
+
+WORDS = f"All words are explained in {DOCS}glossary.md."
 """Where a reader finds what a report does not explain."""
 
 

@@ -82,7 +82,7 @@ class Copies:
             found = f"{self.rows} of {self.n} rows nearly repeat another row, as augmentations do"
         return (
             f"{found}: there are {self.groups} distinct rows. Rows of one input are not "
-            "independent: name the input of each row as its cluster."
+            "independent: name the input of each row with clusters=."
         )
 
 

@@ -8,6 +8,7 @@ import numpy as np
 
 from disentangle_indicators._array import namespace, to_numpy
 from disentangle_indicators._indicators_result import Indicators
+from disentangle_indicators._scales import SCALES
 from disentangle_indicators.posteriors import Encodings
 
 __all__ = ["doubts"]
@@ -38,27 +39,39 @@ def doubts(encodings: Encodings, result: Indicators) -> str:
     >>> from disentangle_indicators import score
     >>> wide = np.random.default_rng(0).normal(size=(12, 100))
     >>> print(score(wide, std=np.full((12, 100), 0.1)).verdict["CHECK"])
-    12 rows and 100 latents: are the arrays transposed? A row is a sample, a column is a latent.
+    12 rows and 100 latents: are the arrays transposed? If so, pass mean.T and std.T.
     """
     found = []
     if result.d >= WIDE and result.d > 2 * result.n:
+        transposed = "give layout='transposed'"
         found.append(
-            f"{result.n} rows and {result.d} latents: are the arrays transposed? A row is a "
-            "sample, a column is a latent."
+            f"{result.n} rows and {result.d} latents: are the arrays transposed? If so, "
+            f"{_pass(encodings, transposed, f'pass mean.T and {encodings.scale}.T')}."
         )
     logarithm = encodings.scale.startswith("log")
     if result.n >= FEWEST and logarithm and _is_swapped(result):
+        keys = f"give mean_key={encodings.scale_key!r}, scale_key={encodings.mean_key!r} and "
+        keys += f"scale={encodings.scale!r}"
         found.append(
             "Every mean is negative on average, and the posteriors are wide: were the means and "
-            f"the {encodings.scale} swapped?"
+            f"the {encodings.scale} swapped? If so, "
+            f"{_pass(encodings, keys, 'pass each in the place of the other')}."
         )
     elif result.n >= FEWEST and _is_wide(encodings, result):
         other = "a variance or a standard deviation" if logarithm else "on another scale"
+        scales = [scale for scale in SCALES if scale != encodings.scale]
+        named = f"give scale={' or '.join(map(repr, scales))}"
+        arrays = f"pass {', '.join(f'{scale}=' for scale in scales)}"
         found.append(
             f"Every posterior is wider than the prior: is the {encodings.scale} {other}, or is the "
-            "prior another one?"
+            f"prior another one? If so, {_pass(encodings, named, arrays)} or prior_var=."
         )
     return " ".join(found)
+
+
+def _pass(encodings: Encodings, file: str, arrays: str) -> str:
+    """Return what to type, for a file or for arrays."""
+    return file if encodings.path is not None and encodings.mean_key else arrays
 
 
 def _is_swapped(result: Indicators) -> bool:

@@ -18,6 +18,7 @@ from disentangle_indicators.thresholds import (
     HEAVY_TAIL,
     NEAR_DETERMINISTIC,
     NORMAL_VARIANCE,
+    OFF_ZERO,
     OTHER_SPREAD,
     SATURATED,
     UNSETTLED_TAILS,
@@ -40,6 +41,7 @@ __all__ = [
     "information_about_mean",
     "is_saturated",
     "kurtosis",
+    "off_zero",
     "states",
     "tails_are_unsettled",
     "used",
@@ -51,7 +53,8 @@ STATES = ("near-deterministic", "used", "offset", "weak", "unused")
 """States of a latent, of which the first two count as used.
 
 An offset latent passes the threshold only because its mean is off zero: Definition 3 takes the
-offset for information, and about its own mean the latent has less than the threshold.
+offset for information, and about its own mean the latent has less than the threshold. A latent
+whose offset adds at most 0.05 nats is weak.
 """
 
 
@@ -88,7 +91,7 @@ def states(moments: Moments, threshold: float = USED) -> tuple[str, ...]:
         [
             (about_mean > threshold) & (share < NEAR_DETERMINISTIC),
             about_mean > threshold,
-            about_zero > threshold,
+            (about_zero > threshold) & (about_zero - about_mean > OFF_ZERO),
             about_zero > WEAK,
         ],
         STATES[:4],
@@ -191,6 +194,18 @@ def information_about_mean(moments: Moments) -> Float:
     """Return the factorised-mean bound of I(x; z_h), at most Definition 3: array (d,), nats."""
     variance = to_numpy(moments.variance)
     return 0.5 * (np.log(variance) - to_numpy(moments.log_var))
+
+
+def off_zero(moments: Moments) -> list[int]:
+    """Return the latents whose mean is off zero: the offset adds 0.05 nats to Definition 3.
+
+    Examples
+    --------
+    >>> off_zero(Moments.of(np.array([[1.0, 5.0], [-1.0, 5.0]]), np.full((2, 2), 0.5)))
+    [1]
+    """
+    about_zero = 0.5 * np.log(to_numpy(moments.second_moment) / to_numpy(moments.variance))
+    return [int(h) for h in np.flatnonzero(about_zero > OFF_ZERO)]
 
 
 def used_range(information: Float, threshold: float) -> tuple[float, float]:

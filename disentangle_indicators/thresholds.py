@@ -6,6 +6,9 @@ USED = 0.5
 WEAK = 0.01
 """Least information of a weak latent, in nats; below it the latent is unused."""
 
+OFF_ZERO = 0.05
+"""Nats of Definition 3 above which the mean of a latent is off zero: about 0.3 standard deviations."""
+
 NEAR_DETERMINISTIC = 1e-6
 """Greatest share of a near-deterministic latent's posterior variance in its aggregated one."""
 

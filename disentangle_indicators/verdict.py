@@ -5,7 +5,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from disentangle_indicators._array import to_numpy
+from disentangle_indicators._array import Float, to_numpy
+from disentangle_indicators._blocks import DOCS
 from disentangle_indicators._clusters import FEW_CLUSTERS
 from disentangle_indicators._indicators_result import Indicators
 from disentangle_indicators._means_result import MeansOnly
@@ -17,6 +18,7 @@ from disentangle_indicators.distance import (
     Distance,
     between,
     distance,
+    down,
     few_draws,
     up,
 )
@@ -24,6 +26,7 @@ from disentangle_indicators.states import (
     ACTIVE_UNIT,
     has_other_spread,
     information_about_mean,
+    off_zero,
     used_exact,
     used_range,
 )
@@ -86,7 +89,7 @@ def verdict(
         "USED": _used(result, exact),
         "PRIOR": _prior(result, known, exact),
         "TRUST": _trust(result, known, exact, joint),
-        "DO": _do(result, known),
+        "DO": _do(result, known, exact),
     }
     return {key: text for key, text in lines.items() if text}
 
@@ -103,23 +106,29 @@ def _means_only(r: MeansOnly) -> dict[str, str]:
 
 
 def _used(r: Indicators, exact: Marginals | None) -> str:
-    count, holds = r.used, r.used_range
-    if exact is not None:
-        count = len(used_exact(exact.information, r.threshold))
-        holds = used_range(exact.information, r.threshold)
-    if not count:
-        rest = ": posterior collapse" if r.unused == r.d else _rest(((r.weak, "weak"),))
+    information = information_about_mean(r.moments) if exact is None else exact.information
+    found = used_exact(information, r.threshold)
+    others = [(r.weak, "weak"), (r.offset, "offset"), (r.unused, "unused")]
+    if len(found) < r.used:
+        others.insert(0, (r.used - len(found), "above the threshold in Definition 3 only"))
+    if not found:
+        rest = ": posterior collapse" if r.unused == r.d else _rest(others)
         return f"No latent is used{rest}. {_largest(r, exact)}"
-    all_or_some = f"{count} of {r.d} latents are" if count < r.d else f"All {r.d} latents are"
-    if count == 1:
-        all_or_some = f"1 of {r.d} latents is" if r.d > 1 else "The latent is"
-    text = f"{all_or_some} used: above {r.threshold:g} nats "
+    near = sum(r.states[h] == "near-deterministic" for h in found)
+    text = f"{_count(len(found), r.d, near)}: above {r.threshold:g} nats "
     text += "of information" if exact is not None else "in Definition 3, an upper bound"
-    states = [(r.near_deterministic, "near-deterministic"), (r.weak, "weak"), (r.offset, "offset")]
-    if exact is not None and count != r.used:
-        states.insert(0, (r.used, "above it in Definition 3"))
-    text += _rest((*states, (r.unused, "unused")))
-    return f"{text}. The count is the same for any threshold{_thresholds(*holds)}."
+    return f"{text}{_rest(others)}. {_range(information, r.threshold)}"
+
+
+def _count(used: int, d: int, near: int) -> str:
+    """Write how many latents are used, and how many of these are near-deterministic."""
+    if used == near:
+        kind = "used and near-deterministic"
+    else:
+        kind = f"used ({near} near-deterministic)" if near else "used"
+    if used == 1:
+        return f"1 of {d} latents is {kind}" if d > 1 else f"The latent is {kind}"
+    return f"{used} of {d} latents are {kind}" if used < d else f"All {d} latents are {kind}"
 
 
 def _rest(states: Sequence[tuple[int, str]]) -> str:
@@ -130,18 +139,23 @@ def _rest(states: Sequence[tuple[int, str]]) -> str:
 
 def _largest(r: Indicators, exact: Marginals | None) -> str:
     if exact is not None:
-        return f"The most informative one carries {_nats(float(exact.information.max()))} nats."
-    top = float(r.mutual_information_per_latent.max())
-    return f"The largest is at {_nats(top)} nats in Definition 3."
+        top = int(np.argmax(exact.information))
+        if exact.saturated[top]:
+            least = down(float(exact.least_information[top]))
+            return f"The most informative latent carries at least {least} nats."
+        return f"The most informative latent carries {_nats(float(exact.information[top]))} nats."
+    top_bound = float(r.mutual_information_per_latent.max())
+    return f"The largest is at {_nats(top_bound)} nats in Definition 3."
 
 
-def _thresholds(low: float, high: float) -> str:
-    """Write a range of thresholds, rounded to its inside; "" for all of them."""
-    low = math.ceil(1000 * low - 1e-7) / 1000
-    if math.isinf(high):
-        return "" if low == 0 else f" above {low:.3f}"
-    high = math.floor(1000 * high + 1e-7) / 1000
-    return f" below {high:.3f}" if low == 0 else f" from {low:.3f} to {high:.3f}"
+def _range(information: Float, threshold: float) -> str:
+    """Report the thresholds of the same count, rounded to their inside."""
+    low, high = used_range(information, threshold)
+    low, high = math.ceil(1000 * low - 1e-7) / 1000, math.floor(1000 * high + 1e-7) / 1000
+    if high <= low:
+        return "The count depends on the threshold: a latent is within 0.002 nats of it."
+    where = f"below {high:.3f}" if low == 0 else f"from {low:.3f} to {high:.3f}"
+    return f"The count is the same for any threshold {where}."
 
 
 def _prior(r: Indicators, known: Distance, exact: Marginals | None) -> str:
@@ -158,20 +172,25 @@ def _prior(r: Indicators, known: Distance, exact: Marginals | None) -> str:
         by_chance = f": a perfect match shows {chance} in Definition 4" if chance else ""
         return f"{text}No distance is seen beyond chance{by_chance}."
     text = f"q(z) is {between(total)} nats from the prior"
-    parts = []
-    if exact is None:
-        parts.append("shapes of single latents are left out")
-    elif exact.saturated.all():
-        parts.append("shapes are not known, because fewer than ten posteriors overlap")
-    elif known.marginals.low >= NOTHING:
-        few = int(exact.saturated.sum())
-        by = f" (by second moments in {few} of {r.d})" if few else ""
-        parts.append(f"{between(known.marginals)} because single latents are not N(0, 1){by}")
-    else:
-        parts.append("single latents show nothing beyond chance")
-    if known.dependence.low >= NOTHING or r.d > 1 and math.isfinite(known.dependence.high):
+    parts = [] if exact is None else [_single(exact, known)]
+    tells = known.dependence.low >= NOTHING or known.dependence.high < total.high
+    if tells and (exact is None or r.d > 1):
         parts.append(f"{between(known.dependence)} because latents depend on each other")
-    return f"{text}: {', '.join(parts)}."
+    text += f": {', '.join(parts)}." if parts else "."
+    if exact is None:
+        text += " Exact marginals, which were not computed, would narrow the range."
+    return text
+
+
+def _single(exact: Marginals, known: Distance) -> str:
+    """Report the share of single latents; of saturated ones second moments show a lower end."""
+    few = int(exact.saturated.sum())
+    by = " by second moments" if few == exact.d else f" by second moments in {few} of {exact.d}"
+    by *= few > 0
+    if known.marginals.low < NOTHING:
+        return f"single latents show nothing beyond chance{by}"
+    share = Bracket(known.marginals.low, math.inf) if few else known.marginals
+    return f"{between(share)} because single latents are not N(0, 1){f' ({by[1:]})' * (few > 0)}"
 
 
 def _trust(r: Indicators, known: Distance, exact: Marginals | None, joint: Joint | None) -> str:
@@ -235,7 +254,7 @@ def _carried(joint: Joint) -> Bracket:
     return Bracket(low or 0.0, math.inf if high is None else high)
 
 
-def _do(r: Indicators, known: Distance) -> str:
+def _do(r: Indicators, known: Distance, exact: Marginals | None) -> str:
     """Report what to try where something is wrong, and the section of the page on it."""
     variance = to_numpy(r.moments.variance)
     spread = math.sqrt(float(variance.mean()))
@@ -247,8 +266,9 @@ def _do(r: Indicators, known: Distance) -> str:
         )
     if not r.used + r.offset:
         return _see("Lower β, warm it up, or use free bits", "My VAE has collapsed")
+    shifted = off_zero(r.moments)
     if r.offset > r.used:
-        return _see("Train longer, or name the prior", "The mean of a latent is off zero")
+        return _see(_centre(shifted), "The mean of a latent is off zero")
     far = known.total.low > r.d or has_other_spread(variance)
     if 2 * r.near_deterministic >= r.used:
         advice = "Raise β if you sample from the prior"
@@ -258,19 +278,37 @@ def _do(r: Indicators, known: Distance) -> str:
             )
             advice += f"the codes by {1 / spread:.4g} for latent diffusion"
         return _see(advice, "My VAE is a plain autoencoder")
-    if far:
+    if far and float(np.sum(r.mean**2)) < known.total.low:
         return _see(
             f"{_nearer(known, spread)}. Else check the prior, the scale and the order of the arrays",
             "q(z) is far from its prior",
         )
     if few_draws(r):
-        verb = "Encode" if r.n_clusters is None else "Use"
-        return _see(f"{verb} more {r.drawn}", "Too few rows")
-    if r.offset:
-        return _see("Train longer, or name the prior", "The mean of a latent is off zero")
+        return _see(f"{_more(r)}", "Too few rows")
+    if shifted:
+        return _see(_centre(shifted), "The mean of a latent is off zero")
+    if exact is not None and exact.saturated.any():
+        few = int(exact.saturated.sum())
+        which = "1 latent is" if few == 1 else f"{few} latents are"
+        return _see(f"{_more(r)}: {which} saturated", "Too few rows")
     if r.used == r.d > 1:
         return _see("Train a wider model: every latent is used", "Every latent is used")
     return ""
+
+
+def _more(r: Indicators) -> str:
+    return "Encode more rows" if r.n_clusters is None else "Use more clusters"
+
+
+def _centre(latents: Sequence[int]) -> str:
+    """Report which means are off zero, and what to do about them."""
+    named = ", ".join(map(str, latents[:MANY])) + ", ..." * (len(latents) > MANY)
+    whose = (
+        f"The mean of latent {named} is"
+        if len(latents) == 1
+        else f"The means of latents {named} are"
+    )
+    return f"{whose} off zero: train longer, or give the prior's own with prior_mean="
 
 
 def _nearer(known: Distance, spread: float) -> str:
@@ -283,7 +321,7 @@ def _nearer(known: Distance, spread: float) -> str:
 
 
 def _see(advice: str, section: str) -> str:
-    return f'{advice}. See "{section}" on the page "What now?".'
+    return f'{advice}. See "{section}" in {DOCS}what_now.md.'
 
 
 def _nats(x: float) -> str:

@@ -72,4 +72,4 @@ def test_a_head_that_is_not_in_the_glossary_is_noticed():
 def test_reports_end_with_the_page_of_their_words(encodings):
     card = score(encodings, joint=False)
     for result in (card, compare([card, card])):
-        assert repr(result).endswith('All words are explained on the page "Glossary".')
+        assert repr(result).endswith("All words are explained in docs/glossary.md.")

@@ -60,6 +60,8 @@ def test_without_information_few_rows_are_not_saturated():
 def test_weak_is_decided_by_definition_3_about_zero():
     """A constant mean off zero is no information, and Definition 3 takes it for some."""
     assert states(two_rows(0.0, 1.0, offset=0.5)) == ("weak",)  # .11 nats about 0, none about .5
+    # .497 nats about the mean, and .005 more of its offset by 0.1: a weak latent at the threshold
+    assert states(two_rows(1.0, 1 / 1.7, offset=0.13)) == ("weak",)
     assert states(two_rows(0.1, 1.0)) == ("unused",)  # .005 nats
     assert states(two_rows(0.2, 1.0)) == ("weak",)  # .02 nats
 

@@ -90,7 +90,7 @@ def test_each_label_has_two_short_sentences(information, n, shift, covariance):
         ),
         (
             (0.0, 0.2497),
-            "No latent is used; 1 is weak. The largest is at 0.25 nats in Definition 3.",
+            "No latent is used; 1 is weak, 1 is unused. The largest is at 0.25 nats in Definition 3.",
         ),
         (
             (0.0, 0.0),
@@ -99,8 +99,8 @@ def test_each_label_has_two_short_sentences(information, n, shift, covariance):
         (
             (8.0, 1.0003),
             (
-                "All 2 latents are used: above 0.5 nats in Definition 3, an upper bound; 1 is "
-                "near-deterministic. The count is the same for any threshold below 1.000."
+                "All 2 latents are used (1 near-deterministic): above 0.5 nats in Definition 3, an "
+                "upper bound. The count is the same for any threshold below 1.000."
             ),
         ),
     ],
@@ -118,8 +118,9 @@ def test_used_counts_the_exact_information_where_it_is_known():
     """A rare bit: Definition 3 is above the threshold, and the latent carries less."""
     mean = np.repeat([3.0, 0.0], [5, 95])[:, None]
     text = score(mean, var=np.full((100, 1), 0.04)).verdict["USED"]
-    assert text.startswith("No latent is used")
-    assert "carries 0.199 nats" in text  # the entropy of 5 in 100
+    assert text.startswith("No latent is used; 1 is above the threshold in Definition 3 only.")
+    # two distinct rows are too few: the entropy of 5 in 100, .199, less two standard errors
+    assert float(re.search(r"carries at least (\S+) nats", text)[1]) < 0.199
 
 
 def test_the_last_unused_and_the_first_near_deterministic_latent():
@@ -185,9 +186,45 @@ def test_prior_of_a_shifted_model():
     low, high = map(float, re.match(r"q\(z\) is (\S+) to (\S+) nats", lines["PRIOR"]).groups())
     assert 7.5 <= low <= 9.0  # less two standard errors over 64 rows
     assert 12 <= high <= 13.5  # Definition 1 and two standard errors
-    assert "shapes of single latents are left out" in lines["PRIOR"]
-    assert lines["DO"].startswith("Raise β, or train longer. Else check the prior")
-    assert '"q(z) is far from its prior"' in lines["DO"]
+    assert lines["PRIOR"].endswith(
+        "Exact marginals, which were not computed, would narrow the range."
+    )
+    assert lines["DO"].startswith(
+        "The means of latents 0, 1 are off zero: train longer, or give the prior's own with prior_mean=."
+    )
+
+
+def test_the_states_of_the_verdict_add_up():
+    """Six bits that are rare, in one of which Definition 3 alone passes the threshold."""
+    mean, var = encode(*[2.0] * 3, *[0.2] * 2, 0.0, n=640)
+    mean = np.concatenate([mean, np.where(np.arange(640) % 20, 0.0, 3.0)[:, None]], axis=1)
+    var = np.concatenate([var, np.full((640, 1), 0.04)], axis=1)
+    text = score(mean, var=var, joint=False).verdict["USED"]
+    assert text.startswith(
+        "3 of 7 latents are used: above 0.5 nats of information; 1 is above the"
+    )
+    assert "threshold in Definition 3 only, 2 are weak, 1 is unused." in text
+
+
+def test_a_latent_at_the_threshold_decides_the_count():
+    text = said(0.5002, 0.4999)["USED"]
+    assert text.endswith(
+        "The count depends on the threshold: a latent is within 0.002 nats of it."
+    )
+
+
+def test_saturated_latents_ask_for_more_rows():
+    """Four nats of 64 rows: fewer than ten posteriors overlap."""
+    rng, var = np.random.default_rng(0), np.full((64, 2), [np.exp(-8), 1.0])
+    lines = score(rng.normal(size=(64, 2)) * [1.0, 0.0], var=var, joint=False).verdict
+    assert lines["DO"].startswith("Encode more rows: 1 latent is saturated.")
+    assert '"Too few rows"' in lines["DO"]
+
+
+def test_the_offset_of_a_used_latent_is_named():
+    mean, var = encode(2.0, 1.0, 0.0, n=640)
+    lines = verdict(indicators(mean + np.array([0.0, 1.0, 0.0]), var, covariance=True))
+    assert lines["DO"].startswith("The mean of latent 1 is off zero: ")
 
 
 def test_dependence_is_what_the_marginals_leave():
@@ -227,7 +264,7 @@ def test_trust_beyond_log_n():
     [
         ((0.0, 0.001), {}, "My VAE has collapsed"),
         ((8.0, 8.0, 0.0), {}, "My VAE is a plain autoencoder"),
-        ((1.0, 2.0), {"shift": 3.0}, "q(z) is far from its prior"),
+        ((1.0, 2.0), {"shift": 3.0}, "The mean of a latent is off zero"),
         ((1.0, 2.0, 0.0), {"n": 15}, "Too few rows"),
         ((1.0, 2.0), {}, "Every latent is used"),
     ],

@@ -245,8 +245,8 @@ def _points(options: dict[str, Any]) -> int | bool | None:
     return points if joint else joint
 
 
-def _in_options(reasons: dict[str, str]) -> dict[str, str]:
-    return {name: in_options(reason) for name, reason in reasons.items()}
+def _in_options(texts: dict[str, str]) -> dict[str, str]:
+    return {name: in_options(text) for name, text in texts.items()}
 
 
 def _check_pairs_of_options(files: tuple[str, ...], options: dict[str, Any]) -> None:
@@ -343,7 +343,8 @@ def _card(
             metrics=metrics,
             rng=options["seed"],
         )
-    return stamped(replace(card, reasons=_in_options(card.reasons | left_out)))
+    reasons, verdict = _in_options(card.reasons | left_out), _in_options(card.verdict)
+    return stamped(replace(card, reasons=reasons, verdict=verdict))
 
 
 def _side_by_side(cards: list["Scorecard | dict[str, Any]"], options: dict[str, Any]) -> Any:

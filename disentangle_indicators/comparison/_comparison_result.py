@@ -176,8 +176,8 @@ class Comparison(Result):
             return f"{names[near]} is at most {up(known[near].high)} nats from its prior."
         if any(known[k].low < known[near].high for k in rest):
             return (
-                f"Closest to its prior may be {names[near]}, at most {up(known[near].high)} nats; "
-                "the ranges of others overlap with its own."
+                "Which encoder is closest to its prior is not known, because the ranges overlap: "
+                f"{names[near]} is at most {up(known[near].high)} nats away."
             )
         far = max(whole, key=lambda k: known[k].low)
         return (
