@@ -122,6 +122,7 @@ class Indicators(Result):
         value = self.chance.get(name)
         if value is None:
             return None
+        value = value if value > 1e-8 else 0.0  # less is rounding
         return f"{'at least' if self.chance_at_least else 'about'} {value:.2g}"
 
     def to_dict(self) -> dict[str, Any]:
@@ -224,7 +225,7 @@ def latent_table(
         information = ("I(x; z_h) [nats]", "Def 3 [nats]")
         note = (
             f"I(x; z_h): exact for these rows, by quadrature to {power_of_ten(exact.quadrature_error)} "
-            f"nats; {exact.reading()}; Def 3: an upper bound of it; S: second moment of q(z_h)"
+            f"nats; {exact.reading()}; Def 3: upper bound of I(x; z_h); S: second moment of q(z_h)"
         )
     spread = ("std", "1/std") if scaled else ("Var(mean)",)
     if scaled:
@@ -263,7 +264,7 @@ def definition_table(result: Indicators) -> Table:
         rows.append((str(indicator.definition or ""), name, text, reading))
     drawn = "rows, which are taken as independent"
     if result.n_clusters is not None:
-        drawn = f"{result.n_clusters} clusters"
+        drawn = f"{result.n_clusters} cluster{'s' * (result.n_clusters != 1)}"
     note = (
         f"nats; ± one standard error over {drawn}; q* in closed form; two routes to "
         f"4/5, 2/6 and 3/7 differ by {result.solver_difference:.1e} (a check of the solver)"

@@ -37,9 +37,11 @@ def renderables(blocks: Sequence[Block], width: int = WIDTH) -> list["Renderable
             grid = RichTable.grid(padding=(0, 1))
             for label, sentence in block.items():
                 grid.add_row(Text(label, style="bold"), Text(sentence))
-            out += [Text(""), grid]
+            out += [Text(""), grid] if out else [grid]
         else:
-            out += [Text(""), *([Text(block.title, style="bold")] if block.title else [])]
+            # a table begins with an empty line of its own, above its head
+            title = [Text(""), Text(block.title, style="bold")] if block.title else []
+            out += title if out else title[1:]
             out += [_table(part, width) for part in parts(block, width)]
             out += [Text(block.note, style="dim")] if block.note else []
     return out

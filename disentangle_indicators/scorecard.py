@@ -61,6 +61,7 @@ def score(
     rng: np.random.Generator | int = 0,
     threads: int | None = None,
     progress: Progress | None = None,
+    **unknown: Any,
 ) -> Scorecard:
     """Score the encodings of a VAE: which latents are used, and what can be trusted.
 
@@ -120,6 +121,8 @@ def score(
         Threads over blocks of rows, and over latents. No number depends on it.
     progress : callable, optional
         Wraps loops, given an iterable, a description and its length.
+    **unknown
+        Refused: other names of the scales are not guessed.
 
     Returns
     -------
@@ -128,6 +131,8 @@ def score(
 
     Raises
     ------
+    TypeError
+        On an unknown argument.
     ValueError
         On more than one scale, on arrays that do not belong together, and on entries that are
         not finite or variances that are not positive; the message names the first one.
@@ -145,6 +150,11 @@ def score(
         raise ValueError(
             "the second array needs the name of its scale: give it as var=, std=, logvar= or "
             "logstd="
+        )
+    if unknown:
+        raise TypeError(
+            f"score() has no argument {next(iter(unknown))!r}; posteriors are given as var=, std=, "
+            "logvar= or logstd="
         )
     rows = {"var": var, "std": std, "logvar": logvar, "logstd": logstd, "batches": batches}
     rows |= {"factors": factors, "labels": labels, "clusters": clusters, "order": order}

@@ -327,7 +327,9 @@ def test_saved_reports_compare_as_fresh_ones(tmp_path):
     paths = [tmp_path / f"{k}.json" for k in range(3)]
     for card, path in zip(cards, paths, strict=True):
         path.write_text(card.to_json())
-    saved = compare([saved_report(path) for path in paths])
+    reports = [saved_report(path) for path in paths]
+    assert [report["name"] for report in reports] == list(map(str, paths))
+    saved = compare([r | {"name": c.name} for r, c in zip(reports, cards, strict=True)])
     fresh = compare(cards)
     assert repr(saved) == repr(fresh)
     assert saved.to_frame().equals(fresh.to_frame())

@@ -209,7 +209,7 @@ def test_reports_name_copies_unless_clusters_do(given):
     wanted = "300 of 300 rows nearly repeat another row"
     card = score(mean, **options)
     assert card.verdict["CHECK"].count(wanted) == 1
-    assert "name the input of each row as its cluster" in " ".join(repr(card).split())
+    assert "name the input of each row with clusters=." in " ".join(repr(card).split())
     assert wanted not in repr(score(mean, **options, clusters=original))
     assert wanted not in repr(score(mean[:1], **{k: v for k, v in options.items() if k != "var"}))
 

@@ -59,7 +59,7 @@ def test_swapped_arrays_are_questioned(used):
 @pytest.mark.parametrize(("n", "d", "hint"), [(16, 300, True), (300, 16, False), (20, 30, False)])
 def test_transposed_arrays_are_questioned(n, d, hint):
     mean, logvar = trained(d, n)
-    text = "are the arrays transposed? A row is a sample, a column is a latent."
+    text = "are the arrays transposed? If so, pass mean.T and logvar.T."
     assert (text in asked(mean, logvar=logvar)) is hint
 
 

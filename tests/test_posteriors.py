@@ -434,11 +434,11 @@ def test_the_report_names_what_counts_as_a_draw(pair):
     card = score(*pair[:1], var=pair[1], clusters=np.arange(500) // 10)
     text = " ".join(repr(card).split())
     assert "one standard error over 50 clusters" in text
-    assert "what few draws lower; rows of one cluster count as one draw, of 50" in text
+    assert "the shortfall; rows of one cluster count as one draw, of 50" in text
     assert "independent" not in text
     rows = " ".join(repr(score(pair[0], var=pair[1])).split())
     assert "one standard error over rows, which are taken as independent" in rows
-    assert "what few draws lower; rows are taken as independent" in rows
+    assert rows.count("independent") == 1
 
 
 def test_inputs_beside_the_encodings_are_hashed(tmp_path, pair):

@@ -57,6 +57,9 @@ def test_no_string_of_the_library_names_an_option_of_the_command_line(folder):
             "marginals=True computes them, marginals=False does not",
             "--marginals computes them, --no-marginals does not",
         ),
+        ("sort must be one of used", "--sort must be one of used"),
+        ("var must be positive; var[1, 0] = -1", "var must be positive; var[1, 0] = -1"),
+        ("a.toml: seed must be at least 0", "a.toml: seed must be at least 0"),
         ("runs/seed=1.npz: no mean; layout=3.npz", "runs/seed=1.npz: no mean; layout=3.npz"),
         ("threshold=0.5 stays, and unknown='x' too", "threshold=0.5 stays, and unknown='x' too"),
     ],
@@ -65,6 +68,13 @@ def test_arguments_become_options_of_the_command(python, options):
     with click.Context(main.commands["score"]):
         assert in_options(python) == options
     assert in_options(python) == python
+
+
+def test_another_name_of_a_scale_is_answered_with_the_four():
+    with pytest.raises(
+        TypeError, match="no argument 'lgvar'; posteriors are given as var=, std=, "
+    ):
+        score(np.eye(2), lgvar=np.eye(2))
 
 
 def test_an_ambiguous_file_is_explained_in_the_words_of_its_reader(tmp_path, monkeypatch):

@@ -14,6 +14,7 @@ from dindic.exits import BadInput, failing_output
 from dindic.wording import in_options
 
 if TYPE_CHECKING:
+    from disentangle_indicators._blocks import Block
     from disentangle_indicators._result import Result
 
 R = TypeVar("R", bound="Result")
@@ -156,13 +157,22 @@ def show(result: "Result") -> None:
 
     from disentangle_indicators._render import renderables, terminal_width, to_text
 
-    width = terminal_width()
+    width, blocks = terminal_width(), [_in_options(block) for block in result.blocks()]
     console = Console(highlight=False, width=width, height=100)
     if not console.is_terminal:
-        click.echo(to_text(result.blocks(), width))
+        click.echo(to_text(blocks, width))
         return
-    for block in renderables(result.blocks(), width):
+    for block in renderables(blocks, width):
         console.print(block)
+
+
+def _in_options(block: "Block") -> "Block":
+    """Write arguments in sentences and notes as options; cells stay as they are."""
+    if isinstance(block, str):
+        return in_options(block)
+    if isinstance(block, dict):
+        return {label: in_options(text) for label, text in block.items()}
+    return replace(block, note=in_options(block.note))
 
 
 def say_notes(notes: tuple[str, ...], path: str | None = None) -> None:

@@ -388,15 +388,31 @@ def _same_rows(encodings: list["Encodings"]) -> bool:
 def _may_be_parts(files: tuple[str, ...], cards: list["Scorecard"]) -> tuple[str, ...]:
     """Ask about files that differ by a number in their names, and by nothing in their columns."""
     rows = [card.encodings for card in cards if card.encodings is not None]
-    stems = {str(Path(file).with_name(re.sub(r"\d+", "*", Path(file).name))) for file in files}
     alike = {(each.d, each.mean_key, each.scale_key) for each in rows}
-    pattern = next(iter(stems))
-    if len(stems) > 1 or len(alike) > 1 or len(cards) < len(files) or "*" not in pattern:
-        return ()
-    if _same_rows(rows):
+    pattern = _pattern(files)
+    if not pattern or len(alike) > 1 or len(cards) < len(files) or _same_rows(rows):
         return ()
     note = "every file is taken for an encoder; if they are parts of one data set: dindic score"
     return (f"{note} '{pattern}'",)
+
+
+def _pattern(files: tuple[str, ...]) -> str:
+    """Return the pattern of names that differ by one number, "" where they differ otherwise.
+
+    Examples
+    --------
+    >>> _pattern(("beta4/part-1.npz", "beta4/part-2.npz"))
+    'beta4/part-*.npz'
+    """
+    pieces = [re.split(r"(\d+)", Path(file).name) for file in files]
+    if len({Path(file).parent for file in files}) > 1 or len({len(p) for p in pieces}) > 1:
+        return ""
+    first = pieces[0]
+    apart = [i for i in range(len(first)) if len({p[i] for p in pieces}) > 1]
+    if len(apart) != 1 or apart[0] % 2 == 0:
+        return ""
+    name = "".join("*" if i == apart[0] else piece for i, piece in enumerate(first))
+    return str(Path(files[0]).with_name(name))
 
 
 def _draw(cards: list["Scorecard"], path: str) -> Path:

@@ -1,15 +1,23 @@
 """From the words of the library, which are those of Python, to the words of the command line.
 
 The library names an argument as ``scale_key='std'``, ``joint=True`` or ``logvar=``. A command that
-has an option for the argument prints the option: ``--scale-key std``, ``--joint``, ``--logvar``.
+has an option for the argument prints the option: ``--scale-key std``, ``--joint``, ``--logvar``. So
+does an argument that opens a message, as in ``prior_var must be positive``.
 """
 
 import re
 
 import click
 
+from disentangle_indicators._scales import SCALES
+
 _VALUE = r"(?:'[^']*'|\"[^\"]*\"|True|False)"
 _ARGUMENT = re.compile(rf"(?<![^\s(\[])([a-z_]+)=({_VALUE}(?: or {_VALUE})*)?(?![^\s,;:.)\]])")
+
+_SUBJECT = re.compile(r"([a-z_]+)(?= must (?:be|have) )")
+
+ARRAYS = ("mean", *SCALES, "factors", "labels", "clusters", "order")
+"""Options whose rules are about what a file contains."""
 
 PHRASES = {
     "run its encoder first, then": "first dindic encode FILE --network burgess --data IMAGES -o "
@@ -53,6 +61,9 @@ def in_options(text: str) -> str:
             return max(options[name].secondary_opts, key=len, default=flag)
         return f"{flag} {'|'.join(value.strip(QUOTES) for value in values.split(' or '))}"
 
+    subject = _SUBJECT.match(text)
+    if subject and subject[1] in options and subject[1] not in ARRAYS:
+        text = f"{max(options[subject[1]].opts, key=len)}{text[subject.end() :]}"
     return _ARGUMENT.sub(option, text)
 
 

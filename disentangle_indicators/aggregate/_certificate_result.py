@@ -50,6 +50,6 @@ def certificate_table(r: Certificate) -> Table:
     else:
         title = "Estimate of the certificate"
         note = f"nats; {r.rows} of {r.n} rows against all, ± one standard error: not certain"
-    reading = "I(x; z) of these rows is in between; says nothing of the population"
+    reading = "I(x; z) of these rows is in this range; no bound for the population"
     row = ("I(x; z)", f"{low} to {high}", reading)
     return Table(("quantity", "value [nats]", "how to read it"), (row,), title, note)

@@ -72,7 +72,7 @@ def joint(
     std: Array = None,
     logvar: Array = None,
     logstd: Array = None,
-    rng: np.random.Generator | int,
+    rng: np.random.Generator | int = 0,
     points: int = 4096,
     clusters: Any = None,
     memory: int = 1 << 28,

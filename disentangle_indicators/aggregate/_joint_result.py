@@ -143,31 +143,32 @@ def joint_table(r: Joint) -> Table:
         (
             "sum of I(x; z_h)",
             with_error(m.total_information, m.standard_errors["total_information"]),
-            "exact for these rows; I(x; z) plus their total correlation",
+            "exact for these rows: I(x; z) + total correlation",
         ),
         (
             "sum of KL(q(z_h) || p)",
             with_error(m.total_kl_prior, m.standard_errors["total_kl_prior"]),
-            "exact for these rows; KL(q(z) || p) less the same",
+            "exact for these rows: KL(q(z) || p) - total correlation",
         ),
         (
             "Def 2 - I(x; z): shape",
             with_error(r.shape, m.standard_errors["total_looseness"]),
-            "exact for these rows: marginals that are no Gaussian about 0",
+            "exact for these rows: 0 for Gaussian marginals of mean 0",
         ),
         ("  correlation", f"{r.correlation:.3f}", "total correlation if q(z) were Gaussian"),
-        ("  other dependence", in_words(rest), "the rest of it; may be negative"),
+        ("  other dependence", in_words(rest), "total correlation - correlation; may be negative"),
         ("check of the sum", with_error(r.residual, errors["residual"]), check),
     ]
     seed = "" if r.seed is None else f", seed {r.seed}"
     note = (
-        f"nats; Monte Carlo with 2 x {r.points} points{seed}; ± one standard error, of the points "
-        "and in the sums of drawing rows; ranges are of the population, hold in expectation, and "
-        f"include two standard errors; saturation{' exp(I)/n' * (r.draws == r.n)} = {r.saturation:.2g}"
+        f"nats; Monte Carlo with 2 x {r.points} points{seed}; ± one standard error: of sums over "
+        "latents from the rows, of other values from the points. Ranges are for the population and "
+        "include two standard errors. Saturation is "
+        f"{'exp(I)/n = ' * (r.draws == r.n)}{r.saturation:.2g}"
     )
-    if r.saturated:
-        note += f": {overlap(r)}, so that only ranges are given"
-    note += f". {r.dependence}"
+    note += f": {overlap(r)}. So only ranges are printed." if r.saturated else "."
+    if r.dependence != "Rows are taken as independent.":
+        note += f" {r.dependence}"
     return Table(("quantity", "value [nats]", "how to read it"), tuple(rows), "Joint", note)
 
 
@@ -181,12 +182,12 @@ def _row(r: Joint, label: str, name: str) -> tuple[str, str, str]:
 
 
 def overlap(r: Joint) -> str:
-    """Say how many posteriors overlap, and what that does to I(x; z) of the rows."""
+    """Return how many posteriors overlap, and what follows for I(x; z) of the rows, as text."""
     if r.draws < r.n:
         if r.saturation > 0.5:
             return (
                 f"the posteriors of {r.draws} independent draws hardly overlap, and I(x; z) of the "
-                "rows depends mostly on their number, whatever the model"
+                "rows depends mostly on their number, for any model"
             )
         return (
             f"each posterior overlaps with about {1 / r.saturation:.0f} of {r.draws} independent "
@@ -195,7 +196,7 @@ def overlap(r: Joint) -> str:
     if r.saturation > 0.5:
         return (
             f"the posteriors of these {r.n} rows hardly overlap, and I(x; z) of the rows is mostly "
-            f"log n = {math.log(r.n):.2f}, whatever the model"
+            f"log n = {math.log(r.n):.2f}, for any model"
         )
     return (
         f"each posterior overlaps with about {1 / r.saturation:.0f} of {r.n}, too few for I(x; z) "

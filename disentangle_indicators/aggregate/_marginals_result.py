@@ -103,12 +103,15 @@ class Marginals(Result):
 
     def reading(self) -> str:
         """Return how to read the errors and bounds of latents in tables."""
-        text = "± about the population: standard error and what few draws lower"
+        text = (
+            "±: error about the value of the population, from the standard error and the shortfall"
+        )
         if self.saturated.any():
-            text += "; ≥: less two standard errors where saturated, that is where fewer than ten "
-            text += "posteriors of different draws overlap"
+            text += "; ≥: lower bound, two standard errors down, where fewer than ten posteriors overlap"
         said = self.dependence.rstrip(".")
-        return f"{text}; {said[:1].lower()}{said[1:]}" if said else text
+        if said in ("", "Rows are taken as independent"):
+            return text  # which the table of the indicators prints
+        return f"{text}; {said[:1].lower()}{said[1:]}"
 
     def blocks(self) -> list[Block]:
         """Return the table of latents, the most informative first."""
@@ -131,10 +134,10 @@ class Marginals(Result):
         columns = ("latent", "I(x; z_h) [nats]", "J_h", "KL(q(z_h) || p)", "entropy of q(z_h)")
         note = (
             f"exact for the mixture of these {self.n} posteriors, by quadrature to "
-            f"{power_of_ten(self.quadrature_error)} nats; {self.reading()}; Definition 3 = I + J; of the population I is higher, J and KL "
-            "are lower"
+            f"{power_of_ten(self.quadrature_error)} nats; {self.reading()}; Definition 3 = I + J. In "
+            "the population I is higher, and J and KL are lower"
         )
         known = self.shortfall[~self.saturated]
         if known.size:
-            note += f", by about {known.max():.1g} nats at most where not saturated"
+            note += f", by at most about {known.max():.1g} nats where not saturated"
         return [Table(columns, rows, "Marginals of the aggregated posterior", note)]

@@ -11,7 +11,11 @@ from disentangle_indicators._array import Float
 from disentangle_indicators._errors import Undefined
 from disentangle_indicators._provenance import Input, Provenance
 from disentangle_indicators._scorecard_result import Scorecard
-from disentangle_indicators.comparison._comparison_result import Comparison, differing
+from disentangle_indicators.comparison._comparison_result import (
+    Comparison,
+    differing,
+    short_names,
+)
 from disentangle_indicators.comparison._lines import Line, line_of
 from disentangle_indicators.distance import NOTHING
 from disentangle_indicators.standard_errors import Influence
@@ -41,7 +45,8 @@ def compare(
         Whether all encoded the same inputs in the same order; then differences are taken row by
         row, and their errors are those of the differences. Saved reports have no rows to pair.
     reference : int or str
-        Number or name of the encoder that the others are compared with.
+        Number or name of the encoder that the others are compared with; the name in full, or as
+        tables cut it.
     sort : str, optional
         Name of an indicator, a count of latents, "distance", or metric@protocol: lines are in the
         order of its values, from the least. By default they are in the order given.
@@ -121,9 +126,10 @@ def _reference(names: list[str], reference: str | int) -> int:
     """Return the number of the reference."""
     if isinstance(reference, int) and 0 <= reference < len(names):
         return reference
-    if reference not in names:
-        raise ValueError(f"reference must be one of {', '.join(names)}; got {reference!r}")
-    return names.index(str(reference))
+    for known in (names, short_names(names)):
+        if reference in known:
+            return known.index(str(reference))
+    raise ValueError(f"reference must be one of {', '.join(names)}; got {reference!r}")
 
 
 def _sorted(lines: list[Line], sort: str | None) -> list[int]:

@@ -115,7 +115,7 @@ def _trust(report: Mapping[str, Any]) -> str:
 
 
 def saved_report(path: str | Path) -> dict[str, Any]:
-    """Read a report that score saved as JSON.
+    """Read a report that score saved as JSON; its name is its path.
 
     Raises
     ------
@@ -130,4 +130,4 @@ def saved_report(path: str | Path) -> dict[str, Any]:
     schema = report.get("schema") if isinstance(report, dict) else None
     if schema != SCHEMA:
         raise ValueError(f"{path}: a report of {SCHEMA} is needed; this is {schema or 'none'}")
-    return {**report, "name": report.get("name") or path.stem}
+    return {**report, "name": str(path)}

@@ -137,7 +137,7 @@ def read_encodings(
     ...     encodings = read_encodings(path)
     ...     (batch,) = encodings.batches()
     >>> print(encodings.source)
-    mean from 'mu', variance = exp('logvar') (schema: names), 3 samples x 2 latents
+    mean from 'mu', variance = exp('logvar') (schema: names), 3 rows x 2 latents
     >>> batch[1].shape
     (3, 2)
     """
@@ -280,7 +280,7 @@ def _described(choice: Choice, n: int, d: int, sites: int) -> str:
     if choice.scale:
         rule = "names" if choice.schema == "name" else choice.schema
         scale = f"variance = {_FORMULAS[choice.scale].format(choice.scale_key)} (schema: {rule})"
-    size = f"{n} samples x {d} latents"
+    size = f"{n} row{'s' * (n != 1)} x {d} latent{'s' * (d != 1)}"
     if sites > 1:
         size += f": {n // sites} images of {sites} sites, the sites of an image are a cluster"
     return f"mean from {choice.mean_key!r}, {scale}, {size}"

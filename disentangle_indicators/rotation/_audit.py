@@ -66,7 +66,7 @@ def audit_rotations(
     latents: str = "used",
     rotations: int = 199,
     search: bool = True,
-    rng: np.random.Generator | int,
+    rng: np.random.Generator | int = 0,
     workers: int = 1,
     threshold: float = USED,
     progress: Progress | None = None,

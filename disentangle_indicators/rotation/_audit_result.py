@@ -192,16 +192,16 @@ def random_sentence(
 def better_sentence(best: Orientation | None, least_gain: float) -> str:
     """Return whether the search found a better orientation, as text."""
     if best is None:
-        return "No search for a better rotation was asked for."
+        return "No better rotation was searched for."
     if not best.turns:
-        return f"No better rotation was found: no turn of two latents gains {least_gain:.2g}."
+        return f"No better rotation was found: no turn of two latents raises the score by {least_gain:.2g}."
     change = (
         f"from {best.own_held_out:.3f} to {best.score_held_out:.3f} on the held-out rows "
         f"(gain {with_error(best.gain, best.gain_se)})"
     )
     if best.gain > 0 and best.certain:
         return f"A better rotation exists: turn {_turns(best.turns)}, {change}."
-    return f"No better rotation is certain: turn {_turns(best.turns)}, {change}."
+    return f"No better rotation is certain: the best turns {_turns(best.turns)}, {change}."
 
 
 def _turns(turns: tuple[Turn, ...], most: int = 3) -> str:

@@ -65,7 +65,7 @@ def axes(
     std: Array = None,
     logvar: Array = None,
     logstd: Array = None,
-    rng: np.random.Generator | int,
+    rng: np.random.Generator | int = 0,
     clusters: Any = None,
     latents: str = "used",
     threshold: float = USED,

@@ -211,11 +211,10 @@ def axes_table(r: Axes, most: int = 30) -> Table:
     columns = ("pair", "best", "gain [nats]", "p gain", "worst", "cost [nats]", "shape", "axes")
     seed = "" if r.seed is None else f", seed {r.seed}"
     note = (
-        "best, worst: angles modulo 90; gain: total correlation of these rows that the best angle "
-        "removes; p gain: corrected for the number of pairs; cost: total correlation that the "
-        "worst angle adds; shape: the part of the cost that a Gaussian code of the same variances "
-        "does not have; both are from rows that did not choose the angle, ± one standard "
-        f"error{seed}"
+        "best, worst: angles modulo 90; gain: total correlation that the best angle removes; p gain: "
+        "corrected for the number of pairs; cost: total correlation that the worst angle adds; "
+        "shape: cost less that of a Gaussian code with the same variances. Gain and cost are "
+        f"computed on held-out rows, ± one standard error{seed}"
     )
     if len(r.pairs) > most:
         note += f"; {len(r.pairs) - most} more pairs in the JSON"

@@ -233,9 +233,9 @@ def score_table(
         rows=tuple(rows),
         title=f"Metrics of {described}",
         note=f"score ± one standard error, from random halves of the {drawn_from}; null: mean and 95th "
-        f"percentile of the score with {moved} shuffled; p: share of these that score as well; ceiling: "
-        "score of the true factors with noise of 1% of the distance between their values, padded with "
-        f"noise latents{none}; {numbers}",
+        f"percentile of the score with {moved} shuffled; p: share of shuffles that score as well or better; "
+        "ceiling: score of a perfect code, the true factors with 1% noise and noise latents beside "
+        f"them{none}; {numbers}",
     )
 
 

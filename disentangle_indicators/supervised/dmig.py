@@ -32,11 +32,11 @@ PROTOCOLS: dict[str, dict[str, Any]] = {
 SOURCES = {
     "default": "Watcharasupat & Lerch (2021), eq. (2), with the factor of a latent found from the "
     "codes, as there are no latents that a loss ties to factors; what both factors share is excused "
-    "as far as the second latent knows it, so that 1 is never passed; less what permuted rows get, "
+    "as far as the second latent captures it, so that 1 is never passed; less what permuted rows get, "
     "as in mig",
     "watcharasupat2021": "Watcharasupat & Lerch (2021), eq. (2), with the factor of a latent found "
     "from the codes and bins where latte has nearest neighbours, whose entropy grows with n; the "
-    "ratio passes 1 where the second latent knows less than the factors share, and is cut to 1 here",
+    "ratio passes 1 where the second latent captures less than the factors share, and is cut to 1 here",
 }
 
 
@@ -147,7 +147,7 @@ def _second(mutual: Float, second: Float) -> Any:
 
 
 def _other(found: info.Information, shared: Float) -> Float:
-    """Return the information of each factor and the other one a latent knows best, (d, K)."""
+    """Return the information of each factor and the other one a latent captures best, (d, K)."""
     share = found.mutual / np.where(found.factors > 0, found.factors, 1.0)
     k = len(shared)
     others = np.where(np.eye(k, dtype=bool), -1.0, share[:, None, :])
@@ -160,7 +160,7 @@ METRIC = Metric(
     "Mutual information gap of dependent factors",
     _compute,
     PROTOCOLS,
-    "as MIG, but for what a second latent knows of a factor because it holds another one that "
+    "as MIG, but for what a second latent captures of a factor because it holds another one that "
     "depends on it",
     SOURCES,
     prepare=_prepare,

@@ -152,7 +152,7 @@ def _evaluate(
     options: MetricOptions,
     notes: tuple[str, ...],
     threshold: float,
-    rng: np.random.Generator | int,
+    rng: np.random.Generator | int = 0,
 ) -> Scores:
     seeds = np.random.default_rng(rng).integers(2**31, size=3)
     table = encodings.targets()

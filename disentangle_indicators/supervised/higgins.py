@@ -171,7 +171,7 @@ def z_diff(
     factors: Any,
     points: int,
     pairs: int,
-    rng: np.random.Generator | int,
+    rng: np.random.Generator | int = 0,
     *,
     values: str = "rows",
 ) -> tuple[Float, Index]:
@@ -386,7 +386,7 @@ METRIC = Metric(
     _compute,
     PROTOCOLS,
     "how often a linear classifier names the factor that pairs of rows share; chance is one by "
-    "the number of factors, and one factor that no latent knows costs nothing",
+    "the number of factors, and one factor that no latent captures costs nothing",
     SOURCES,
     ranges={"ubisoft": (-1.0, 1.0)},
     refits=tuple(PROTOCOLS),

@@ -297,7 +297,7 @@ def _shares(
     p: dict[str, Any],
     rng: np.random.Generator,
 ) -> Float:
-    """Return the share of each factor's entropy that each latent knows (d, K), 0 if by chance."""
+    """Return the share of each factor's entropy that each latent captures (d, K), 0 if by chance."""
     share, counts = np.zeros((z.shape[1], prepared[0].number)), p.get("counts")
     for k, each in enumerate(_used(prepared, rows)):
         found, mean, above, entropy = _of_factor(z, *each, p, rng)
@@ -378,7 +378,7 @@ METRIC = Metric(
     "InfoM, with InfoC and InfoE",
     _compute,
     PROTOCOLS,
-    "whether a latent that knows something knows one factor only (InfoM), whether a factor is in "
+    "whether a latent that captures something captures one factor only (InfoM), whether a factor is in "
     "one latent (InfoC), and whether factors can be read off linearly (InfoE)",
     SOURCES,
     refits=tuple(PROTOCOLS),

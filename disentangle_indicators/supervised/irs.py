@@ -188,7 +188,7 @@ METRIC = Metric(
     _compute,
     PROTOCOLS,
     "how little a latent moves while the factor that it follows best is held fixed, against how "
-    "much it moves anyway; a factor that no latent knows costs nothing",
+    "much it moves anyway; a factor that no latent captures costs nothing",
     SOURCES,
     ranges=dict.fromkeys(("suter2019", "locatello2019", "ubisoft"), (-1.0, 1.0)),
     prepare=_prepare,

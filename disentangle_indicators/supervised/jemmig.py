@@ -114,7 +114,7 @@ METRIC = Metric(
     "Joint entropy minus mutual information gap",
     _compute,
     PROTOCOLS,
-    "whether one latent is the factor, no less and no more, and no other one knows it; latents "
+    "whether one latent is the factor, no less and no more, and no other one captures it; latents "
     "that hold two factors lose here, and not in MIG",
     SOURCES,
     prepare=info.prepare,

@@ -41,7 +41,7 @@ PROTOCOLS: dict[str, dict[str, Any]] = {
 
 SOURCES = {
     "default": "Cao et al. (2022), over bins of equal counts, of the share of a factor's entropy "
-    "that a latent knows beyond chance: noise scores 0, and factors that no latent knows weigh "
+    "that a latent captures beyond chance: noise scores 0, and factors that no latent captures weigh "
     "nothing",
     "cao2022": "Cao et al. (2022), disentanglement_lib_med: 20 bins of equal width; the "
     "informations of each factor add up to 1",
@@ -155,8 +155,8 @@ METRIC = Metric(
     "Mutual information based entropy disentanglement",
     _compute,
     PROTOCOLS,
-    "whether a latent that knows something knows one factor only, weighted by how much it knows; "
-    "completeness is whether one latent knows a factor",
+    "whether a latent that captures something captures one factor only, weighted by how much it captures; "
+    "completeness is whether one latent captures a factor",
     SOURCES,
     prepare=info.prepare_chance,
     counts=info.counts,

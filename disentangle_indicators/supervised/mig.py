@@ -1,4 +1,4 @@
-"""Mutual information gap: whether one latent, and only one, knows each factor."""
+"""Mutual information gap: whether one latent, and only one, captures each factor."""
 
 from typing import Any
 
@@ -192,9 +192,9 @@ METRIC = Metric(
     "Mutual information gap",
     _compute,
     PROTOCOLS,
-    "how much more the best latent knows of a factor than the second best, per entropy of the "
+    "how much more the best latent captures of a factor than the second best, per entropy of the "
     "factor; 1 means one latent per factor, and two latents that share a factor cost as much as "
-    "none that knows it",
+    "none that captures it",
     SOURCES,
     prepare=info.prepare,
     choices={"code_bins": info.CODE_BINS, "divide_by": ("factor", "code")},

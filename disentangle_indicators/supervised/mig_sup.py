@@ -1,4 +1,4 @@
-"""Supervised complement of MIG: whether each latent knows one factor, and only one."""
+"""Supervised complement of MIG: whether each latent captures one factor, and only one."""
 
 from typing import Any
 
@@ -132,8 +132,8 @@ METRIC = Metric(
     "Mutual information gap of latents",
     _compute,
     PROTOCOLS,
-    "how much more a latent knows of its factor than of any other one; says nothing about factors "
-    "that no latent knows",
+    "how much more a latent captures of its factor than of any other one; is blind to factors "
+    "that no latent captures",
     SOURCES,
     prepare=info.prepare_chance,
     counts=info.counts,

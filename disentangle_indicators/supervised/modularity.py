@@ -1,4 +1,4 @@
-"""Modularity: whether each latent knows one factor and no other."""
+"""Modularity: whether each latent captures one factor and no other."""
 
 from typing import Any
 
@@ -49,7 +49,7 @@ SOURCES = {
     "locatello2019": "disentanglement_lib: 20 bins of equal width, factors as they are, the plain "
     "mean over all latents, those that know nothing too",
     "dent": "disentangling-correlated-factors: factors in 20 bins too",
-    "ubisoft": "Carbonneau et al. (2022): 10 bins of codes and of factors; a latent that knows "
+    "ubisoft": "Carbonneau et al. (2022): 10 bins of codes and of factors; a latent that captures "
     "nothing at all counts as 0 there, where it was nan",
 }
 
@@ -149,8 +149,8 @@ METRIC = Metric(
     "Modularity",
     _compute,
     PROTOCOLS,
-    "whether a latent that knows something knows one factor only; says nothing about factors that "
-    "no latent knows, or that many share",
+    "whether a latent that captures something captures one factor only; is blind to factors that "
+    "no latent captures, or that many share",
     SOURCES,
     prepare=info.prepare_chance,
     counts=info.counts,

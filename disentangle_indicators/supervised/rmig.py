@@ -135,7 +135,7 @@ METRIC = Metric(
     "Robust mutual information gap",
     _compute,
     PROTOCOLS,
-    "how many nats more the best latent knows of a factor than the second best; the most there is "
+    "how many nats more the best latent captures of a factor than the second best; the most there is "
     "is the mean entropy of the factors",
     SOURCES,
     ranges={"default": (0.0, np.inf)},

@@ -60,7 +60,7 @@ SOURCES = {
     "locatello2019": "disentanglement_lib, as published: accuracy of scikit-learn's LinearSVC on "
     "one raw code, fitted on 10,000 rows and scored on 5,000; where it met liblinear's random dual "
     "solver, this is the primal one, which is deterministic. Where one value is common, a latent "
-    "that knows nothing is often right, and the gap of a perfect code is far below 1",
+    "that captures nothing is often right, and the gap of a perfect code is far below 1",
     "locatello2019-continuous": "disentanglement_lib with continuous_factors: squared correlation "
     "on all rows given, which were 10,000 there; numbers of a factor, not its classes, count",
     "ubisoft": "Carbonneau et al. (2022): in-sample R squared of one code, the same number",
@@ -323,7 +323,7 @@ METRIC = Metric(
     _compute,
     PROTOCOLS,
     "how much better the best latent predicts a factor than the second best; 1 means one latent "
-    "per factor, and two latents that share a factor cost as much as none that knows it",
+    "per factor, and two latents that share a factor cost as much as none that captures it",
     SOURCES,
     refits=("locatello2019",),
     prepare=_prepare,

@@ -209,7 +209,7 @@ class Bundled(Result):
     def blocks(self) -> list[Block]:
         """Return a table of all, or one for each."""
         if self.full:
-            return [_in_full(name, content) for name, content in self.models.items()]
+            return [t for name, content in self.models.items() for t in _in_full(name, content)]
         lines = []
         for name, content in self.models.items():
             settings, found = content["settings"], content["indicators"]
@@ -251,18 +251,27 @@ def noise_of(settings: Mapping[str, Any]) -> str:
     return f"{settings['noise']}, β={settings['beta']:g}"
 
 
-def _in_full(name: str, content: Mapping[str, Any]) -> Table:
-    lines = []
-    for key, value in content.items():
-        if key == "settings":
-            continue
-        if isinstance(value, dict):
-            lines += [(f"{key}.{inner}", _short(item)) for inner, item in value.items()]
-        else:
-            lines.append((key, _short(value)))
-    note = "indicators: of test images, in nats but for counts and squared pixel units of sigma2, "
-    note += "normalised_variance and squared_error; all settings are in the JSON report"
-    return Table(("", ""), tuple(lines), name, note)
+def _in_full(name: str, content: Mapping[str, Any]) -> list[Block]:
+    """Return how a model was trained, its settings, and its indicators, as tables."""
+    nested = {key: value for key, value in content.items() if isinstance(value, Mapping)}
+    origin = [(key, _short(value)) for key, value in content.items() if key not in nested]
+    for key, value in nested.items():
+        if key == "changed_by_half_precision":
+            most = max(map(abs, value.values()), default=0.0)
+            origin.append((key, f"at most {most:.2g} of any indicator"))
+        elif key not in ("settings", "indicators"):
+            origin += [(f"{key}.{inner}", _short(item)) for inner, item in value.items()]
+    note = "of test images, in nats but for counts and for the squared pixel units of sigma2, "
+    note += "normalised_variance and squared_error"
+    return [
+        Table((name, "value"), tuple(origin), "Origin"),
+        Table((name, "value"), _pairs(nested["settings"]), "Settings"),
+        Table((name, "value"), _pairs(nested["indicators"]), "Indicators", note),
+    ]
+
+
+def _pairs(values: Mapping[str, Any]) -> tuple[tuple[str, str], ...]:
+    return tuple((key, _short(value)) for key, value in values.items())
 
 
 def _short(value: Any) -> str:

@@ -138,7 +138,7 @@ def test_a_gate_that_holds_exits_3(dindic, file):
         (("--metrics", "zzzz"), "no metric is called 'zzzz'; there is higgins, factor_vae"),
         (("--metrics", ","), "',' contains no name"),
         (("--rotations", "1"), "--rotations"),
-        (("--threshold", "0"), "threshold must be positive"),
+        (("--threshold", "0"), "--threshold must be positive"),
         (("--threshold", "50"), "no latent is used"),
         (("--plot", "a.doc"), "a picture ends in .png, .svg or .pdf"),
         (

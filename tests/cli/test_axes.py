@@ -137,7 +137,7 @@ def test_means_alone_are_refused(say, npz, arrays):
         ([], "give FILE, or --mean"),
         (["turned.npz", "--seed", "-1"], "--seed"),
         (["turned.npz", "--latents", "some"], "--latents"),
-        (["turned.npz", "--threshold", "0"], "threshold must be positive"),
+        (["turned.npz", "--threshold", "0"], "--threshold must be positive"),
         (["turned.npz", "--json", "-", "--csv", "-"], "can go to standard output"),
         (["turned.npz", "--json", "turned.npz"], "would overwrite an input"),
         (["turned.npz", "--prior-var", "0"], "prior"),

@@ -27,7 +27,7 @@ def test_what_is_written_is_read_back(dindic, good, pair, suffix):
     result = dindic("convert", good, f"out{suffix}")
     assert result.stdout == ""
     assert result.stderr.splitlines() == [
-        "mean from 'mean', variance = 'var' (schema: names), 80 samples x 4 latents",
+        "mean from 'mean', variance = 'var' (schema: names), 80 rows x 4 latents",
         f"written: out{suffix}",
     ]
     same(f"out{suffix}", *pair)

@@ -101,7 +101,7 @@ def test_limit(dindic, run):
 def test_score_reads_it(dindic, run):
     dindic("encode", run, "-o", "x.safetensors", "--split", "train", "--quiet")
     text = dindic("score", "x.safetensors").stdout
-    assert "65 samples x 2 latents" in text
+    assert "65 rows x 2 latents" in text
     assert "USED" in text
 
 
@@ -194,7 +194,7 @@ def test_the_official_test_images_of_mnist_give_the_encodings_of_others(dindic, 
     assert about["model"] == file_hash(Path(foreign("mnist_vae")))
     assert about["network"] == "burgess"
     assert about["images"] == "part 'test' of the official split, 10000 of 70000 images"
-    assert "10000 samples x 10 latents" in dindic("score", "x.npz").stdout
+    assert "10000 rows x 10 latents" in dindic("score", "x.npz").stdout
 
 
 @needs_shared

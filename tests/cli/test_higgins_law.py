@@ -60,8 +60,11 @@ def test_the_same_seed_prints_the_same(dindic):
         (("--dimensions", 3, "--pairs", 0), "0 is not in the range x>=1"),
         (("--dimensions", 3, "--rotations", 1), "1 is not in the range x>=2"),
         (("--dimensions", 3, "--encoder-variance", -1), "-1.0 is not in the range x>=0"),
-        (("--dimensions", 3, "--encoder-variance", 1e9), "encoder_variance must be at most 1e+06"),
-        (("--dimensions", 3, "--encoder-variance", "nan"), "encoder_variance must be"),
+        (
+            ("--dimensions", 3, "--encoder-variance", 1e9),
+            "--encoder-variance must be at most 1e+06",
+        ),
+        (("--dimensions", 3, "--encoder-variance", "nan"), "--encoder-variance must be"),
         (("--dimensions", 3, "--json", ""), "--json needs the name of a file"),
     ],
 )

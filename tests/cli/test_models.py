@@ -45,7 +45,7 @@ def test_encode_by_name_brings_the_factors(dindic, folder):
     assert found.d == 10
     assert found.factors.values.shape == (60, 5)
     scored = dindic("score", "x.npz", "--metrics", "mig")
-    assert "60 samples x 10 latents" in scored.output
+    assert "60 rows x 10 latents" in scored.output
 
 
 def test_traverse_by_name(dindic, folder):

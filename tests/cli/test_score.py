@@ -13,7 +13,7 @@ from disentangle_indicators import _cost
 def test_the_example_prints_its_known_numbers(dindic):
     text = flat(dindic("score", EXAMPLE).stdout)
     assert "mean from 'mu', variance = exp('logvar') (schema: names)" in text
-    assert "10000 samples x 10 latents" in text
+    assert "10000 rows x 10 latents" in text
     assert "USED All 10 latents are used: above 0.5 nats of information" in text
     assert "DO Train a wider model: every latent is used" in text
     assert "1 kl_posterior_prior 19.327 ± 0.038 " in text

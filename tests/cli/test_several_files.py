@@ -116,7 +116,8 @@ def test_saved_reports_and_encodings_are_compared(dindic, numbers, say, npz, goo
     fresh = numbers(good, other, "--no-paired")
     for files in (("good.json", "other.json"), ("good.json", other)):
         saved = numbers(*files)
-        assert saved["differences"] == fresh["differences"]
+        named = {"of": files[1], "to": files[0]}
+        assert saved["differences"] == [fresh["differences"][0] | named]
     assert "no rows to be paired" in say("compare", "good.json", "other.json", "--paired")
     assert "give several" in say("score", "good.json")
     assert "not saved reports" in say("score", "good.json", "other.json", "--plot", "x.png")
@@ -126,13 +127,13 @@ def test_saved_reports_and_encodings_are_compared(dindic, numbers, say, npz, goo
 
 def test_order_and_reference_can_be_named(dindic, say, npz, good, pair):
     other = npz("other.npz", mean=pair[0] * 1.1, var=pair[1])
-    options = ("--sort", "kl_posterior_prior", "--reference", other)
+    options = ("--sort", "kl_posterior_prior", "--reference", "other")
     text = dindic("compare", other, good, *options).stdout
     names = re.findall(r"^ (good|other) +\d+ ", text, re.MULTILINE)
     assert names[:2] == ["good", "other"]  # other means are larger, and so is the rate
     assert "less other; " in flat(text)
-    assert "sort must be one of distance, used" in say("compare", good, other, "--sort", "beta")
-    assert "reference must be one of" in say("compare", good, other, "--reference", "x")
+    assert "--sort must be one of distance, used" in say("compare", good, other, "--sort", "beta")
+    assert "--reference must be one of" in say("compare", good, other, "--reference", "x")
     assert "two files or more" in say("score", good, "--sort", "used")
 
 
@@ -148,11 +149,12 @@ def test_groups_of_the_rows_of_one_file(dindic, say, npz, pair):
 
 
 def test_parts_of_one_data_set_are_asked_about(dindic, npz, pair):
-    files = [npz(f"part-{i}.npz", mean=pair[0][i::2], var=pair[1][i::2]) for i in range(2)]
+    files = [npz(f"v2-part-{i}.npz", mean=pair[0][i::2], var=pair[1][i::2]) for i in range(2)]
     note = "if they are parts of one data set: dindic score"
     done = dindic("score", *files, "--no-marginals")
     assert note in flat(done.stderr)
-    assert "part-*.npz'" in done.stderr
+    assert "v2-part-*.npz'" in done.stderr
+    assert note in flat(dindic("compare", *files, "--no-marginals").stderr)
     labels = np.arange(80) % 3
     seeds = [npz(f"seed-{i}.npz", mean=pair[0] + i, var=pair[1], labels=labels) for i in range(2)]
     assert note not in flat(dindic("score", *seeds, "--no-marginals").stderr)

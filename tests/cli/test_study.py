@@ -259,7 +259,7 @@ def test_other_settings_are_refused(dindic, say, data):
         (["--only", "learned*,mog*"], "the study has no run 'mog*'; it has"),
         (["--seeds", "-1"], "seed must not be negative; it is -1"),
         (["--seeds", "one"], "'one' is not whole numbers between commas"),
-        (["--precision", "float8"], "precision must be one of float32"),
+        (["--precision", "float8"], "--precision must be one of float32"),
         (["--epochs", "0"], "0 is not in the range"),
         (["--together", "0"], "0 is not in the range"),
         (["--images", "1"], "1 is not in the range"),
@@ -373,7 +373,7 @@ def test_encodings_stay_of_the_figures_models_only(dindic, data):
 
 def test_a_limit_of_megabytes_that_is_too_small(say, data):
     flags = words("mnist", data("mnist"), "--quiet")
-    assert "max_mb must be at least 0.1: figures need" in say(*flags, "--max-mb", 0.001)
+    assert "--max-mb must be at least 0.1: figures need" in say(*flags, "--max-mb", 0.001)
     assert not Path("study/models").exists()
 
 

@@ -59,7 +59,7 @@ def test_what_comes_next_works(dindic, npy):
     line = dindic("train", "--resume", "run").stderr.splitlines()[-1]
     dindic(*line.removeprefix("next: dindic ").split())
     line = dindic("encode", "run", "-o", "encodings.npz").stderr.splitlines()[-1]
-    assert "8 samples x 2 latents" in dindic(*line.removeprefix("next: dindic ").split()).output
+    assert "8 rows x 2 latents" in dindic(*line.removeprefix("next: dindic ").split()).output
 
 
 def test_quiet(dindic, npy):

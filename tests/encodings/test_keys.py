@@ -114,7 +114,7 @@ def test_a_schema_picks_the_partner_of_the_mean(npz, pair):
 
 def test_describe(npz, pair):
     encodings = read_encodings(npz(mu=pair[0], logvar=pair[1]))
-    expected = "mean from 'mu', variance = exp('logvar') (schema: names), 23 samples x 3 latents"
+    expected = "mean from 'mu', variance = exp('logvar') (schema: names), 23 rows x 3 latents"
     assert encodings.source == expected
 
 

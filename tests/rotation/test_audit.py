@@ -242,7 +242,7 @@ def test_without_a_search_none_is_reported():
     audit = quick(MIG, *ideal(), search=False)
     assert audit.best is None
     assert audit.worst is None
-    assert audit.sentences["BETTER"] == "No search for a better rotation was asked for."
+    assert audit.sentences["BETTER"] == "No better rotation was searched for."
     assert json.loads(audit.to_json())["best"] is None
 
 
