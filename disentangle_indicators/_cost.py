@@ -6,7 +6,15 @@ of an AMD EPYC, and are good to a factor of two on machines of its kind; a GPU i
 
 from typing import NamedTuple
 
-__all__ = ["LIMIT", "Cost", "of_certificate", "of_joint", "of_marginals", "of_one_pass"]
+__all__ = [
+    "LIMIT",
+    "Cost",
+    "of_certificate",
+    "of_covariance",
+    "of_joint",
+    "of_marginals",
+    "of_one_pass",
+]
 
 LIMIT = 10.0
 """Seconds up to which a section is computed unasked."""
@@ -76,6 +84,28 @@ def of_one_pass(n: int, d: int) -> Cost:
     about 11 min and 0.3 GB
     """
     return Cost(1e-7 * n * d + 1e-2 * d, 4e6 * d)
+
+
+def of_covariance(n: int, d: int) -> Cost:
+    r"""Return the cost of the covariance of the means and of its indicators.
+
+    .. math:: t = 10^{-10}\,n\,d^2 + 8 \cdot 10^{-10}\,d^3 \text{ seconds}
+
+    Parameters
+    ----------
+    n, d : int
+        Rows and latents.
+
+    Returns
+    -------
+    Cost
+
+    Examples
+    --------
+    >>> print(of_covariance(24, 4096))
+    about 55 s and 1.1 GB
+    """
+    return Cost(1e-10 * n * d**2 + 8e-10 * d**3, 64 * d**2)
 
 
 def of_joint(n: int, d: int, points: int) -> Cost:

@@ -10,9 +10,17 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from disentangle_indicators._cost import Cost, of_certificate, of_joint, of_marginals, of_one_pass
+from disentangle_indicators._cost import (
+    Cost,
+    of_certificate,
+    of_covariance,
+    of_joint,
+    of_marginals,
+    of_one_pass,
+)
 from disentangle_indicators._errors import Undefined
 from disentangle_indicators._result import Result
+from disentangle_indicators._sources import WIDE
 from disentangle_indicators.posteriors import Encodings
 
 if TYPE_CHECKING:
@@ -62,12 +70,12 @@ def _marginals(encodings: Encodings, asked: Asked) -> Result | None:
         if encodings.means_only:
             return None
         if is_large(encodings):
-            return _in_one_pass(encodings)
+            return _of_large(encodings)
     return encodings.marginals
 
 
-def _in_one_pass(encodings: Encodings) -> Result:
-    if encodings.cluster_codes is None:
+def _of_large(encodings: Encodings) -> Result:
+    if is_one_pass(encodings):
         from disentangle_indicators.aggregate import one_pass_marginals
 
         return one_pass_marginals(encodings)
@@ -127,6 +135,21 @@ def is_large(encodings: Encodings) -> bool:
     return not of_marginals(encodings.n, encodings.d).is_small
 
 
+def is_one_pass(encodings: Encodings) -> bool:
+    """Whether marginals are computed in one pass unasked: not of clusters or very many latents."""
+    return encodings.clusters is None and encodings.d <= WIDE
+
+
+def covariance_left_out(encodings: Encodings, asked: bool | None) -> str:
+    """Return why indicators of the covariance are left out, "" where they are computed."""
+    if asked is False:
+        return "it was not asked for"
+    if asked or encodings.d <= WIDE:
+        return ""
+    cost = of_covariance(encodings.n, encodings.d)
+    return f"of {encodings.d} latents it takes {cost}; covariance=True computes it"
+
+
 def joint_left_out(encoders: Sequence[Encodings], points: int = POINTS) -> str:
     """Return why the joints of these encoders are left out unasked, "" where they are computed."""
     costs = [of_joint(e.n, e.d, points) for e in encoders if not e.means_only]
@@ -141,13 +164,21 @@ def joint_left_out(encoders: Sequence[Encodings], points: int = POINTS) -> str:
 
 
 def announcement(
-    encodings: Encodings, *, marginals: bool | None, joint: bool | int | None, certify: bool
+    encodings: Encodings,
+    *,
+    marginals: bool | None,
+    joint: bool | int | None,
+    certify: bool,
+    covariance: bool | None = None,
 ) -> str:
-    """Return what takes longer than about ten seconds of what is asked for, "" for nothing."""
+    """Return what takes longer than about ten seconds of what is asked for, "" for nothing.
+
+    A covariance that is asked for of more latents than it is computed of unasked is always in it.
+    """
     n, d = encodings.n, encodings.d
     points = POINTS if joint is True else int(joint or 0)
     unasked = marginals is None and not points and not encodings.means_only
-    by_blocks = unasked and is_large(encodings) and encodings.clusters is None
+    by_blocks = unasked and is_large(encodings) and is_one_pass(encodings)
     costs = {
         "the marginals in one pass": of_one_pass(n, d) if by_blocks else None,
         "the marginals": of_marginals(n, d) if marginals and not points else None,
@@ -155,4 +186,6 @@ def announcement(
         "the certificate": of_certificate(n, d) if certify else None,
     }
     long = [f"{name} {cost}" for name, cost in costs.items() if cost and not cost.is_small]
+    if covariance and d > WIDE and not encodings.means_only:
+        long.insert(0, f"the covariance {of_covariance(n, d)}")
     return f"estimated for {n} rows and {d} latents: {', '.join(long)}" if long else ""

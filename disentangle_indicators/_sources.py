@@ -30,8 +30,8 @@ Stored = Callable[[int | None], Iterator[tuple[Array, Array | None]]]
 
 _ROWS = 1 << 16
 
-WIDE = 2048
-"""Latents up to which covariances are computed unasked: d^3 is then about ten seconds."""
+WIDE = 1024
+"""Latents up to which covariances are computed unasked, in about a second: the time grows as d^3."""
 
 
 class Source(NamedTuple):

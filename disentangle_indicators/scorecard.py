@@ -16,8 +16,14 @@ from disentangle_indicators._indicators_result import Indicators
 from disentangle_indicators._progress import Progress
 from disentangle_indicators._provenance import Input, Provenance
 from disentangle_indicators._scorecard_result import PARTS, Scorecard
-from disentangle_indicators._sections import POINTS, SECTIONS, Asked, announcement, is_large
-from disentangle_indicators._sources import WIDE
+from disentangle_indicators._sections import (
+    POINTS,
+    SECTIONS,
+    Asked,
+    announcement,
+    covariance_left_out,
+    is_large,
+)
 from disentangle_indicators.distance import distance
 from disentangle_indicators.means import MeansOnly, means_only
 from disentangle_indicators.moments import Moments
@@ -57,6 +63,7 @@ def score(
     marginals: bool | None = None,
     joint: bool | int | None = None,
     certify: bool = False,
+    covariance: bool | None = None,
     metrics: "str | Iterable[str] | MetricOptions | None" = None,
     rng: np.random.Generator | int = 0,
     threads: int | None = None,
@@ -105,7 +112,8 @@ def score(
         Least information of a used latent, in nats.
     marginals : bool, optional
         Whether to compute the exact marginals of the aggregated posterior, which rank the
-        latents. By default where about 1e-6 (n + 10,000) d seconds are at most ten.
+        latents. By default where about 1e-6 (n + 10,000) d seconds are at most ten; of more rows
+        in one pass, if d is at most 1024.
     joint : bool or int, optional
         Whether to estimate I(x; z), the total correlation and KL(q(z) || p) as well; a number
         gives the Monte Carlo points s, 4,096 by default. By default where the marginals and about
@@ -113,6 +121,9 @@ def score(
         the scorecard says what was left out.
     certify : bool
         Whether to bound I(x; z) of these rows by sums over all pairs, at a cost of n^2 d.
+    covariance : bool, optional
+        Whether to compute the indicators of the covariance of all latents, in about 8e-10 d^3
+        seconds and 64 d^2 bytes. By default where d is at most 1024.
     metrics : "all", names, or MetricOptions, optional
         Supervised metrics of codes and factors, each with its null, ceiling and error.
     rng : numpy.random.Generator or int
@@ -159,6 +170,7 @@ def score(
     rows = {"var": var, "std": std, "logvar": logvar, "logstd": logstd, "batches": batches}
     rows |= {"factors": factors, "labels": labels, "clusters": clusters, "order": order}
     rows |= {"metrics": metrics, "joint": joint or None, "certify": certify or None}
+    rows |= {"covariance": covariance}
     mean = _opened(mean)
     if isinstance(mean, Summary):
         priors = {"prior_mean": prior_mean, "prior_var": prior_var, "moments": moments}
@@ -203,17 +215,19 @@ def score(
     wanted = None if joint is None else bool(joint)
     generator(rng)  # refuses what is no seed
     asked = Asked(threshold, marginals, wanted, points, certify, _options(metrics), rng)
-    long = announcement(encodings, marginals=marginals, joint=joint, certify=certify)
+    long = announcement(
+        encodings, marginals=marginals, joint=joint, certify=certify, covariance=covariance
+    )
     if long:
         _log.warning(long)
     reasons: dict[str, str] = {}
-    covariance = encodings.d <= WIDE
-    if not covariance and not encodings.means_only:
-        reasons["covariance"] = f"{encodings.d} latents take more than about ten seconds"
+    without = covariance_left_out(encodings, covariance)
+    if without and not encodings.means_only:
+        reasons["covariance"] = without
     result = (
         means_only(encodings)
         if encodings.means_only
-        else of_encodings(encodings, threshold, covariance=covariance)
+        else of_encodings(encodings, threshold, covariance=not without)
     )
     found: dict[str, Any] = dict.fromkeys(PARTS)
     for section, compute in SECTIONS.items():

@@ -72,12 +72,38 @@ def test_the_question_opens_the_report():
 
 def test_covariances_of_very_many_latents_are_left_out(monkeypatch):
     mean, logvar = trained(6)
-    assert score(mean, logvar=logvar).gaussian_total_correlation is not None
-    for module in ("scorecard", "_sources"):
+    whole = pytest.approx(score(mean, logvar=logvar).gaussian_total_correlation)
+    for module in ("_sections", "_sources"):
         monkeypatch.setattr(f"disentangle_indicators.{module}.WIDE", 5)
     for width in ({"mean": mean, "logvar": logvar}, {"batches": [(mean, np.exp(logvar))]}):
         card = score(**width)
         assert card.gaussian_total_correlation is None
-        assert card.reasons["covariance"] == "6 latents take more than about ten seconds"
-        assert "Indicators of the covariance are left out: 6 latents take" in str(card)
+        left_out = "of 6 latents it takes about 0 s and 0.1 GB; covariance=True computes it"
+        assert card.reasons["covariance"] == left_out
+        assert "Indicators of the covariance are left out: of 6 latents it takes" in str(card)
+        assert score(**width, covariance=True).gaussian_total_correlation == whole
     assert "covariance" not in score(mean).reasons
+
+
+def test_a_covariance_is_left_out_or_computed_as_asked(caplog, monkeypatch):
+    mean, logvar = trained(6)
+    card = score(mean, logvar=logvar, covariance=False)
+    assert card.gaussian_total_correlation is None
+    assert card.reasons["covariance"] == "it was not asked for"
+    assert caplog.messages == []
+    monkeypatch.setattr("disentangle_indicators._sections.WIDE", 5)
+    score(mean, logvar=logvar, covariance=True)
+    said = "estimated for 400 rows and 6 latents: the covariance about 0 s and 0.1 GB"
+    assert caplog.messages == [said]
+
+
+def test_few_rows_of_16384_latents_take_little(monkeypatch):
+    """Neither d^2 numbers nor a grid of each latent are made; the clock is not read here."""
+    monkeypatch.setattr("disentangle_indicators.aggregate.one_pass_marginals", None)
+    rng = np.random.default_rng(0)
+    mean = rng.normal(size=(24, 16384))
+    card = score(mean, var=np.full(mean.shape, 0.1))
+    assert sorted(card.reasons) == ["covariance", "joint", "marginals"]
+    assert "of 16384 latents it takes about 59 min and 17.2 GB" in card.reasons["covariance"]
+    assert card.moments.scatter is None
+    assert card.mutual_information > 0

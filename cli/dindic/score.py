@@ -63,6 +63,11 @@ NEEDS = {
     help="Compute certain bounds of I(x; z), in nats, from all pairs of rows.",
 )
 @click.option(
+    "--covariance/--no-covariance",
+    default=None,
+    help="Indicators of the covariance of all latents.  [default: on up to 1024 latents]",
+)
+@click.option(
     "--metrics",
     callback=names,
     metavar="all|A,B,...",
@@ -209,6 +214,7 @@ def _by_group(
             threshold=options["threshold"],
             marginals=options["marginals"],
             joint=_points(options),
+            covariance=options["covariance"],
             metrics=metrics,
             rng=options["seed"],
         )
@@ -340,6 +346,7 @@ def _card(
             marginals=options["marginals"],
             joint=False if left_out else _points(options),
             certify=options["certify"],
+            covariance=options["covariance"],
             metrics=metrics,
             rng=options["seed"],
         )

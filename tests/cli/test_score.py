@@ -204,6 +204,16 @@ def test_points_and_seeds_do_not_go_without_the_joint(dindic, numbers, good):
     assert "--seed goes with the joint or with --metrics" in result.stderr
 
 
+def test_a_covariance_of_many_latents_is_left_out_or_announced(dindic, numbers, good, monkeypatch):
+    monkeypatch.setattr("disentangle_indicators._sections.WIDE", 3)
+    reason = "of 4 latents it takes about 0 s and 0.1 GB; --covariance computes it"
+    assert numbers(good)["reasons"]["covariance"] == reason
+    result = dindic("score", good, "--covariance")
+    note = "note: estimated for 80 rows and 4 latents: the covariance about 0 s and 0.1 GB"
+    assert flat(result.stderr) == note
+    assert numbers(good, "--no-covariance")["reasons"]["covariance"] == "it was not asked for"
+
+
 def test_a_joint_that_takes_long_is_left_out_or_announced(dindic, numbers, good, monkeypatch):
     monkeypatch.setattr(_cost, "LIMIT", 0.05)
     result = dindic("score", good)
