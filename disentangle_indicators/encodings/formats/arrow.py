@@ -1,4 +1,4 @@
-"""Parquet, Feather and Arrow files, and folders of them; through pyarrow.dataset.
+"""Parquet, Feather and Arrow files, and folders of them; through pyarrow.
 
 Columns are keys, and so is every numbered group of them (mean_0, mean_1, ...), as in tables of
 text. A column of lists, all of one length, is one array.
@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from disentangle_indicators.encodings._stored import (
     Contents,
     Stored,
+    check_size,
     cut_anew,
     first_bytes,
     needs,
@@ -144,16 +145,85 @@ class _Table(NamedTuple):
             yield batch
 
     def _unchecked(self, columns: list[str] | None, rows: int) -> Iterator[Any]:
-        if self.kind != "stream":
-            size = max(rows, _ROWS)  # a row group is cut as a whole, however few rows are used
-            yield from self._dataset().to_batches(columns, batch_size=size, use_threads=False)
+        """Yield batches file by file: a scan of the data set decodes all of it for its first batch."""
+        if self.kind == "stream":
+            for file in self.files:
+                yield from _of_stream(file, columns)
             return
-        from pyarrow import ipc
+        whole = self._dataset()
+        names = whole.schema.names if columns is None else columns
+        for fragment in whole.get_fragments():
+            physical = fragment.physical_schema.names
+            there = [name for name in names if name in physical]
+            read = _of_parquet if self.kind == "parquet" else _of_ipc
+            for batch in read(fragment.path, there, max(rows, _ROWS)):
+                yield _completed(batch, names, whole.schema, fragment.partition_expression)
 
-        for file in self.files:
-            with open(file, "rb") as source, ipc.open_stream(source) as stream:
-                for batch in stream:
-                    yield batch if columns is None else batch.select(columns)
+
+def _of_parquet(file: str, columns: list[str], rows: int) -> Iterator[Any]:
+    """Yield batches of a parquet file, whose table of contents announces no more than it can hold."""
+    from pyarrow import parquet
+
+    with parquet.ParquetFile(file) as source:
+        _check_announced(Path(file), source.metadata, columns)
+        if columns:
+            yield from source.iter_batches(rows, columns=columns, use_threads=False)
+            return
+        yield from _without_columns(source.metadata.num_rows, rows)
+
+
+def _check_announced(path: Path, metadata: Any, columns: list[str]) -> None:
+    """Refuse columns that are inflated to far more than the size of the file."""
+    for group in range(metadata.num_row_groups):
+        chunks = metadata.row_group(group)
+        for at in range(chunks.num_columns):
+            chunk = chunks.column(at)
+            if chunk.path_in_schema.partition(".")[0] in columns:
+                check_size(path, chunk.path_in_schema, chunk.total_uncompressed_size)
+
+
+def _of_ipc(file: str, columns: list[str], rows: int) -> Iterator[Any]:
+    """Yield the batches of an Arrow file, which are views of its bytes."""
+    import pyarrow
+    from pyarrow import ipc
+
+    with pyarrow.memory_map(file) as source, ipc.open_file(source) as batches:
+        for number in range(batches.num_record_batches):
+            yield batches.get_batch(number).select(columns)
+
+
+def _of_stream(file: str, columns: list[str] | None) -> Iterator[Any]:
+    from pyarrow import ipc
+
+    with open(file, "rb") as source, ipc.open_stream(source) as stream:
+        for batch in stream:
+            yield batch if columns is None else batch.select(columns)
+
+
+def _without_columns(n: int, rows: int) -> Iterator[Any]:
+    """Yield batches of no column, n rows together: all columns are in the names of folders."""
+    import pyarrow
+
+    for start in range(0, n, rows):
+        struct = pyarrow.array([{}] * min(rows, n - start), pyarrow.struct([]))
+        yield pyarrow.RecordBatch.from_struct_array(struct)
+
+
+def _completed(batch: Any, names: list[str], schema: Any, folders: Any) -> Any:
+    """Return a batch with columns in the types of the table, and with those that folders name."""
+    import pyarrow
+    from pyarrow import dataset
+
+    named = dataset.get_partition_keys(folders)
+
+    def column(name: str) -> Any:
+        kind = schema.field(name).type
+        if name in batch.schema.names:
+            found = batch.column(name)
+            return found if found.type == kind else found.cast(kind)
+        return pyarrow.repeat(pyarrow.scalar(named.get(name), kind), batch.num_rows)
+
+    return pyarrow.RecordBatch.from_arrays([column(name) for name in names], names)
 
 
 def _is_number(kind: Any) -> bool:

@@ -1,0 +1,65 @@
+"""Parquet and Arrow files: no more is decoded than is used, and no more inflated than files can hold."""
+
+import numpy as np
+import pytest
+
+from disentangle_indicators.encodings import _stored, read_encodings
+
+pyarrow = pytest.importorskip("pyarrow", reason="pyarrow is not installed: parquet is NOT tested")
+from pyarrow import parquet
+
+
+def test_opening_decodes_the_first_batches_only(tmp_path, monkeypatch):
+    n = 100_000
+    kinds = {"mean": np.linspace(-1, 1, n), "logvar": np.linspace(-2, 0, n)}
+    columns = {f"{name}_{i}": values for name, values in kinds.items() for i in range(16)}
+    parquet.write_table(pyarrow.table(columns), tmp_path / "a.parquet")
+    decoded = []
+    plain = parquet.ParquetFile.iter_batches
+
+    def counted(*arguments, **options):
+        for batch in plain(*arguments, **options):
+            decoded.append(batch.num_rows)
+            yield batch
+
+    monkeypatch.setattr(parquet.ParquetFile, "iter_batches", counted)
+    encodings = read_encodings(tmp_path / "a.parquet")
+    assert 0 < sum(decoded) < n
+    decoded.clear()
+    assert sum(len(mean) for mean, _ in encodings.batches(7000)) == n
+    assert sum(decoded) == 2 * n
+
+
+def test_a_column_that_inflates_to_far_more_than_the_file_is_refused(tmp_path, monkeypatch):
+    path = tmp_path / "a.parquet"
+    columns = {"mean_0": np.zeros(100_000), "labels": np.zeros(100_000)}
+    for name in ("mean_0", "labels"):
+        options = {"compression": "zstd", "use_dictionary": False}
+        parquet.write_table(pyarrow.table({name: columns[name]}), path, **options)
+        assert path.stat().st_size < 8 * 100_000 / _stored.RATIO
+    parquet.write_table(pyarrow.table(columns), path, **options)
+    assert read_encodings(path).n == 100_000
+    monkeypatch.setattr(_stored, "WHOLE", 1 << 16)
+    with pytest.raises(
+        ValueError, match=r"a\.parquet: 'mean_0' announces .* GB, and the file has"
+    ):
+        read_encodings(path)
+
+
+@pytest.mark.parametrize("kind", ["parquet", "feather"])
+def test_parts_of_hive_have_columns_and_types_of_the_first(tmp_path, kind):
+    """A file with other types is read in those of the first one, and one without a column has no values."""
+    from pyarrow import feather
+
+    write = parquet.write_table if kind == "parquet" else feather.write_feather
+    for folder, dtype in (("donor=a", "f8"), ("donor=b", "f4")):
+        (tmp_path / folder).mkdir()
+        columns = {"mean_0": np.arange(3, dtype=dtype), "logvar_0": np.zeros(3, dtype)}
+        columns |= {"day": np.arange(3.0)} if dtype == "f8" else {}
+        write(pyarrow.table(columns), str(tmp_path / folder / f"part.{kind}"))
+    encodings = read_encodings(tmp_path, labels="donor", factors="day")
+    assert encodings.labels.tolist() == ["a"] * 3 + ["b"] * 3
+    assert encodings.mean.dtype == np.float64
+    assert encodings.mean[:, 0].tolist() == [0, 1, 2, 0, 1, 2]
+    assert encodings.factors.values[:, 0][:3].tolist() == [0, 1, 2]
+    assert np.isnan(encodings.factors.values[3:, 0]).all()
