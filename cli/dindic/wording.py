@@ -24,6 +24,7 @@ PHRASES = {
     "encodings.npz; for another network run its encoder, then",
     "score the file": "dindic score FILE",
     "score(path) takes it": "dindic merge FILE prints its report",
+    "encode these images with their model first": "first dindic encode MODEL --data FILE -o encodings.npz",
     "encode data with the model first": "first dindic encode MODEL -o encodings.npz",
 }
 """What the library asks for in words, and the command that does it."""

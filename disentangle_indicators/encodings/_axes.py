@@ -4,6 +4,7 @@ from math import prod
 
 from disentangle_indicators.encodings._layout import LAYOUTS, OF_SITES
 from disentangle_indicators.encodings._stored import (
+    IMAGES,
     AmbiguousEncodings,
     Contents,
     Stored,
@@ -63,6 +64,8 @@ def axes_of(
 def _check_samples(contents: Contents, mean: Stored, layout: str | None) -> None:
     """Refuse an array without an axis of samples, as one image of fewer channels than pixels a row."""
     shape = mean.shape
+    if len(shape) > 2 and mean.dtype == "uint8":
+        raise ValueError(f"{mean} looks like images, not encodings; {IMAGES}")
     if len(shape) < 2:
         raise ValueError(f"the mean must have the shape (n, d); it is {mean}")
     if len(shape) > 2 and prod(shape) == max(shape):

@@ -11,6 +11,7 @@ from disentangle_indicators.encodings._stored import Contents, Stored, continued
 from disentangle_indicators.encodings.formats import (
     FORMATS,
     arrow,
+    is_model,
     npy,
     open_file,
     suffix_of,
@@ -110,7 +111,7 @@ def _of_folder(path: Path) -> tuple[Contents, list[Path]]:
     ValueError
         When there is no file that can be read, or there are several kinds.
     """
-    if (path / "config.json").is_file():
+    if is_model(path):
         return open_file(path), []  # which refuses a model
     found = [file for file in path.rglob("*") if file.is_file() and not _is_hidden(file, path)]
     files = sorted((file for file in found if suffix_of(file) in FORMATS), key=_by_number)

@@ -4,6 +4,7 @@ import numpy as np
 
 from disentangle_indicators._scales import SCALES
 from disentangle_indicators.encodings._stored import (
+    IMAGES,
     AmbiguousEncodings,
     Contents,
     Stored,
@@ -15,6 +16,7 @@ from disentangle_indicators.encodings.names import (
     SCHEMAS,
     Schema,
     folder,
+    is_images,
     role,
     split,
 )
@@ -146,6 +148,10 @@ def _without_mean(contents: Contents) -> ValueError:
     for array in contents.arrays.values():
         if array.dtype == "object" and len(contents.arrays) == 1:
             array.read()  # which says why it cannot be read
+    for key in tables_of(contents):
+        array = contents.arrays[key]
+        if len(array.shape) > 2 and (array.dtype == "uint8" or is_images(key)):
+            return ValueError(f"{array} looks like images, not encodings; {IMAGES}")
     tables = tables_of(contents)
     return AmbiguousEncodings(
         f"no key names a mean ({', '.join(ALIASES['mean'])}); the file has {contents.listing()}; "

@@ -23,6 +23,9 @@ RESAVE = "re-save it as float arrays, for instance np.savez(path, mean=mean, log
 ENCODE = "run its encoder first, then np.savez(path, mean=mean, logvar=logvar)"
 """What to do with a file that holds a network."""
 
+IMAGES = "encode these images with their model first"
+"""What to do with a file that holds images."""
+
 OF_ONE_SAMPLE = ("original_size", "crop_ltrb")
 """Keys beside the latents of one image, as sd-scripts stores them."""
 

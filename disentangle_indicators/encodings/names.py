@@ -89,6 +89,17 @@ _ROLES = {name: kind for kind, names in ALIASES.items() for name in names} | {
 }
 
 
+def is_images(key: str) -> bool:
+    """Whether a key is that of images, and not of encodings.
+
+    Examples
+    --------
+    >>> is_images("test/images"), is_images("latents")
+    (True, False)
+    """
+    return key.lower().rpartition("/")[2] in ("image", "images", "img", "imgs")
+
+
 def is_embedding(key: str) -> bool:
     """Whether a key is that of a latent representation in `obsm`, which has no scale beside it.
 

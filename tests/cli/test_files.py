@@ -44,6 +44,14 @@ READ = {
     "tables/excel_semicolon.csv": TABLE,
     "tables/suffix.csv": TABLE,
     "tables/savetxt.csv --packed mean,logvar": TABLE,
+    "tables/keras.csv": TABLE,
+    "tables/pandas_index.csv": TABLE,
+    "tables/plain.tsv": TABLE,
+    # archives of numpy
+    "tables/be.npz": TABLE,
+    "tables/compressed.npz": TABLE,
+    "tables/fortran.npz": TABLE,
+    "tables/longdouble.npz": TABLE,
     # trees
     "tables/v2.zarr": TABLE,
     "tables/v3.zarr": TABLE,
@@ -77,10 +85,13 @@ READ = {
         "information": 0.248061,
     },
     # torch
+    "torch/dict.pt": TORCH,
+    "torch/dict_requires_grad.pt": TORCH,
     "torch/nested.pt": TORCH,
     "torch/list_of_batches.pt": TORCH,
     "diffusers/moments.pt --layout channels --packed mean,logvar": IMAGES,
     "diffusers/latents_4d.npz --layout channels": IMAGES,
+    "tables/moments.npy --packed mean,logvar": TABLE,
     "tables/wide16384.npz": {
         "n": 24,
         "d": 16384,
@@ -182,6 +193,19 @@ def test_a_file_has_a_note(words, note):
         ),
         ("torch/lightning.ckpt", "(argparse.Namespace), which are not loaded"),
         ("torch/train_checkpoint.pth", "weights of a network"),
+        ("torch/whole_module.pt", "(my_model.Encoder, "),
+        ("torch/distribution.pt", "(torch.distributions.normal.Normal), which are not loaded"),
+        ("torch/images.npz", "looks like images, not encodings; first dindic encode MODEL --data"),
+        ("torch/encoder.onnx", "this is a network, not encodings; first dindic encode"),
+        ("torch/hf", "this is a folder of a model, not of encodings; first dindic encode MODEL"),
+        ("torch/pythae_betavae", "this is a folder of a model, not of encodings"),
+        ("torch/tuple.pt", "add --mean-key 0 --scale-key 1 --scale var|std|logvar|logstd"),
+        ("diffusers/images.npy", "looks like images, not encodings"),
+        ("diffusers/pipeline", "this is a folder of a model, not of encodings"),
+        ("diffusers/vae_kl", "this is a folder of a model, not of encodings"),
+        ("tables/positional.npz", "add --mean-key arr_0 --scale-key arr_1 --scale var|std|logvar"),
+        ("tables/moments.npy", "add --packed mean,logvar|mean,std"),
+        ("tables/f2_var.npz", "an exact zero is an underflow: export the logarithm"),
     ],
 )
 def test_a_file_is_answered_with_the_next_step(words, message):

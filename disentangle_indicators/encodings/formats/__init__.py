@@ -31,7 +31,15 @@ from disentangle_indicators.encodings.formats import (
     zarr,
 )
 
-__all__ = ["FORMATS", "MODULES", "WRITERS", "format_of", "open_file", "suffix_of"]
+__all__ = [
+    "FORMATS",
+    "MODULES",
+    "WRITERS",
+    "format_of",
+    "is_model",
+    "open_file",
+    "suffix_of",
+]
 
 MODULES: tuple[ModuleType, ...] = (
     *(npz, npy, safetensors, pt, tabular),
@@ -95,14 +103,28 @@ def suffix_of(path: Path) -> str:
     return max(known, key=len, default=path.suffix.lower())
 
 
+MODELS = ("config.json", "model_config.json", "model_index.json")
+"""Files of which one is in the folder of a model: ours and Hugging Face's, pythae's, a pipeline's."""
+
+_OF_DATA = (".npz", ".npy", ".h5ad", ".h5mu", ".zarr", ".parquet", ".feather")
+"""Suffixes that neither weights nor a history of training have."""
+
+
+def is_model(path: Path) -> bool:
+    """Whether a folder is that of a model."""
+    return any((path / name).is_file() for name in MODELS)
+
+
 def open_file(path: Path) -> Contents:
     """Open a file of any readable format; its arrays are not read yet."""
     if not path.exists():
         raise FileNotFoundError(f"there is no file {path}")
-    if (path / "config.json").is_file():
+    if is_model(path):
+        beside = [file for file in sorted(path.iterdir()) if suffix_of(file) in _OF_DATA]
+        more = f", or give the encodings beside it, {' or '.join(map(str, beside))}"
         raise ValueError(
             f"{path}: this is a folder of a model, not of encodings; encode data with the model "
-            "first"
+            f"first{more * bool(beside)}"
         )
     contents: Contents = format_of(path).read(path)
     arrays = {key: replace(array, path=path) for key, array in contents.arrays.items()}

@@ -54,11 +54,35 @@ def arrays_of(path: Path, root: Any, opener: Opener) -> dict[str, Stored]:
     opener : callable
     """
     with _without_warnings():
+        _refuse_old(root)
         return {
             stored.name: stored
             for name, node in _leaves(root)
             for stored in _of_node(path, name, node, opener)
         }
+
+
+def _refuse_old(root: Any) -> None:
+    """Refuse AnnData files whose obs is an array of records, and tables of pandas.
+
+    Raises
+    ------
+    ValueError
+        With the line that writes the file anew.
+    """
+    children = {str(key): _child(root, key) for key in sorted(root.keys())}
+    tables = [children[name] for name in LISTED if name in children]
+    if any(getattr(getattr(node, "dtype", None), "names", None) for node in tables):
+        raise ValueError(
+            "an AnnData file as anndata wrote it before version 0.7; write it anew with "
+            "anndata.read_h5ad(path).write_h5ad('encodings.h5ad')"
+        )
+    for key, child in children.items():
+        if child is not None and _string(child.attrs.get("pandas_type", "")):
+            raise ValueError(
+                f"{key!r} is a table that pandas wrote with PyTables, which is not read; write it as "
+                f"pandas.read_hdf(path, {key!r}).to_csv('encodings.csv', index=False)"
+            )
 
 
 @contextmanager
