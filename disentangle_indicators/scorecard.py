@@ -273,6 +273,8 @@ def _of_summary(
     )
     found: dict[str, Any] = dict.fromkeys(PARTS)
     reasons = {"joint": "it needs the rows"}
+    if summary.moments.scatter is None:
+        reasons["covariance"] = f"sums of {result.d} latents are kept without it"
     try:
         found["marginals"] = None if marginals is False else summary.marginals
     except Undefined as refusal:

@@ -227,7 +227,7 @@ def _of_shard(files: tuple[str, ...], options: dict[str, Any]) -> "Scorecard":
     from disentangle_indicators import Summary
     from disentangle_indicators import score as score_summary
 
-    excluded = ("joint", "certify", "metrics", "plot", "clusters", "order")
+    excluded = ("joint", "certify", "covariance", "metrics", "plot", "clusters", "order")
     given = [name for name in excluded if options[name]]
     if len(files) > 1 or given:
         what = f"--{given[0]}, which needs the rows" if given else "several files"
