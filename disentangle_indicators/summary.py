@@ -456,18 +456,17 @@ def _added(items: list["Summary | str | os.PathLike[str]"]) -> Summary:
 
 def _check_alike(one: Summary, two: Summary) -> None:
     """Refuse summaries that are not of one encoder."""
-    aspects = {
-        "latents": lambda each: each.d,
-        "order": lambda each: each.sketch.order,
-        "budget": lambda each: each.sketch.budget,
-        "prior_mean": lambda each: each.prior_mean.tolist(),
-        "prior_var": lambda each: each.prior_var.tolist(),
-    }
-    for name, of in aspects.items():
-        if of(one) != of(two):
+    for name, mine, others in (
+        ("latents", one.d, two.d),
+        ("order", one.sketch.order, two.sketch.order),
+        ("budget", one.sketch.budget, two.sketch.budget),
+        ("prior_mean", one.prior_mean.tolist(), two.prior_mean.tolist()),
+        ("prior_var", one.prior_var.tolist(), two.prior_var.tolist()),
+    ):
+        if mine != others:
             raise ValueError(
                 f"summaries add up if their {name} are the same; {one.parts[0]} and "
-                f"{two.parts[0]} have {_short(of(one))} and {_short(of(two))}"
+                f"{two.parts[0]} have {_short(mine)} and {_short(others)}"
             )
 
 
