@@ -22,6 +22,10 @@ if TYPE_CHECKING:
 __all__ = ["Indicators", "definition_table", "latent_table"]
 
 
+SHORT = ("near-deterministic", "near-det.")
+"""The state that is too long for a table, and what stands there."""
+
+
 @dataclass(frozen=True, eq=False, repr=False)
 class Indicators(Result):
     """Definitions 1-7 of one encoder, with standard errors, counts and states.
@@ -204,7 +208,7 @@ def latent_table(
             f"{result.second_moment[h]:.3f}",
             f"{result.kl_posterior_prior_per_latent[h]:.3f}",
             *(_spread(float(variance[h])) if scaled else [f"{result.mean_variance[h]:.4f}"]),
-            result.states[h],
+            result.states[h].replace(*SHORT),
         ]
         rows.append(tuple(cells))
     if folded.size:
@@ -215,7 +219,7 @@ def latent_table(
                 f"{len(folded)} more",
                 *(most_info if exact is not None else most_info[:1]),
                 *("" for _ in range(4 if scaled else 3)),
-                ", ".join(states),
+                ", ".join(states).replace(*SHORT),
             )
         )
     if exact is None:
@@ -230,6 +234,8 @@ def latent_table(
     spread = ("std", "1/std") if scaled else ("Var(mean)",)
     if scaled:
         note += "; std: standard deviation of q(z_h)"
+    if any(row[-1].startswith(SHORT[1]) for row in rows):
+        note += f"; {SHORT[1]}: {SHORT[0]}"
     columns = ("latent", *information, "S", "Def 1 [nats]", *spread, "state")
     return Table(columns, tuple(rows), title="Latents, by information", note=note + remark)
 

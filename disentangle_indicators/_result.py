@@ -104,8 +104,9 @@ class Result:
         return [Table(columns=("", type(self).__name__), rows=rows)]
 
     def __repr__(self) -> str:
-        """Return the table that the terminal shows, as wide as it where somebody types."""
-        return to_text(self.blocks(), terminal_width() if hasattr(sys, "ps1") else WIDTH)
+        """Return the table that the terminal shows, as wide as the terminal where there is one."""
+        shown = hasattr(sys, "ps1") or (sys.stdout is not None and sys.stdout.isatty())
+        return to_text(self.blocks(), terminal_width() if shown else WIDTH)
 
     def _repr_html_(self) -> str:
         from disentangle_indicators import plots

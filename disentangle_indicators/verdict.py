@@ -185,12 +185,14 @@ def _prior(r: Indicators, known: Distance, exact: Marginals | None) -> str:
 def _single(exact: Marginals, known: Distance) -> str:
     """Report the share of single latents; of saturated ones second moments show a lower end."""
     few = int(exact.saturated.sum())
-    by = " by second moments" if few == exact.d else f" by second moments in {few} of {exact.d}"
+    by = (
+        " (by second moments)" if few == exact.d else f" (by second moments in {few} of {exact.d})"
+    )
     by *= few > 0
     if known.marginals.low < NOTHING:
         return f"single latents show nothing beyond chance{by}"
     share = Bracket(known.marginals.low, math.inf) if few else known.marginals
-    return f"{between(share)} because single latents are not N(0, 1){f' ({by[1:]})' * (few > 0)}"
+    return f"{between(share)} because single latents are not N(0, 1){by}"
 
 
 def _trust(r: Indicators, known: Distance, exact: Marginals | None, joint: Joint | None) -> str:

@@ -277,6 +277,14 @@ def beta_sweep(number):
     return cards
 
 
+def test_definition_5_has_a_column_only_where_it_is_not_definition_4():
+    cards = beta_sweep(2)
+    assert "Def 5" not in repr(compare(cards))
+    reports = [card.to_dict() for card in cards]
+    reports[1]["kl_q_star_prior"] += 1.0
+    assert "Def 5" in repr(compare(reports))
+
+
 @pytest.mark.parametrize("number", [2, 8, 60])
 def test_one_line_an_encoder(number):
     both = compare(beta_sweep(number), sort="kl_posterior_prior")

@@ -10,6 +10,7 @@ from typing import Any, ClassVar
 import numpy as np
 import pytest
 
+from disentangle_indicators import score
 from disentangle_indicators._blocks import Table
 from disentangle_indicators._render import WIDTH, to_html, to_markdown, to_text
 from disentangle_indicators._result import Result, plain
@@ -92,6 +93,14 @@ def test_frame_takes_the_columns_only():
     assert frame.columns.tolist() == ["column"]
     assert frame["column"].tolist() == [3.0, 4.0]
     assert frame.index.name == "latent"
+
+
+def test_a_printed_result_is_as_wide_as_the_terminal(monkeypatch):
+    words = score(np.eye(2), var=np.ones((2, 2)))
+    assert max(map(len, repr(words).splitlines())) > 70
+    monkeypatch.setattr("sys.stdout.isatty", lambda: True, raising=False)
+    monkeypatch.setenv("COLUMNS", "70")
+    assert max(map(len, repr(words).splitlines())) <= 70
 
 
 def test_repr_lists_the_fields():

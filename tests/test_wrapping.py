@@ -78,7 +78,9 @@ def test_states_and_names_are_cut_at_their_joints_only():
     pieces = [word for word in words if word in NAME]
     assert len(pieces) > 1
     assert [piece for piece in pieces[:-1] if not piece.endswith("_")] == []
-    assert "near-deterministic" in to_text(model(5).blocks(), 80)
+    text = to_text(model(5).blocks(), 80)
+    assert re.search(r"^ \d .* near-det\.$", text, re.MULTILINE)
+    assert "near-det.: near-deterministic" in " ".join(text.split())
 
 
 def test_columns_that_do_not_fit_go_into_a_table_below():

@@ -95,5 +95,5 @@ def check_factors(encodings: "Encodings", *, labels: bool = True) -> None:
     if encodings.factors is None and not (labels and encodings.labels is not None):
         raise BadInput(
             f"{encodings.name}: there are no ground-truth factors; add --factors KEY for an array "
-            "of the file, or --factors FILE.npy with one row per sample and one column per factor"
+            "of the file, or --factors FILE.npy with the same rows and one column per factor"
         )

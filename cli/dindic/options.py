@@ -146,7 +146,7 @@ _FILES = [
     click.option(
         "--layout",
         type=click.Choice(["channels", "last", "flatten", "transposed"]),
-        help="Axes of the arrays: channels makes each site a sample, with the latents on axis 1; last "
+        help="Axes of the arrays: channels makes each site a row, with the latents on axis 1; last "
         "does so with the latents on the last axis; flatten makes each entry a latent; transposed reads "
         "d rows of n.",
     ),

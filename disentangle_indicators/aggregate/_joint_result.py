@@ -18,7 +18,7 @@ __all__ = ["Joint", "in_words", "joint_table", "overlap", "span", "span_of"]
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Joint(Result):
-    """The joint aggregated posterior of n samples, in nats, with Monte Carlo standard errors.
+    """The joint aggregated posterior of n rows, in nats, with Monte Carlo standard errors.
 
     Parameters
     ----------

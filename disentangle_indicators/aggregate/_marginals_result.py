@@ -14,7 +14,7 @@ __all__ = ["Marginals"]
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Marginals(Result):
-    """Exact marginals of the aggregated posterior of n samples, in nats; arrays (d,).
+    """Exact marginals of the aggregated posterior of n rows, in nats; arrays (d,).
 
     Parameters
     ----------

@@ -105,7 +105,13 @@ class Comparison(Result):
         )
 
     def to_frame(self) -> "pd.DataFrame":
-        """Return a data frame with one row an encoder."""
+        """Return a data frame with one row an encoder, for figures and tables of one's own.
+
+        Its columns are `name`, `n`, `d`; the counts of latents by state; each indicator and its
+        standard error under ``_se``; ``distance_low`` and ``distance_high``, the range of the
+        distance from the prior; and where they were computed, columns that begin with
+        ``marginals_``, ``joint_`` and ``certificate_``, and each metric@protocol with its ``_se``.
+        """
         import pandas as pd
 
         rows = []
@@ -224,6 +230,9 @@ class Comparison(Result):
         shown = [name for name in labels if any(name in line.values for line in self.lines)]
         if not shown:
             return []
+        fourth, fifth = "kl_aggregate_prior", "kl_q_star_prior"
+        if all(_value(line, fourth) == _value(line, fifth) for line in self.lines):
+            shown = [name for name in shown if name != fifth]  # the same at the exact q*
         rows = [(names[k], *(_value(self.lines[k], name) for name in shown)) for k in self.order]
         columns = ("", *(f"{INDICATORS[x].sign} {labels[x]}".strip() for x in shown))
         return [Table(columns, tuple(rows), "Indicators", "nats")]
