@@ -72,7 +72,7 @@ def as_mean(mean: Any) -> tuple[Any, Array]:
     mean = as_array(mean, "mean")
     if mean.ndim < 2:
         raise ValueError(f"mean must have the shape (..., n, d); its shape is {tuple(mean.shape)}")
-    for axis, word in ((-2, "samples"), (-1, "latents")):
+    for axis, word in ((-2, "rows"), (-1, "latents")):
         if mean.shape[axis] == 0:
             raise ValueError(f"mean has no {word}; its shape is {tuple(mean.shape)}")
     return array_api_compat.array_namespace(mean), mean

@@ -30,6 +30,7 @@ def renderables(blocks: Sequence[Block], width: int = WIDTH) -> list["Renderable
     from rich.text import Text
 
     out: list[RenderableType] = []
+    spaced = True  # whether the text so far ends with an empty line, as a table does
     for block in blocks:
         if isinstance(block, str):
             out.append(Text(block))
@@ -37,13 +38,18 @@ def renderables(blocks: Sequence[Block], width: int = WIDTH) -> list["Renderable
             grid = RichTable.grid(padding=(0, 1))
             for label, sentence in block.items():
                 grid.add_row(Text(label, style="bold"), Text(sentence))
-            out += [Text(""), grid] if out else [grid]
+            out += [grid] if spaced else [Text(""), grid]
         else:
             # a table begins with an empty line of its own, above its head
-            title = [Text(""), Text(block.title, style="bold")] if block.title else []
-            out += title if out else title[1:]
+            if block.title:
+                out += (
+                    [Text(block.title, style="bold")]
+                    if spaced
+                    else [Text(""), Text(block.title, style="bold")]
+                )
             out += [_table(part, width) for part in parts(block, width)]
             out += [Text(block.note, style="dim")] if block.note else []
+        spaced = isinstance(block, Table) and not block.note
     return out
 
 

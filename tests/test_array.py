@@ -74,7 +74,7 @@ def test_bool_and_complex_are_refused_everywhere(xp, dtype):
     [
         ((), r"^mean must have the shape \(\.\.\., n, d\); its shape is \(\)$"),
         ((3,), r"^mean must have the shape \(\.\.\., n, d\); its shape is \(3,\)$"),
-        ((0, 2), r"^mean has no samples; its shape is \(0, 2\)$"),
+        ((0, 2), r"^mean has no rows; its shape is \(0, 2\)$"),
         ((3, 0), r"^mean has no latents; its shape is \(3, 0\)$"),
     ],
 )

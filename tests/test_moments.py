@@ -367,7 +367,7 @@ def test_inputs_that_do_not_fit(xp):
         Moments.of(mean, var[:2, :])
     with pytest.raises(ValueError, match=r"must have the shape \(\.\.\., n, d\); .* \(2,\)"):
         Moments.of(mean[0, :], var[0, :])
-    with pytest.raises(ValueError, match=r"mean has no samples; its shape is \(0, 2\)"):
+    with pytest.raises(ValueError, match=r"mean has no rows; its shape is \(0, 2\)"):
         Moments.of(mean[:0, :], var[:0, :])
     with pytest.raises(ValueError, match=r"mean has no latents; its shape is \(3, 0\)"):
         Moments.of(mean[:, :0], var[:, :0])

@@ -321,7 +321,7 @@ def test_means_only_that_are_not_finite_are_named(pair, value):
     ("mean", "var", "message"),
     [
         (np.ones((5, 2)), np.ones((4, 2)), r"same shape; got \(5, 2\) and \(4, 2\)"),
-        (np.ones((0, 2)), np.ones((0, 2)), r"no samples; its shape is \(0, 2\)"),
+        (np.ones((0, 2)), np.ones((0, 2)), r"no rows; its shape is \(0, 2\)"),
         (np.ones((5, 0)), np.ones((5, 0)), r"no latents; its shape is \(5, 0\)"),
         (np.ones(5), np.ones(5), r"\(5,\)"),
         (np.ones((5, 2, 2)), np.ones((5, 2, 2)), r"shape \(n, d\); its shape is \(5, 2, 2\)"),

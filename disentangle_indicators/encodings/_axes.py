@@ -51,10 +51,10 @@ def axes_of(
         note = (
             f"{choice.schema} has the latents of {choice.mean_key!r} on the last axis: every step "
         )
-        return choice.layout, (f"{note}of a trial is a sample, and every trial a cluster",)
+        return choice.layout, (f"{note}of a trial is a row, and every trial a cluster",)
     if layout not in (*OF_SITES, "flatten"):
         raise AmbiguousEncodings(
-            f"the mean {mean} has more than two axes: are its sites samples, with the latents on axis "
+            f"the mean {mean} has more than two axes: are its sites rows, with the latents on axis "
             "1 (channels) or on the last axis (last), or is every entry a latent (flatten)?; add "
             f"layout={one_of((*OF_SITES, 'flatten'))}"
         )
@@ -76,7 +76,7 @@ def _check_samples(contents: Contents, mean: Stored, layout: str | None) -> None
     image = len(shape) == 3 and shape[0] < shape[1] == shape[2]
     if contents.one_sample or (image and layout == "channels"):
         raise ValueError(
-            f"{mean} looks like one image (channels, height, width), without an axis of samples; "
+            f"{mean} looks like one image (channels, height, width), without an axis of rows; "
             "stack the images, as np.stack(images) does, or give the folder of their files; for "
             "samples of a series (n, channels, steps) add an axis, mean[..., None]"
         )

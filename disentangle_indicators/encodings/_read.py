@@ -227,7 +227,7 @@ def _checked(
     mean = contents.arrays[choice.mean_key]
     turned = layout == "transposed"
     n, d, sites = laid_out(mean.shape[::-1] if turned else mean.shape, layout)
-    for count, word in ((n, "samples"), (d, "latents")):
+    for count, word in ((n, "rows"), (d, "latents")):
         if count == 0:
             raise ValueError(f"the mean has no {word}; it is {mean}")
     scale, notes = _scale(contents, choice)

@@ -236,7 +236,12 @@ def _row(audit: Audit) -> dict[str, Any]:
 
 
 def _listed(parameters: dict[str, Any]) -> str:
-    return ", ".join(f"{key} {value}" for key, value in parameters.items()) or "no parameters"
+    from disentangle_indicators.supervised.listing import in_words
+
+    return (
+        ", ".join(f"{key} {in_words(value)}" for key, value in parameters.items())
+        or "no parameters"
+    )
 
 
 def _tables(audits: list[Audit]) -> list[Block]:

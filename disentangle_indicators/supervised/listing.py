@@ -82,7 +82,7 @@ def _protocols(metric: Metric) -> str:
 def _in_full(metric: Metric) -> list[Block]:
     rows = [("range", *(_range(metric, protocol) for protocol in metric.protocols))]
     rows += [
-        (name, *(_word(parameters[name]) for parameters in metric.protocols.values()))
+        (name, *(in_words(parameters[name]) for parameters in metric.protocols.values()))
         for name in metric.parameters()
     ]
     return [
@@ -123,10 +123,10 @@ _ITEM = re.compile(r"(?:^|(?<=\s))- ([\w, ]+): (.*?)(?=\s- [\w, ]+: |$)")
 _NONE = re.compile(r"\bNone\b")
 
 
-def _word(value: Any) -> str:
+def in_words(value: Any) -> str:
     """Write a value of a parameter in words."""
     if value is None or isinstance(value, bool):
         return {None: "none", True: "yes", False: "no"}[value]
     if isinstance(value, tuple):
-        return ", ".join(map(_word, value))
+        return ", ".join(map(in_words, value))
     return f"{value:.4g}" if isinstance(value, float) else str(value)

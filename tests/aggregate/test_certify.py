@@ -224,7 +224,7 @@ def test_progress_is_told():
         (np.zeros((3, 2)), np.full((3, 2), np.inf), None, "var must be finite"),
         (np.zeros((3, 2)), np.ones((2, 2)), None, "the same shape"),
         (np.zeros((2, 3, 2)), np.ones((2, 3, 2)), None, r"the shape \(n, d\)"),
-        (np.zeros((0, 2)), np.ones((0, 2)), None, "no samples"),
+        (np.zeros((0, 2)), np.ones((0, 2)), None, "no rows"),
         (np.zeros((3, 2)), np.ones((3, 2)), 0, "rows must be at least 1; got 0"),
     ],
 )

@@ -553,7 +553,7 @@ def test_progress_is_told():
         ({"mean": np.full((3, 2), np.nan)}, "mean must be finite"),
         ({"var": np.full((3, 2), np.inf)}, "var must be finite"),
         ({"var": np.ones((2, 2))}, "the same shape"),
-        ({"mean": np.zeros((0, 2)), "var": np.ones((0, 2))}, "no samples"),
+        ({"mean": np.zeros((0, 2)), "var": np.ones((0, 2))}, "no rows"),
         ({"clusters": [1, 2]}, "clusters must have 3 rows"),
         ({"clusters": [1, None, 2]}, r"clusters\[1\] is missing"),
     ],

@@ -371,7 +371,7 @@ GOOD = np.arange(6.0).reshape(3, 2), np.ones((3, 2))
         (GOOD[0], GOOD[1][:2], r"mean and var must have the same shape; got \(3, 2\) and \(2, 2"),
         (GOOD[0][0], GOOD[1][0], r"mean must have the shape .*; its shape is \(2,\)"),
         (GOOD[0][None], GOOD[1][None], r"mean must have the shape \(n, d\); .* \(1, 3, 2\)"),
-        (GOOD[0][:0], GOOD[1][:0], r"mean has no samples"),
+        (GOOD[0][:0], GOOD[1][:0], r"mean has no rows"),
         (GOOD[0], None, r"marginals need the posterior variances"),
         (
             GOOD[0],

@@ -56,7 +56,7 @@ def test_rows_are_counted_over_all_batches(say, npz):
 SHAPES = {
     "shape mismatch": ((80, 4), (79, 4), ["'mean' (80, 4)", "'var' (79, 4)", "shape of the mean"]),
     "transposed": ((80, 4), (4, 80), ["'var' (4, 80)", "shape of the mean"]),
-    "no samples": ((0, 4), (0, 4), ["the mean has no samples", "(0, 4)"]),
+    "no samples": ((0, 4), (0, 4), ["the mean has no rows", "(0, 4)"]),
     "no latents": ((80, 0), (80, 0), ["the mean has no latents", "(80, 0)"]),
     "one axis": ((80,), (80,), ["must have the shape (n, d)", "(80,)"]),
     "three axes": ((20, 4, 4), (20, 4, 4), ["(20, 4, 4)", "add --layout channels|last|flatten"]),

@@ -185,7 +185,7 @@ def test_a_file_has_a_note(words, note):
         ("diffusers/latents_stats.pt", "one number for each channel"),
         (
             "diffusers/kohya/img0_0016x0016_sd.npz --mean-key latents --layout channels",
-            "without an axis of samples",
+            "without an axis of rows",
         ),
         (
             "torch/torchscript.pt",

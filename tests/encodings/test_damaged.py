@@ -202,7 +202,7 @@ def test_encrypted_and_nested_archives(tmp_path):
         ("mean_0,mean_1\n1,2,3\n", "line 2 has 3 of 2 fields"),
         ("mean_0,mean_0\n1,2\n", "'mean_0' is there twice"),
         ("mean_0\nred\n", "red"),
-        ("mean_0\n", "no samples"),
+        ("mean_0\n", "no rows"),
         ('mean_0\n"1\n', "end of"),
     ],
 )

@@ -62,7 +62,7 @@ def test_columns_of_images_go_to_their_sites(npz):
 
 @pytest.mark.parametrize("shape", [(), (7,), (0, 3), (3, 0)])
 def test_shapes_of_means(npz, shape):
-    with pytest.raises(ValueError, match=r"shape|no samples|no latents|no key"):
+    with pytest.raises(ValueError, match=r"shape|no rows|no latents|no key"):
         read_encodings(npz(mean=np.ones(shape)))
 
 

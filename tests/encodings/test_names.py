@@ -180,7 +180,7 @@ def test_a_table_of_an_even_width_has_a_note(tmp_path, pair):
 def test_an_array_without_an_axis_of_samples(npz):
     image = np.random.default_rng(0).normal(size=(4, 8, 8))
     for path in (npz(latents=image), npz(latents=image[:3, :7], original_size=[16, 16])):
-        with pytest.raises(ValueError, match="looks like one image .* without an axis of samples"):
+        with pytest.raises(ValueError, match="looks like one image .* without an axis of rows"):
             read_encodings(path, mean_key="latents", layout="channels")
     series = npz(latents=image[..., None])
     assert read_encodings(series, mean_key="latents", layout="channels").n == 32
