@@ -46,6 +46,26 @@ def test_a_column_that_inflates_to_far_more_than_the_file_is_refused(tmp_path, m
         read_encodings(path)
 
 
+def test_row_groups_are_read_few_at_a_time(tmp_path, monkeypatch):
+    """A reader keeps the bytes of all its groups, and the memory would grow with the file."""
+    n = 100_000
+    columns = {"mean_0": np.linspace(-1, 1, n), "logvar_0": np.linspace(-2, 0, n)}
+    parquet.write_table(pyarrow.table(columns), tmp_path / "a.parquet", row_group_size=5000)
+    asked = []
+    plain = parquet.ParquetFile.iter_batches
+
+    def counted(file, rows, groups, *arguments, **options):
+        asked.append(groups)
+        return plain(file, rows, groups, *arguments, **options)
+
+    encodings = read_encodings(tmp_path / "a.parquet")
+    monkeypatch.setattr(parquet.ParquetFile, "iter_batches", counted)
+    mean = np.concatenate([mean for mean, _ in encodings.batches(7000)])
+    assert mean.tolist() == columns["mean_0"][:, None].tolist()
+    assert {len(groups) for groups in asked} == {4}
+    assert sorted(group for groups in asked for group in groups) == sorted([*range(20)] * 2)
+
+
 @pytest.mark.parametrize("kind", ["parquet", "feather"])
 def test_parts_of_hive_have_columns_and_types_of_the_first(tmp_path, kind):
     """A file with other types is read in those of the first one, and one without a column has no values."""

@@ -167,9 +167,27 @@ def _of_parquet(file: str, columns: list[str], rows: int) -> Iterator[Any]:
     with parquet.ParquetFile(file) as source:
         _check_announced(Path(file), source.metadata, columns)
         if columns:
-            yield from source.iter_batches(rows, columns=columns, use_threads=False)
+            for groups in _together(source.metadata, rows):
+                yield from source.iter_batches(rows, groups, columns, use_threads=False)
             return
         yield from _without_columns(source.metadata.num_rows, rows)
+
+
+def _together(metadata: Any, rows: int) -> Iterator[list[int]]:
+    """Yield numbers of consecutive row groups, of so many rows together.
+
+    A reader keeps what it has read of all its groups, so that each gets few of them.
+    """
+    groups: list[int] = []
+    count = 0
+    for number in range(metadata.num_row_groups):
+        groups.append(number)
+        count += metadata.row_group(number).num_rows
+        if count >= rows:
+            yield groups
+            groups, count = [], 0
+    if groups:
+        yield groups
 
 
 def _check_announced(path: Path, metadata: Any, columns: list[str]) -> None:
