@@ -3,7 +3,7 @@ r"""How far the indicators would move with another sample of clusters, such as d
 Rows of one cluster depend on each other, so that a cluster counts as one draw. The error of an
 indicator that is a function of sums over rows is that of the jackknife, which leaves out one
 cluster at a time; the indicators of the covariance have that of their influence instead. All are
-widened as Student's t asks for so few draws.
+widened as Student's t asks for so few draws, and further where the clusters are skewed.
 """
 
 import math
@@ -13,14 +13,16 @@ import numpy as np
 
 from disentangle_indicators._array import Float, to_numpy
 from disentangle_indicators._chance import Spread
-from disentangle_indicators._clusters import widening
+from disentangle_indicators._clusters import of_skewness, widening
 from disentangle_indicators.moments import Moments
 from disentangle_indicators.posteriors import Batches
 from disentangle_indicators.q_star import estimate_q_star
-from disentangle_indicators.registry import INDICATORS
+from disentangle_indicators.registry import INDICATORS, Indicator
 from disentangle_indicators.standard_errors import Influence, row_batches, with_shared
 
-__all__ = ["ClusterErrors", "clustered"]
+__all__ = ["ClusterErrors", "clustered", "jackknife", "left_out"]
+
+EPSILON = float(np.finfo(float).eps)
 
 MATRICES = 10_000_000
 """Numbers in the matrices of clusters, from which the chance correlation is taken."""
@@ -49,13 +51,66 @@ class _Sums(NamedTuple):
     products: Float
 
 
+def jackknife(left: Float) -> Float:
+    r"""Return the standard error of a value from the values without each cluster.
+
+    .. math::
+        w\,\sqrt{\tfrac{G-1}{G}\sum_c(\theta_{-c} - \bar\theta)^2
+        + (G-1)^2(\bar\theta - \theta)^2}
+
+    with :math:`\theta` the value of all and :math:`\bar\theta` the average of those without a
+    cluster. The second term is the bias of few clusters, in quadrature. w is from :func:`~disentangle_indicators._clusters.widening` and, by the skewness of the
+    :math:`\theta_{-c}`, from :func:`~disentangle_indicators._clusters.of_skewness`.
+
+    Parameters
+    ----------
+    left : array, shape (G, ...)
+        Two at least, each less the value of all.
+
+    Returns
+    -------
+    array, shape (...)
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> round(float(jackknife(np.array([-1.0, 0.0, 1.0]))), 2)  # of three draws, t is 4.3
+    2.53
+    """
+    count = len(left)
+    apart = left - left.mean(axis=0)
+    wide = widening(count) * of_skewness(apart)
+    bias = (count - 1) * left.mean(axis=0)
+    return np.asarray(wide * np.sqrt((count - 1) / count * np.sum(apart**2, axis=0) + bias**2))
+
+
+def left_out(
+    batches: Batches, moments: Moments, clusters: tuple[int, Any]
+) -> tuple[dict[str, Float], dict[str, Float]]:
+    """Return totals (G,) and values of latents (G, d) without each cluster, less that of all.
+
+    Parameters
+    ----------
+    batches, moments, clusters
+        As :func:`clustered` takes them; two clusters at least.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> mean, var = np.array([[1.0], [-1.0], [2.0], [0.0]]), np.full((4, 1), 0.5)
+    >>> codes = np.array([0, 0, 1, 1])
+    >>> totals, _ = left_out(lambda: [(mean, var)], Moments.of(mean, var), (2, codes))
+    >>> totals["mutual_information"].round(4)  # S = 2.5 and 1.5 of 2
+    array([ 0.1116, -0.1438])
+    """
+    influence = Influence(moments)
+    return _left_out(_sums(batches, moments, clusters, influence), moments, influence)
+
+
 def clustered(batches: Batches, moments: Moments, clusters: tuple[int, Any]) -> ClusterErrors:
     r"""Return the standard errors of totals and per latent when whole clusters are drawn.
 
-    .. math:: t\,\sqrt{\tfrac{G-1}{G}\sum_c(\theta_{-c} - \bar\theta)^2}
-
-    with :math:`\theta_{-c}` the indicator without cluster c, and t from
-    :func:`~disentangle_indicators._clusters.widening`.
+    They are those of :func:`jackknife`.
 
     Parameters
     ----------
@@ -82,32 +137,20 @@ def clustered(batches: Batches, moments: Moments, clusters: tuple[int, Any]) -> 
     >>> mean, var = np.array([[1.0], [-1.0], [2.0], [0.0]]), np.full((4, 1), 0.5)
     >>> codes = np.array([0, 0, 1, 1])
     >>> found = clustered(lambda: [(mean, var)], Moments.of(mean, var), (2, codes))
-    >>> round(found.totals["mutual_information"], 2)  # of two draws, t is 6.5
+    >>> round(found.totals["mutual_information"], 2)  # of two draws, t is 12.7
     0.83
     """
     count = clusters[0]
     influence = Influence(moments)
     sums = _sums(batches, moments, clusters, influence)
-    second = to_numpy(moments.second_moment)
-    latents = [i for i in INDICATORS.values() if i.per_latent and i.weights is not None]
     if count == 1:
+        none = np.full(sums.second.shape[1], math.inf)
         totals = dict.fromkeys(influence.names, math.inf)
-        each = {i.name: np.full(second.size, math.inf) for i in latents}
-        none = np.full(second.size, math.inf)
+        each = {i.name: none for i in _of_latents()}
         return ClusterErrors(with_shared(totals), with_shared(each), Spread(none, none, 1))
-    wide = widening(count)
-    linear = wide * np.sqrt(_of_average(sums.influence, moments.n))
-    totals = dict(zip(influence.names, linear.tolist(), strict=True))
-    left = _left_out(sums, moments)
-    q_star = estimate_q_star(moments=left)
-
-    def jackknife(name: str) -> Float:
-        values = to_numpy(INDICATORS[name].function(left, q_star))
-        apart = values - values.mean(axis=0)
-        return np.asarray(wide * np.sqrt((count - 1) / count * np.sum(apart**2, axis=0)))
-
-    totals |= {i.name: float(jackknife(i.name)) for i in influence.indicators if not i.covariance}
-    each = {i.name: jackknife(i.name) for i in latents}
+    of_totals, of_latents = _left_out(sums, moments, influence)
+    totals = {name: float(jackknife(left)) for name, left in of_totals.items()}
+    each = {name: jackknife(left) for name, left in of_latents.items()}
     spread = Spread(
         _of_average(sums.second, moments.n),
         _of_average(sums.mean, moments.n),
@@ -116,22 +159,42 @@ def clustered(batches: Batches, moments: Moments, clusters: tuple[int, Any]) -> 
     return ClusterErrors(with_shared(totals), with_shared(each), spread)
 
 
+def _of_latents() -> list[Indicator]:
+    return [i for i in INDICATORS.values() if i.per_latent and i.weights is not None]
+
+
+def _left_out(
+    sums: _Sums, moments: Moments, influence: Influence
+) -> tuple[dict[str, Float], dict[str, Float]]:
+    """Return the indicators without each cluster; those of the covariance by their influence."""
+    count = len(sums.influence)
+    linear = -sums.influence / moments.n * count / (count - 1)
+    totals = dict(zip(influence.names, linear.T, strict=True))
+    left = _moments_left(sums, moments)
+    q_star = estimate_q_star(moments=left)
+
+    def values(indicator: Indicator) -> Float:
+        found = to_numpy(indicator.function(left, q_star))
+        return np.asarray(found[1:] - found[0])
+
+    totals |= {i.name: values(i) for i in influence.indicators if not i.covariance}
+    return totals, {i.name: values(i) for i in _of_latents()}
+
+
 def _of_average(sums: Float, n: int) -> Float:
     """Return the variance of averages over n rows, from centred sums (G, ...) over clusters."""
     count = len(sums)
     return np.asarray(count / (count - 1) * np.sum(sums**2, axis=0) / n**2)
 
 
-def _left_out(sums: _Sums, moments: Moments) -> Moments:
-    """Return what the moments are without each cluster: S and the average log v, (G, d)."""
+def _moments_left(sums: _Sums, moments: Moments) -> Moments:
+    """Return S and the average log v, (1 + G, d), of all rows and without each cluster."""
     second, log_var = to_numpy(moments.second_moment), to_numpy(moments.log_var)
     rest = (moments.n - sums.rows)[:, None]
-    zero = np.zeros_like(sums.second)
-    least = np.finfo(float).eps * second
-    var = np.maximum(second - sums.second / rest, least)
-    return Moments(
-        n=1, mean=zero, mean_scatter=zero, var=var, log_var=log_var - sums.log_var / rest
-    )
+    var = np.vstack([second, np.maximum(second - sums.second / rest, EPSILON * second)])
+    log_var = np.vstack([log_var, log_var - sums.log_var / rest])
+    zero = np.zeros_like(var)
+    return Moments(n=1, mean=zero, mean_scatter=zero, var=var, log_var=log_var)
 
 
 def _draws(sums: _Sums, moments: Moments, count: int) -> float:

@@ -4,10 +4,11 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from scipy import stats
 from scipy.signal import lfilter
 
 from disentangle_indicators import Encodings, indicators
-from disentangle_indicators._clusters import BLOCKS, blocks, widening
+from disentangle_indicators._clusters import BLOCKS, blocks, of_skewness, widening
 
 seeds = st.integers(0, 2**32 - 1).map(np.random.default_rng)
 
@@ -99,3 +100,25 @@ def test_errors_of_a_series_cover_where_those_of_rows_do_not():
     rows, series = covered / runs
     assert rows < 0.6
     assert series > 0.93 - 5 * np.sqrt(0.93 * 0.07 / runs)
+
+
+def test_skewed_draws_are_widened():
+    """Averages of ten squares of Gaussian numbers: Student's t covers in .87."""
+    draws = np.random.default_rng(0).normal(size=(10, 20_000)) ** 2
+    error = 1.96 * widening(10) * draws.std(axis=0, ddof=1) / np.sqrt(10)
+    off = np.abs(draws.mean(axis=0) - 1)
+    assert np.mean(off <= error) < 0.88
+    assert np.mean(off <= error * of_skewness(draws)) >= 0.9
+
+
+@given(rng=seeds, n=st.integers(3, 40))
+def test_skewness_is_that_of_scipy(rng, n):
+    draws = rng.gamma(1.0, size=(n, 3))
+    square = stats.skew(draws, bias=False) ** 2 / n
+    np.testing.assert_allclose(of_skewness(draws), 1 + 2.1595 * square, rtol=1e-3)
+    assert np.all(of_skewness(np.eye(n)[:, 0]) <= 3.17)
+
+
+@pytest.mark.parametrize("draws", [np.ones((5, 2)), np.array([[0.0, 1.0], [1.0, 5.0]])])
+def test_draws_without_skewness_are_not_widened(draws):
+    np.testing.assert_array_equal(of_skewness(draws), [1, 1])

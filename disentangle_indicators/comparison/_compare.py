@@ -2,12 +2,14 @@
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from itertools import zip_longest
 from typing import Any
 
 import numpy as np
 
 from disentangle_indicators._array import Float
+from disentangle_indicators._cluster_errors import jackknife, left_out
 from disentangle_indicators._errors import Undefined
 from disentangle_indicators._provenance import Input, Provenance
 from disentangle_indicators._scorecard_result import Scorecard
@@ -208,28 +210,39 @@ def _metric_differences(
 
 
 def _paired(first: Scorecard, other: Scorecard) -> dict[str, float]:
-    """Return the standard errors of differences that are taken row by row."""
-    out = {}
+    """Return the standard errors of differences that are taken row by row, or by cluster.
+
+    With clusters each difference is that of all clusters but one: what both encoders share cancels
+    to first order, and of few clusters the rest is not small beside it.
+    """
     for card in (first, other):
         if card.encodings is None:
             raise ValueError("a scorecard that was pickled has no rows left to be paired")
     assert first.encodings is not None
-    assert other.encodings is not None
-    draws, cluster = first.encodings.cluster_codes or (first.n, None)
+    if first.encodings.clusters is None:
+        return _paired_rows(first, other)
+    if first.encodings.draws < 2:
+        return {f"{x}_se": math.inf for x in differing()}
+    one, two = _left_out(first), _left_out(other)
+    return {f"{x}_se": float(jackknife(two[x] - one[x])) for x in differing()}
+
+
+def _paired_rows(first: Scorecard, other: Scorecard) -> dict[str, float]:
     names = tuple(differing())
-    squares, row = np.zeros(len(names)), 0
-    sums = np.zeros((draws if cluster is not None else 0, len(names)))
+    squares = np.zeros(len(names))
     for a, b in zip_longest(_influences(first), _influences(other)):
-        if cluster is None:
-            squares += ((b - a) ** 2).sum(axis=0)
-        else:
-            np.add.at(sums, cluster[row : row + len(a)], b - a)
-            row += len(a)
-    squares += (sums**2).sum(axis=0)
-    for i, x in enumerate(names):
-        spread = squares[i] * draws / (draws - 1) if draws > 1 else math.inf
-        out[f"{x}_se"] = math.sqrt(spread) / first.n
-    return out
+        squares += ((b - a) ** 2).sum(axis=0)
+    n = first.n
+    spread = squares * n / (n - 1) if n > 1 else np.full(len(names), math.inf)
+    return {f"{x}_se": math.sqrt(spread[i]) / n for i, x in enumerate(names)}
+
+
+def _left_out(card: Scorecard) -> dict[str, Float]:
+    """Return the totals without each cluster."""
+    assert card.encodings is not None
+    clusters = card.encodings.cluster_codes
+    assert clusters is not None
+    return left_out(card.encodings.batches, replace(card.moments, scatter=None), clusters)[0]
 
 
 def _influences(card: Scorecard, rows: int = 4096) -> Iterator[Float]:
