@@ -30,7 +30,7 @@ class MetricScore(Result):
         All of the protocol.
     n, draws : int
         Rows, and what is independent of them: clusters, or all rows.
-    curved : bool
+    curved : int
         How the error follows from halves: see :class:`Metric`.
     value : float or None
         None where the metric has no value here; `reason` says why.
@@ -75,7 +75,7 @@ class MetricScore(Result):
     parameters: dict[str, Any]
     n: int
     draws: int
-    curved: bool
+    curved: int
     value: float | None
     parts: dict[str, float]
     standard_error: float | None

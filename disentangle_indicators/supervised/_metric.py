@@ -83,10 +83,10 @@ class Metric:
         Protocols that fit a classifier or a regression that is expensive: permutations are few.
     prepare : callable
         ``prepare(codes, factors, parameters)``, once for all permutations.
-    curved : bool
-        Whether half samples vary by far more than twice as much as all rows: where information
-        counts from a threshold on, and where a classifier is fitted; see
-        :func:`~disentangle_indicators.supervised._splits.spread`.
+    curved : int
+        How far the score is from an average of rows, and with it how an error follows from halves;
+        see :func:`~disentangle_indicators.supervised._splits.spread`. 0: an average, or a score
+        with randomness; 1: information of bins; 2: from a threshold on, or of a classifier.
     counts : callable, optional
         ``counts(codes, factors, parameters, rng)``: which informations count, 1 or 0, and -1 where
         other samples may decide otherwise, and half samples do.
@@ -106,7 +106,7 @@ class Metric:
     higher_is_better: bool = True
     refits: tuple[str, ...] = ()
     prepare: Prepare = as_they_are
-    curved: bool = False
+    curved: int = 0
     counts: Callable[..., Any] | None = None
     slow: tuple[str, ...] = ()
     choices: dict[str, tuple[Any, ...]] = field(default_factory=dict)

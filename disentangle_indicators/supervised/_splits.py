@@ -73,37 +73,38 @@ def half_samples(
     return [np.flatnonzero(np.isin(codes, half)) for half in found[:number]]
 
 
-def spread(halves: Any, draws: int, *, curved: bool = False) -> float | None:
+def spread(halves: Any, draws: int, *, curved: int = 0) -> float | None:
     r"""Return the standard error that the scores of pairs of halves show.
 
     .. math::
-        s^2 = \frac{m}{G - m} \Big(\overline{d^2} \pm \operatorname{var}(a)\Big), \qquad
+        s^2 = \frac{m}{G - m} \Big(\overline{d^2} + (1 - c)\operatorname{var}(a)\Big), \qquad
         d = \frac{s_1 - s_2}{2}, \quad a = \frac{s_1 + s_2}{2}
 
     over pairs of scores s of m = G // 2 of the G draws: the delete-d jackknife of Shao and Wu
-    (1989). If a score is an average, a is the score of all rows. Of a score that is a square the
-    sum makes three times the variance over rows, twice in d and once in a, so that the difference
-    is right. Of randomness in the metric the sum makes what a half has.
+    (1989). If a score is an average, a is the score of all rows, and any c is right. Of a score
+    that is a square, c = 0 makes three times the variance over rows, twice in d and once in a, so
+    that c = 2 is right. c = 1 lies between, for scores that are partly both. Of randomness in the
+    metric c = 0 makes what a half has.
 
     Parameters
     ----------
     halves : array, shape (number,)
     draws : int
         Rows, or clusters; G.
-    curved : bool
-        Whether to take the difference.
+    curved : int
+        c: 0, 1 or 2.
 
     Returns
     -------
     float or None
-        None of fewer than 4 halves; at least 3 ** -0.5 of that of the sum.
+        None of fewer than 4 halves; at least 3 ** -0.5 of that of c = 0.
 
     Examples
     --------
     >>> round(spread([1.0, 3.0, 1.5, 2.5], 10), 3)
     0.791
-    >>> round(spread([0.0, 0.2, 0.9, 0.9], 10, curved=True), 3)
-    0.329
+    >>> [round(spread([0.0, 1.0, 1.0, 1.2], 10, curved=c), 3) for c in (0, 1, 2)]
+    [0.557, 0.361, 0.321]
     """
     pairs = np.asarray(halves, dtype=np.float64)[: len(halves) // 2 * 2].reshape(-1, 2)
     if len(pairs) < 2:
@@ -112,7 +113,7 @@ def spread(halves: Any, draws: int, *, curved: bool = False) -> float | None:
     difference = float(np.mean((pairs[:, 0] - pairs[:, 1]) ** 2)) / 4
     average = float(np.var(pairs.mean(axis=1), ddof=1))
     whole = difference + average
-    variance = max(difference - average, whole / 3) if curved else whole
+    variance = max(difference + (1 - curved) * average, whole / 3)
     return float(np.sqrt(variance * m / (draws - m)))
 
 

@@ -112,5 +112,6 @@ METRIC = Metric(
     "many values count more, and a second latent for a factor costs nothing",
     SOURCES,
     prepare=info.prepare,
+    curved=1,
     choices={"code_bins": info.CODE_BINS},
 )

@@ -164,5 +164,6 @@ METRIC = Metric(
     "depends on it",
     SOURCES,
     prepare=_prepare,
+    curved=1,
     choices={"code_bins": info.CODE_BINS, "excuse": ("known", "shared")},
 )

@@ -210,5 +210,5 @@ METRIC = Metric(
     refits=tuple(PROTOCOLS),
     prepare=_prepare,
     choices={"order": ORDERS, "scale": SCALES, "classifier": ("softmax", "one-vs-rest")},
-    curved=True,
+    curved=2,
 )

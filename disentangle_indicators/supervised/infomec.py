@@ -385,5 +385,4 @@ METRIC = Metric(
     prepare=_prepare,
     counts=_counts,
     choices={"code_scale": ("ranks", "raw"), "order": ORDERS, "scale": SCALES},
-    curved=True,
 )

@@ -118,5 +118,6 @@ METRIC = Metric(
     "that hold two factors lose here, and not in MIG",
     SOURCES,
     prepare=info.prepare,
+    curved=1,
     choices={"code_bins": info.CODE_BINS},
 )

@@ -159,7 +159,7 @@ METRIC = Metric(
     "completeness is whether one latent captures a factor",
     SOURCES,
     prepare=info.prepare_chance,
+    curved=1,
     counts=info.counts,
     choices={"code_bins": info.CODE_BINS, "importance": ("share", "column")},
-    curved=True,
 )

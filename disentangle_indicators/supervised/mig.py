@@ -197,5 +197,6 @@ METRIC = Metric(
     "none that captures it",
     SOURCES,
     prepare=info.prepare,
+    curved=1,
     choices={"code_bins": info.CODE_BINS, "divide_by": ("factor", "code")},
 )

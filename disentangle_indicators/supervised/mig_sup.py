@@ -142,5 +142,5 @@ METRIC = Metric(
         "divide_by": ("factor", "code"),
         "average": info.AVERAGES,
     },
-    curved=True,
+    curved=1,
 )

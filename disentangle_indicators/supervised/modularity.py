@@ -155,5 +155,5 @@ METRIC = Metric(
     prepare=info.prepare_chance,
     counts=info.counts,
     choices={"code_bins": info.CODE_BINS, "average": info.AVERAGES},
-    curved=True,
+    curved=2,
 )

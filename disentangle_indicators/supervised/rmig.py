@@ -140,5 +140,6 @@ METRIC = Metric(
     SOURCES,
     ranges={"default": (0.0, np.inf)},
     prepare=info.prepare,
+    curved=1,
     choices={"code_bins": info.CODE_BINS, "divide_by": (None, "factor", "code")},
 )

@@ -327,5 +327,6 @@ METRIC = Metric(
     SOURCES,
     refits=("locatello2019",),
     prepare=_prepare,
+    curved=1,
     choices={"predictor": tuple(_NAMES), "order": ORDERS},
 )

@@ -50,11 +50,6 @@ SECTIONS = {
 NOMINAL, NEARLY, FEW = AtLeast(0.93), AtLeast(0.92), AtLeast(0.9)
 LEVEL, POWER, QUARTER = AtMost(0.05), AtLeast(0.9), Within(0.25, 1e-3)
 
-NONLINEAR = (
-    "too large: with half of the rows in each bin, the part of the noise that is not linear in the "
-    "rows counts four times, and not twice"
-)
-
 FEW_VALUES = (
     "too large: rows that are equal in all latents are taken for copies, so that fewer rows than "
     "there are count as independent"
@@ -64,8 +59,6 @@ NEARLY_FLAT = (
     "too small: S of one latent is often near 1 by chance, where Definition 4 is least and flat; "
     "the sum over latents is not"
 )
-
-BINNED = "mig", "rmig", "jemmig", "dcimig", "dmig"
 
 DEFINITIONS = tuple(f"Definition {k}" for k in (1, 2, 3, 4, 5, 6, 7))
 
@@ -280,7 +273,6 @@ SIMULATIONS = (
             {f"{name}: standard error": Within(0.25, 1e-3)},
             {"name": name, "permutations": 0, "halves": 20, "signal": 1.0},
             quick=name in ("mig", "mcc"),
-            remarks={f"{name}: standard error": NONLINEAR} if name in BINNED else {},
         )
         for name in (*CHEAP, "infomec")
     ),
@@ -351,7 +343,6 @@ SIMULATIONS = (
             "Comparisons", compared_metrics, Design(300, 3),
             {f"difference of {name}: standard error": Within(0.25, 1e-3)},
             {"name": name, "paired": paired}, quick=name == "mig" and not paired,
-            remarks={f"difference of {name}: standard error": NONLINEAR} if name == "mig" else {},
         )
         for name in ("mig", "mcc")
         for paired in (True, False)

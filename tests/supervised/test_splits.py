@@ -81,21 +81,23 @@ def test_the_spread_of_averages_is_their_standard_error(draws):
     means = [x[half].mean() for half in rows]
     assert spread(means, draws) == pytest.approx(exact, rel=0.05)
     if draws % 2 == 0:  # of an odd number the draw that is left out moves averages of pairs
-        assert spread(means, draws, curved=True) == pytest.approx(exact, rel=0.05)
+        for curved in (1, 2):
+            assert spread(means, draws, curved=curved) == pytest.approx(exact, rel=0.05)
 
 
 def test_the_spread_of_a_square_is_not_that_of_two_halves():
     """The variance of a squared average about 0 is four times as large in a half as in all rows."""
     rng = np.random.default_rng(0)
-    n, true, pairs, plain = 40, [], [], []
+    n, true, found = 40, [], []
     for _ in range(400):
         x = rng.normal(size=n)
         squares = [x[half].mean() ** 2 for half in half_samples(n, 40, None, rng)]
         true.append(x.mean() ** 2)
-        pairs.append(spread(squares, n, curved=True) ** 2)
-        plain.append(spread(squares, n) ** 2)
-    assert np.mean(pairs) / np.var(true) == pytest.approx(1, abs=0.6)
-    assert np.mean(plain) / np.var(true) > 2
+        found.append([spread(squares, n, curved=curved) ** 2 for curved in (0, 1, 2)])
+    sums, between, differences = np.mean(found, axis=0) / np.var(true)
+    assert differences == pytest.approx(1, abs=0.6)
+    assert sums > 2
+    assert sums > between > differences
 
 
 def test_a_spread_needs_two_pairs():
