@@ -411,7 +411,7 @@ def test_clusters_of_copies_give_the_errors_of_the_originals(pair):
     for name, error in once.standard_errors.items():
         np.testing.assert_allclose(card.standard_errors[name], error, rtol=1e-9, atol=1e-12)
     rows = score(pair[0], var=pair[1]).standard_errors["mutual_information"]
-    assert card.standard_errors["mutual_information"] == pytest.approx(rows, rel=0.05)
+    assert rows < card.standard_errors["mutual_information"] < 1.2 * rows  # t, skewness and bias
 
 
 def test_one_cluster_has_no_error(pair):
