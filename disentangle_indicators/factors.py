@@ -114,12 +114,26 @@ class Factors:
         >>> as_table([0, 1, 2, 3, -1, -1], 6, names=["size"]).notes
         ('size is -1 in 2 of 6 rows; if that stands for a missing value, give nan',)
         """
-        found = []
         columns = zip(self.names, self.kinds, self.values.T, self.classes, strict=True)
-        for name, kind, values, classes in columns:
-            why = why_risky(kind, values, classes)
-            if name in self.guessed and why:
-                found.append(f"{name} is {kind} by a guess: {why}")
+        risky = [(name, kind, why_risky(kind, *column)) for name, kind, *column in columns]
+        guesses = [
+            f"{name} is {kind} by a guess: {why}"
+            for name, kind, why in risky
+            if name in self.guessed and why
+        ]
+        return (*guesses, *self.missing_notes)
+
+    @property
+    def missing_notes(self) -> tuple[str, ...]:
+        """Sentences on values that may stand for missing ones.
+
+        Examples
+        --------
+        >>> as_table([0, 1, 2, 3, -999], 5, names=["size"]).missing_notes
+        ('size is -999 in 1 of 5 rows; if that stands for a missing value, give nan',)
+        """
+        found = []
+        for name, values, classes in zip(self.names, self.values.T, self.classes, strict=True):
             odd = sentinel(values, classes)
             if odd:
                 same = values == (float(odd) if classes is None else classes.index(odd))

@@ -247,7 +247,7 @@ def score(
         **found,
         reasons=reasons,
         factors=_described(encodings),
-        notes=encodings.notes,
+        notes=(*encodings.notes, *_missing(encodings, asked)),
         encodings=encodings,
         provenance=_provenance(encodings, asked, found["joint"]),
     )
@@ -380,6 +380,13 @@ def _described(encodings: Encodings) -> tuple[dict[str, Any], ...]:
     if encodings.labels is None:
         return tuple(factors)
     return (*factors, *encodings.label_factor().describe())
+
+
+def _missing(encodings: Encodings, asked: Asked) -> tuple[str, ...]:
+    """Return what to ask about values of factors; with metrics these have the notes."""
+    if encodings.factors is None or asked.metrics is not None:
+        return ()
+    return encodings.factors.missing_notes
 
 
 def _provenance(encodings: Encodings, asked: Asked, joint: "Joint | None") -> Provenance:

@@ -309,6 +309,8 @@ def _opened(
     encodings = encodings_from(options, file, several=several)
     if options["metrics"]:
         check_factors(encodings)
+    elif encodings.factors is not None and not options["quiet"]:
+        say_notes(encodings.factors.missing_notes, file if several else None)
     if encodings.layout in ("channels", "last") and not options["quiet"]:
         with bad_input(encodings.name):
             say_notes((spread_of_channels(encodings),), file if several else None)

@@ -204,6 +204,15 @@ def test_points_and_seeds_do_not_go_without_the_joint(dindic, numbers, good):
     assert "--seed goes with the joint or with --metrics" in result.stderr
 
 
+def test_values_that_may_be_missing_ones_are_noted_without_metrics(dindic, numbers, good):
+    np.save("codes.npy", np.arange(80) % 5 - 1)
+    note = "codes.npy is -1 in 16 of 80 rows; if that stands for a missing value, give nan"
+    result = dindic("score", good, "--factors", "codes.npy", "--factor-names", "codes.npy")
+    assert flat(result.stderr) == f"note: {note}"
+    report = numbers(good, "--factors", "codes.npy", "--factor-names", "codes.npy")
+    assert report["notes"] == [note]
+
+
 def test_a_covariance_of_many_latents_is_left_out_or_announced(dindic, numbers, good, monkeypatch):
     monkeypatch.setattr("disentangle_indicators._sections.WIDE", 3)
     reason = "of 4 latents it takes about 0 s and 0.1 GB; --covariance computes it"
