@@ -23,6 +23,7 @@ LOG_2PI = math.log(2 * math.pi)
 
 _CACHE_BYTES = 1 << 21
 _DEVICE_BYTES = 1 << 27
+_STREAM = 0x71A  # of all draws from a seed
 
 
 def as_array(values: Any, name: str) -> Array:
@@ -272,12 +273,16 @@ def seed_of(rng: Any) -> int | None:
     return None if isinstance(rng, np.random.Generator) else int(rng)
 
 
-def generator(rng: Any) -> tuple[np.random.Generator, int | None]:
-    """Return a generator, and its seed where an int was given."""
+def generator(rng: Any) -> np.random.Generator:
+    """Return `rng`, or the generator of a seed.
+
+    Data are often drawn with ``default_rng(0)`` as well: the stream of a seed is another one
+    than numpy's own, so that no draw repeats the data.
+    """
     if isinstance(rng, np.random.Generator):
-        return rng, None
+        return rng
     if isinstance(rng, (int, np.integer)) and rng >= 0:
-        return np.random.default_rng(rng), int(rng)
+        return np.random.default_rng([_STREAM, int(rng)])
     raise ValueError(f"rng must be a numpy Generator or an int of at least 0; got {rng!r}")
 
 

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from disentangle_indicators._array import (
     Array,
     Float,
+    generator,
     namespace,
     one_scale,
     to_numpy,
@@ -409,7 +410,7 @@ class Encodings:
         if codes == "mean":
             return z
         spread = np.sqrt(to_numpy(self.arrays("a sample needs")[1]))
-        return z + spread * np.random.default_rng(rng).standard_normal(z.shape)
+        return z + spread * generator(rng).standard_normal(z.shape)
 
     def summary(self, *, errors: bool = False, covariance: bool = False) -> Moments:
         """Return the sums over rows, with at least what is asked for; computed once.

@@ -476,3 +476,10 @@ def test_nothing_drawn_has_no_seed(pair):
         score(pair[0], var=pair[1], rng=None)
     with pytest.raises(ValueError, match="joint must be True, False, None or a number"):
         score(pair[0], var=pair[1], joint=250.7)
+
+
+def test_a_seed_draws_other_numbers_than_the_data_were_drawn_with():
+    """Noise of default_rng(0) on means of default_rng(0) would be the means once more."""
+    mean = np.random.default_rng(0).standard_normal((2000, 2))
+    noise = Encodings.of(mean, np.ones_like(mean)).codes("sample", 0) - mean
+    assert abs(np.corrcoef(noise[:, 0], mean[:, 0])[0, 1]) < 5 / np.sqrt(2000)

@@ -101,7 +101,7 @@ def certify(
     certain = rows is None or rows >= n
     picked = np.arange(n)
     if not certain:
-        picked = np.sort(generator(rng)[0].permutation(n)[:rows])
+        picked = np.sort(generator(rng).permutation(n)[:rows])
     keep_freed_memory()
     others = log_sums(
         mean[picked],

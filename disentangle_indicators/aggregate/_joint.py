@@ -26,7 +26,7 @@ from typing import Any
 
 import numpy as np
 
-from disentangle_indicators._array import Array, Float, generator, namespace, to_numpy
+from disentangle_indicators._array import Array, Float, generator, namespace, seed_of, to_numpy
 from disentangle_indicators._clusters import widening
 from disentangle_indicators._progress import Progress
 from disentangle_indicators._provenance import Provenance
@@ -155,7 +155,7 @@ def joint(
         raise ValueError(f"precision must be one of {', '.join(TOLERANCE)}; got {precision!r}")
     if memory < 1:
         raise ValueError(f"memory must be at least 1; got {memory}")
-    rng, seed = generator(rng)
+    rng, seed = generator(rng), seed_of(rng)
     keep_freed_memory()
     moments = encodings.summary(covariance=True)
     mean, var = (to_numpy(x) for x in encodings.arrays("the joint needs"))

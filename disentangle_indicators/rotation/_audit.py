@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from disentangle_indicators._array import Array, Float, seed_of, to_numpy
+from disentangle_indicators._array import Array, Float, generator, seed_of, to_numpy
 from disentangle_indicators._progress import Progress
 from disentangle_indicators._provenance import Provenance
 from disentangle_indicators.factors import Factors, as_table
@@ -151,10 +151,10 @@ def audit_rotations(
     rotated = encodings.used(latents, threshold)
     codes = to_numpy(encodings.mean)
     widths = None if encodings.means_only else to_numpy(encodings.var)
-    generator = np.random.default_rng(rng)
-    score_seed = int(generator.integers(2**31))
-    parts = _parts(generator, encodings)
-    drawn = [haar(len(rotated), generator) for _ in range(rotations)]
+    drawing = generator(rng)
+    score_seed = int(drawing.integers(2**31))
+    parts = _parts(drawing, encodings)
+    drawn = [haar(len(rotated), drawing) for _ in range(rotations)]
     var = widths if metric.posteriors else None
     whole = Job(metric.name, metric.function, codes, var, table, score_seed, parts)
     job = replace(whole, codes=codes[:, rotated], var=None if var is None else var[:, rotated])
@@ -289,15 +289,13 @@ def _table_of_factors(
     return as_table(factors, encodings.n).to_array()
 
 
-def _parts(
-    generator: np.random.Generator, encodings: Encodings
-) -> dict[str, NDArray[np.int64] | None]:
+def _parts(rng: np.random.Generator, encodings: Encodings) -> dict[str, NDArray[np.int64] | None]:
     """Split rows in two halves, and take one group at a time out of the second half.
 
     Whole clusters, where there are some, go to one half and one group.
     """
     count, code = encodings.cluster_codes or (encodings.n, np.arange(encodings.n))
-    order = generator.permutation(count)
+    order = rng.permutation(count)
     half = count // 2
     other = order[half:]
     parts = {"fit": order[:half], "held out": other}

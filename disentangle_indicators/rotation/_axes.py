@@ -128,7 +128,7 @@ def axes(
     if draws < 2:
         raise ValueError(f"axes need at least 2 clusters; got {draws}")
     given = rng
-    rng, seed = generator(rng)
+    rng, seed = generator(rng), seed_of(rng)
     means, variances = (to_numpy(x) for x in encodings.arrays("axes need"))
     rotated = _rotated(encodings, latents, threshold)
     whole = _rows(means[:, rotated], variances[:, rotated], clustered)

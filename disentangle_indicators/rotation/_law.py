@@ -8,7 +8,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from disentangle_indicators._array import Array, Float, as_array, check_finite, seed_of, to_numpy
+from disentangle_indicators._array import (
+    Array,
+    Float,
+    as_array,
+    check_finite,
+    generator,
+    seed_of,
+    to_numpy,
+)
 from disentangle_indicators._progress import Progress
 from disentangle_indicators._provenance import Provenance
 from disentangle_indicators.rotation._law_result import MOST_PAIRS, HigginsLaw
@@ -208,7 +216,7 @@ def higgins_law(
             raise ValueError(f"{name} must be at least 2; got {number}")
     _at_least_one(pairs, "pairs")
     seed = seed_of(rng)
-    rng = np.random.default_rng(rng)
+    rng = generator(rng)
     variance = _noise(float(encoder_variance), dimensions, "encoder_variance")
     normal = _normal(dimensions, _at_least_one(points, "points"))
     steps, fits = range(rotations), sorted({pairs, *_FIT_SIZES})

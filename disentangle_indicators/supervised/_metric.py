@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from disentangle_indicators._array import Array, Float, as_codes
+from disentangle_indicators._array import Array, Float, as_codes, generator
 from disentangle_indicators._errors import Undefined
 from disentangle_indicators.factors import Factors, as_table
 
@@ -203,7 +203,7 @@ def measure(
     z = as_codes(codes)
     table = as_table(factors, len(z))
     prepared = metric.prepare(z, varying(table), parameters)
-    return metric.outcome(*prepared, parameters, np.random.default_rng(rng))
+    return metric.outcome(*prepared, parameters, generator(rng))
 
 
 def varying(factors: Factors) -> Factors:

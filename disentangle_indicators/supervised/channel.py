@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 
-from disentangle_indicators._array import Array, Float, as_codes, seed_of, to_numpy
+from disentangle_indicators._array import Array, Float, as_codes, generator, seed_of, to_numpy
 from disentangle_indicators._binning import Index
 from disentangle_indicators._clusters import widening
 from disentangle_indicators._errors import Undefined
@@ -117,7 +117,7 @@ def channel(
     p = {"bins": bins, "code_bins": code_bins, "factor_bins": None}
     cells, binned = info.prepare(z, table, p)
     of_code = info.information(cells, binned).mutual
-    orders, exact = shuffles(n, permutations, groups, np.random.default_rng(rng))
+    orders, exact = shuffles(n, permutations, groups, generator(rng))
     null_max = np.zeros_like(of_code)
     for order in orders:
         moved = cells[order], binned

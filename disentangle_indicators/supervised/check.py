@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 
-from disentangle_indicators._array import Array, seed_of
+from disentangle_indicators._array import Array, generator, seed_of
 from disentangle_indicators._clusters import widening
 from disentangle_indicators._errors import Undefined
 from disentangle_indicators._provenance import Provenance
@@ -67,7 +67,7 @@ def check_claim(
     check_numbers(0, halves)
     _check_claimed(metric, claimed)
     encodings = Encodings.of(mean, factors=factors, **data)
-    seeds = [int(seed) for seed in np.random.default_rng(rng).integers(2**31, size=3)]
+    seeds = [int(seed) for seed in generator(rng).integers(2**31, size=3)]
     table = encodings.targets()
     present = varying(table)
     draws, groups = encodings.cluster_codes or (encodings.n, None)

@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from disentangle_indicators._array import Array, Float, seed_of
+from disentangle_indicators._array import Array, Float, generator, seed_of
 from disentangle_indicators._binning import Index
 from disentangle_indicators._clusters import widening
 from disentangle_indicators._errors import Undefined
@@ -154,7 +154,7 @@ def _evaluate(
     threshold: float,
     rng: np.random.Generator | int = 0,
 ) -> Scores:
-    seeds = np.random.default_rng(rng).integers(2**31, size=3)
+    seeds = generator(rng).integers(2**31, size=3)
     table = encodings.targets()
     varying(table)
     z = encodings.codes(options.codes, int(seeds[0]))
@@ -246,14 +246,14 @@ def evaluate_metric(
     draws = n if clusters is None else int(clusters.max()) + 1
     if protocol in metric.refits:
         permutations, halves = min(permutations, FEW), min(halves, FEW_HALVES)
-    generator = np.random.default_rng(seed)
+    drawing = np.random.default_rng(seed)
     # one at least: the first permutation is the order in which metrics shuffle rows
-    orders, exact = shuffles(n, max(permutations, 1), clusters, generator)
+    orders, exact = shuffles(n, max(permutations, 1), clusters, drawing)
     orders = orders[:permutations]
-    parts = half_samples(n, halves, clusters, generator)
-    noise = generator.standard_normal((n, d))
+    parts = half_samples(n, halves, clusters, drawing)
+    noise = drawing.standard_normal((n, d))
     if clusters is not None and draws < n:  # half of its variance is between clusters
-        noise += generator.standard_normal((draws, d))[clusters]
+        noise += drawing.standard_normal((draws, d))[clusters]
         noise /= np.sqrt(2)
     reason, outcome = "", None
     try:

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from disentangle_indicators._array import Array, Float, as_codes
+from disentangle_indicators._array import Array, Float, as_codes, generator
 from disentangle_indicators._binning import Index
 from disentangle_indicators._errors import Undefined
 from disentangle_indicators.factors import Factors, as_table
@@ -231,7 +231,7 @@ def z_diff(
             "factors must have a column that varies and in which two rows share a value; none of "
             f"the {table.number} columns does over {len(z)} rows"
         )
-    rng = np.random.default_rng(rng)
+    rng = generator(rng)
     labels = np.array(usable)[rng.integers(len(usable), size=points)]
     groups = {k: _groups.groups_of(table.levels(k)) for k in usable}
     scaled, exponent = _single(z)

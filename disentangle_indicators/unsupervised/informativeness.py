@@ -21,6 +21,7 @@ from disentangle_indicators._array import (
     as_array,
     check_positive,
     generator,
+    seed_of,
     to_numpy,
 )
 from disentangle_indicators._progress import Progress
@@ -115,7 +116,7 @@ def informativeness(
     moments = encodings.summary(covariance=True)
     mean, var = (to_numpy(x) for x in encodings.arrays("informativeness needs"))
     n, d = mean.shape
-    drawing, seed = generator(rng)
+    drawing, seed = generator(rng), seed_of(rng)
     at = draw(mean, var, points, drawing)
     exact = evaluate(encodings, at.z)
     log_one = log_marginals(at, exact.density, n)

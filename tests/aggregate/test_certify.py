@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from strategies import encodings, random_encodings, rngs, seeds, to
 
+from disentangle_indicators._array import generator
 from disentangle_indicators.aggregate import Certificate, certify
 from disentangle_indicators.aggregate import _certify as certify_module
 
@@ -154,7 +155,7 @@ def test_some_rows_against_all(xp, data, rng, seed):
     mean, var = data
     rows = int(rng.integers(1, len(mean)))
     ours = certify(*to(xp, *data), rows=rows, rng=seed)
-    picked = np.random.default_rng(seed).permutation(len(mean))[:rows]
+    picked = generator(seed).permutation(len(mean))[:rows]
     assert not ours.certain
     assert ours.rows == rows
     for value, error, all_rows in zip(
@@ -198,9 +199,9 @@ def test_the_seed_decides():
     mean, var = random_encodings(np.random.default_rng(5), 60, 2)
     one = certify(mean, var, rows=10, rng=3)
     assert certify(mean, var, rows=10, rng=3).to_dict() == one.to_dict()
-    generator = certify(mean, var, rows=10, rng=np.random.default_rng(3))
-    assert generator.own_fields() == one.own_fields()
-    assert (one.provenance.seed, generator.provenance.seed) == (3, None)
+    drawn = certify(mean, var, rows=10, rng=generator(3))
+    assert drawn.own_fields() == one.own_fields()
+    assert (one.provenance.seed, drawn.provenance.seed) == (3, None)
     assert certify(mean, var, rows=10, rng=4).low != one.low
 
 

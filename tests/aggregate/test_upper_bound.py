@@ -10,6 +10,7 @@ from scipy.stats import multivariate_normal, norm
 from strategies import encodings, rngs
 
 from disentangle_indicators import Moments
+from disentangle_indicators._array import generator
 from disentangle_indicators.aggregate import _joint as joint_module
 from disentangle_indicators.aggregate import _upper_bound, joint
 from disentangle_indicators.aggregate._log_sums import log_sums
@@ -31,7 +32,7 @@ def test_what_the_upper_bound_sees(monkeypatch):
     mean, var = mixture(np.random.default_rng(16), n=50)
     ours = joint(mean, var, points=100, rng=3)
     densities, fold = seen[0]
-    at = draw(mean, var, 100, np.random.default_rng(3))
+    at = draw(mean, var, 100, generator(3))
     for column, name in enumerate(ours.bound_weights):
         if name.startswith("kernels"):
             for k in range(5):
