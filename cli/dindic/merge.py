@@ -32,14 +32,14 @@ from dindic.output import check_outputs, finish, say_written
 def merge(files: tuple[str, ...], **options: Any) -> None:
     """Add up the sums of shards, and score all their rows.
 
-    FILE is what dindic score --state wrote, or a pattern in quotes. The same shards give the same
+    FILE is what dindic score part-000.parquet --state 000.npz wrote, or a pattern in quotes. The same shards give the same
     numbers, to the last bit, in any order. A shard that is given twice is refused.
 
     \b
     Examples:
-      dindic score part-000.parquet --state 000.npz
-      dindic merge 0*.npz
-      dindic merge '0*.npz' --of shards.txt -o whole.npz
+      dindic merge 000.npz 001.npz
+      dindic merge '0*.npz' -o whole.npz
+      dindic merge '0*.npz' --of shards.txt
     """
     names = [name for file in files for name in _matching(file)]
     read = [*names, *filter(None, [options["listed"]])]

@@ -14,8 +14,7 @@ import click
 import pytest
 
 from dindic import main
-from disentangle_indicators import rotation, scorecard
-from disentangle_indicators.encodings import write_encodings
+from disentangle_indicators import Encodings, Summary, rotation, scorecard, write_encodings
 from disentangle_indicators.states import USED
 from disentangle_indicators.supervised import MetricOptions
 
@@ -42,7 +41,7 @@ def test_help_lists_every_command(dindic, flag):
     text = dindic(flag).stdout
     models = ["bundle", "encode", "models", "study", "train", "traverse"]
     metrics = ["audit", "check", "higgins-law", "metrics"]
-    assert sorted([*models, *metrics, "axes", "compare", "convert", "score"]) == COMMANDS
+    assert sorted([*models, *metrics, "axes", "compare", "convert", "merge", "score"]) == COMMANDS
     assert all(f"\n  {name} " in text for name in COMMANDS)
     assert "dindic score encodings.npz" in text
 
@@ -160,6 +159,11 @@ def test_examples_in_the_help_run(dindic, npz, pair, folder, name):
         pytest.importorskip("pyarrow", reason="pyarrow is not installed: examples are NOT run")
         names = ["cell_type", "batch"]
         write_encodings("cells.h5ad", mean, var=var, factors=factors, factor_names=names)
+    if name == "merge":
+        for k, rows in enumerate((slice(0, 30), slice(30, None))):
+            part = Encodings.of(mean[rows], var[rows])
+            Summary.of(part, name=f"part-00{k}.parquet").save(f"00{k}.npz")
+        Path("shards.txt").write_text("part-000.parquet\npart-001.parquet\n")
     if name == "models":
         pytest.importorskip("torch", reason="torch is not installed: dindic models is NOT tested")
     examples = [line for line in lines if line.startswith(f"dindic {name} ")]
