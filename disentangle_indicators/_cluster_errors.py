@@ -59,8 +59,9 @@ def jackknife(left: Float) -> Float:
         + (G-1)^2(\bar\theta - \theta)^2}
 
     with :math:`\theta` the value of all and :math:`\bar\theta` the average of those without a
-    cluster. The second term is the bias of few clusters, in quadrature. w is from :func:`~disentangle_indicators._clusters.widening` and, by the skewness of the
-    :math:`\theta_{-c}`, from :func:`~disentangle_indicators._clusters.of_skewness`.
+    cluster. The second term is the bias of few clusters, in quadrature. w is the product of
+    :func:`~disentangle_indicators._clusters.widening` and of
+    :func:`~disentangle_indicators._clusters.of_skewness` of the :math:`\theta_{-c}`.
 
     Parameters
     ----------

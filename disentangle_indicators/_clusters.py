@@ -101,11 +101,10 @@ def of_skewness(draws: Any) -> NDArray[np.float64]:
 
     .. math:: 1 + 2\,\frac{z^4 + 2 z^2 - 3}{18}\,\frac{g^2}{G}, \qquad z = z_{.975}
 
-    with g the skewness of G draws. An average of skewed draws is near its own error: where one is
-    too small, so is the other. Once the term is what the Edgeworth expansion of the studentised
-    average asks for (Hall, 1992, The
-    Bootstrap and Edgeworth Expansion, 2.6); twice, since the skewness of few
-    draws is too small.
+    with g the skewness of G draws. The average of skewed draws goes with its own error: where one
+    is too small, so is the other. The Edgeworth expansion of the studentised average asks for the
+    term once (Hall, 1992, The Bootstrap and Edgeworth Expansion, 2.6). It is taken twice, because
+    few draws show too little skewness: by simulation, and not by theory.
 
     Parameters
     ----------
