@@ -208,7 +208,7 @@ class Summary:
         def noting() -> Iterator[tuple[Array, Array]]:
             nonlocal moments, sample
             for mean, var in encodings.batches():
-                m, v = (np.ascontiguousarray(to_numpy(x), np.float64) for x in (mean, var))
+                m, v = (np.require(to_numpy(x), np.float64, ["C", "ALIGNED"]) for x in (mean, var))
                 moments = moments + Moments.of_checked(
                     [(m, v)], errors=True, covariance=encodings.d <= WIDE, threads=1
                 )

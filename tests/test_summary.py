@@ -272,6 +272,24 @@ def test_float32_and_streams_give_the_sums_of_their_numbers():
     np.testing.assert_allclose(one.moments.mean, two.moments.mean, atol=1e-12)
 
 
+def test_where_numbers_lie_in_memory_changes_no_bit():
+    """Arrays that came over a wire need not begin at a multiple of 8 bytes, and BLAS wants that."""
+
+    def moved(array):
+        buffer = np.empty(array.nbytes + 3, np.uint8)
+        new = buffer[3:].view(array.dtype).reshape(array.shape)
+        new[:] = array
+        assert not new.flags.aligned
+        return new
+
+    mean, var = rows(500)
+    one, two = (
+        Summary.of(Encodings.of(x, y)) for x, y in ((mean, var), (moved(mean), moved(var)))
+    )
+    assert_same_bits(one, two)
+    assert_same_bits(one, Summary.of(Encodings.of(np.asfortranarray(mean), var)))
+
+
 def test_a_prior_is_applied_once():
     mean, var = rows(500)
     card = score(Summary.of(Encodings.of(2 * mean + 1, 4 * var, prior_mean=1.0, prior_var=4.0)))

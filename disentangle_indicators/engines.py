@@ -1,0 +1,116 @@
+"""Summaries over the workers of other engines: Dask and torch.distributed.
+
+Neither is imported before its function is called. Any other engine can carry a
+:class:`~disentangle_indicators.Summary` in the same way: make one where the rows are, and give all
+of them to :func:`~disentangle_indicators.summary.merge`.
+"""
+
+import math
+from typing import Any
+
+from disentangle_indicators.posteriors import Encodings
+from disentangle_indicators.summary import Summary, merge
+
+__all__ = ["all_merge", "summarise_dask"]
+
+
+def all_merge(summary: Summary | None, group: Any = None) -> Summary:
+    """Merge the summaries of all processes of torch.distributed; each of them gets the whole.
+
+    Parameters
+    ----------
+    summary : Summary or None
+        Of the rows of this process, called by a name or a first row of its own. None of a process
+        without rows.
+    group : torch.distributed.ProcessGroup, optional
+
+    Returns
+    -------
+    Summary
+        The same bits in each process, and as one process that merges the same summaries.
+
+    Raises
+    ------
+    ValueError
+        As :func:`~disentangle_indicators.summary.merge`, in each process.
+
+    Notes
+    -----
+    A sampler that pads the last batch repeats rows, which count twice here:
+    ``DistributedSampler(..., drop_last=True)`` leaves them out.
+
+    Examples
+    --------
+    >>> def validate(encode, batches):  # doctest: +SKIP
+    ...     rows = Encodings.of(batches=lambda: map(encode, batches))
+    ...     rank = torch.distributed.get_rank()
+    ...     return score(all_merge(Summary.of(rows, name=f"rank {rank}")))
+    """
+    import torch.distributed as dist
+
+    summaries: list[Summary | None] = [None] * dist.get_world_size(group)
+    dist.all_gather_object(summaries, summary, group)
+    return merge(each for each in summaries if each is not None)
+
+
+def summarise_dask(mean: Any, var: Any, *, name: str = "", **given: Any) -> Any:
+    """Summarise two Dask arrays, chunk by chunk, where the chunks are.
+
+    Parameters
+    ----------
+    mean, var : dask.array.Array, shape (n, d)
+        The rows of both are cut as those of `mean`.
+    name : str
+        Of the data set.
+    **given
+        `prior_mean` and `prior_var`, as :meth:`Encodings.of` takes them.
+
+    Returns
+    -------
+    dask.delayed.Delayed
+        Its ``compute()`` gives the Summary: the same bits on any number of workers.
+
+    Raises
+    ------
+    ValueError
+        Where lengths of chunks are unknown, and on shapes that differ.
+
+    Examples
+    --------
+    >>> import dask.array as da  # doctest: +SKIP
+    >>> rows = da.random.default_rng(0).normal(size=(100_000, 8), chunks=(10_000, 8))  # doctest: +SKIP
+    >>> summarise_dask(rows, da.full_like(rows, 0.5)).compute()  # doctest: +SKIP
+    Summary(100000 rows x 8 latents; 10 parts)
+    """
+    from dask import delayed
+
+    if any(map(math.isnan, mean.chunks[0])):
+        raise ValueError("the lengths of chunks are unknown: call mean.compute_chunk_sizes()")
+    if mean.shape != var.shape or mean.ndim != 2:
+        raise ValueError(f"mean and var must have one shape (n, d); got {mean.shape}, {var.shape}")
+    mean = mean.rechunk({1: -1})
+    var = var.rechunk(mean.chunks)
+    lengths = mean.chunks[0]
+    firsts = [sum(lengths[:k]) for k in range(len(lengths))]
+    chunks = zip(mean.to_delayed().ravel(), var.to_delayed().ravel(), firsts, lengths, strict=True)
+    of_chunk = delayed(_of_chunk, pure=True)
+    parts = [of_chunk(m, v, name, first, given) for m, v, first, rows in chunks if rows]
+    if not parts:
+        raise ValueError("there are no rows to summarise")
+    return _added(parts, delayed(_both, pure=True))
+
+
+def _of_chunk(mean: Any, var: Any, name: str, first: int, given: dict[str, Any]) -> Summary:
+    return Summary.of(Encodings.of(mean, var, **given), name=name, first_row=first)
+
+
+def _both(one: Summary, two: Summary) -> Summary:
+    return one + two
+
+
+def _added(parts: list[Any], both: Any) -> Any:
+    """Add halves to each other, as merge does."""
+    if len(parts) == 1:
+        return parts[0]
+    middle = len(parts) // 2
+    return both(_added(parts[:middle], both), _added(parts[middle:], both))
