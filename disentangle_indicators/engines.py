@@ -82,7 +82,7 @@ def summarise_dask(mean: Any, var: Any, *, name: str = "", **given: Any) -> Any:
     >>> summarise_dask(rows, da.full_like(rows, 0.5)).compute()  # doctest: +SKIP
     Summary(100000 rows x 8 latents; 10 parts)
     """
-    from dask import delayed
+    from dask.delayed import delayed
 
     if any(map(math.isnan, mean.chunks[0])):
         raise ValueError("the lengths of chunks are unknown: call mean.compute_chunk_sizes()")
