@@ -224,12 +224,12 @@ def latent_table(
         )
     if exact is None:
         information: tuple[str, ...] = ("information [nats]",)
-        note = "information: Definition 3, an upper bound of I(x; z_h); S: second moment of q(z_h)"
+        note = "information: Definition 3, an upper bound of I(x; z_h); S: second moment of q(z_h), 1 for the prior"
     else:
         information = ("I(x; z_h) [nats]", "Def 3 [nats]")
         note = (
             f"I(x; z_h): exact for these rows, by quadrature to {power_of_ten(exact.quadrature_error)} "
-            f"nats; {exact.reading()}; Def 3: upper bound of I(x; z_h); S: second moment of q(z_h)"
+            f"nats; {exact.reading()}; Def 3: upper bound of I(x; z_h); S: second moment of q(z_h), 1 for the prior"
         )
     spread = ("std", "1/std") if scaled else ("Var(mean)",)
     if scaled:

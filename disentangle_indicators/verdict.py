@@ -45,6 +45,9 @@ LOOSE = 0.05
 NEAR = 0.8
 """Standard deviation of q(z), or one over it, from which scaling the codes does little."""
 
+APART = 0.05
+"""Share of the distance by which the ends of its parts may miss it before the report says so."""
+
 WIDE = 1.2
 """Average posterior variance above which posteriors are wider than the prior."""
 
@@ -161,7 +164,8 @@ def _range(information: Float, threshold: float) -> str:
 def _prior(r: Indicators, known: Distance, exact: Marginals | None) -> str:
     total = known.total
     if total.high <= SETTLED:
-        return f"q(z) is the prior, to within {up(total.high)} nats."
+        why = ", because the encoder ignores its input" if r.unused == r.d else ""
+        return f"q(z) is the prior, to within {up(total.high)} nats{why}."
     if total.low < NOTHING and math.isinf(total.high):
         return (
             f"The distance of q(z) from the prior is not known: {r.draws} {r.drawn} are too few."
@@ -175,11 +179,32 @@ def _prior(r: Indicators, known: Distance, exact: Marginals | None) -> str:
     parts = [] if exact is None else [_single(exact, known)]
     tells = known.dependence.low >= NOTHING or known.dependence.high < total.high
     if tells and (exact is None or r.d > 1):
-        parts.append(f"{between(known.dependence)} because latents depend on each other")
+        parts.append(_dependence(known.dependence))
+    if len(parts) > 1 and not _add_up(known):
+        parts[-1] += " (each part is bounded apart)"
     text += f": {', '.join(parts)}." if parts else "."
     if exact is None:
         text += " Exact marginals, which were not computed, would narrow the range."
     return text
+
+
+def _dependence(share: Bracket) -> str:
+    """Report the share of dependence; where 0 is not excluded, as a possibility."""
+    if share.low < NOTHING:
+        return f"up to {up(share.high)} if latents depend on each other, which these rows cannot settle"
+    return f"{between(share)} because latents depend on each other"
+
+
+def _add_up(known: Distance) -> bool:
+    """Whether the ends of the two parts add up to those of the distance, but for some percent.
+
+    The upper end of single latents that are saturated is not printed, and not added.
+    """
+    sums = [sum(ends) for ends in zip(known.marginals, known.dependence, strict=True)]
+    low, high = (
+        abs(total - end) <= APART * end for total, end in zip(sums, known.total, strict=True)
+    )
+    return low and (high or known.marginals.high == known.total.high)
 
 
 def _single(exact: Marginals, known: Distance) -> str:
@@ -196,9 +221,10 @@ def _single(exact: Marginals, known: Distance) -> str:
 
 
 def _trust(r: Indicators, known: Distance, exact: Marginals | None, joint: Joint | None) -> str:
-    averages = f"Definition 1 and S are averages, {_errors(r, exact)}."
+    averages = f"The only error of Definition 1 and S is that of sampling, {_errors(r, exact)}."
     if known.total.high <= SETTLED and r.mutual_information <= SETTLED:
-        return f"{averages} No bound here is looser than {up(r.kl_posterior_prior)} nats."
+        most = up(r.kl_posterior_prior)
+        return f"{averages} No distance or information here is above {most} nats."
     few = 0 if exact is None else int(exact.saturated.sum())
     if few:
         whose = "" if r.n_clusters is None else " of different clusters"
@@ -213,16 +239,16 @@ def _trust(r: Indicators, known: Distance, exact: Marginals | None, joint: Joint
 
 
 def _errors(r: Indicators, exact: Marginals | None) -> str:
-    """Report how good the errors of plain averages are."""
+    """Report where the errors of plain averages are printed, or what is wrong with them."""
     if exact is not None and exact.draws < r.draws:
-        return "but copies of rows make their errors too small"
+        return "but copies of rows make ± too small"
     if r.draws < FEW_CLUSTERS:
-        return f"but {r.draws} {r.drawn} are too few to estimate the errors"
+        return f"but {r.draws} {r.drawn} are too few to estimate ±"
     if r.heavy_tailed:
         named = ", ".join(map(str, r.heavy_tailed[:MANY])) + ", ..." * (len(r.heavy_tailed) > MANY)
         latents = "latent" if len(r.heavy_tailed) == 1 else "latents"
-        return f"but heavy tails make the errors of {latents} {named} too small"
-    return "good within ±"
+        return f"but heavy tails make ± of {latents} {named} too small"
+    return "±"
 
 
 def _information(r: Indicators, exact: Marginals | None, joint: Joint | None) -> str:
@@ -246,6 +272,11 @@ def _information(r: Indicators, exact: Marginals | None, joint: Joint | None) ->
             f"Definition 3 is too high: latent {worst} shows "
             f"{r.mutual_information_per_latent[worst]:.3f} nats and carries "
             f"{exact.information[worst]:.3f}"
+        )
+    elif most <= exact.shortfall[int(np.argmax(exact.looseness))]:
+        each = (
+            f"Few {r.drawn} make I(x; z_h) too low: the value of all data lies between I(x; z_h) "
+            f"and Definition 3, at most {up(most)} nats apart"
         )
     return f"{each}; {looser}." if looser else f"{each}."
 
@@ -282,7 +313,8 @@ def _do(r: Indicators, known: Distance, exact: Marginals | None) -> str:
         return _see(advice, "My VAE is a plain autoencoder")
     if far and float(np.sum(r.mean**2)) < known.total.low:
         return _see(
-            f"{_nearer(known, spread)}. Else check the prior, the scale and the order of the arrays",
+            "First check the prior, the scale, and that no arrays are swapped. "
+            f"Then {_nearer(known, spread)}",
             "q(z) is far from its prior",
         )
     if few_draws(r):
@@ -316,10 +348,10 @@ def _centre(latents: Sequence[int]) -> str:
 def _nearer(known: Distance, spread: float) -> str:
     """Report what brings q(z) nearer to the prior."""
     if known.dependence.low > known.marginals.high:
-        return "Train longer: most of the distance is dependence between latents"
+        return "train longer: most of the distance is dependence between latents"
     if NEAR < spread < 1 / NEAR:
-        return "Raise β, or train longer"
-    return f"Raise β, train longer, or scale the codes by {1 / spread:.4g}"
+        return "raise β or train longer"
+    return f"raise β or train longer; scaling the codes by {1 / spread:.4g} needs no training"
 
 
 def _see(advice: str, section: str) -> str:

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from disentangle_indicators import Encodings
 from disentangle_indicators import score as with_joint
+from disentangle_indicators._blocks import Table, with_error
 from disentangle_indicators._clusters import widening
 from disentangle_indicators._render import to_text
 from disentangle_indicators.aggregate._joint_result import span
@@ -201,7 +202,7 @@ def test_each_is_compared_with_the_first():
     for card, difference in zip(cards[1:], both.differences, strict=True):
         value = card.mutual_information - cards[0].mutual_information
         assert difference["mutual_information"] == value
-    assert "nats; less 0; ± one standard error, paired over rows" in repr(both)
+    assert "nats; each row minus encoder '0'; ± one standard error, paired over rows" in repr(both)
 
 
 def test_one_card_is_no_comparison():
@@ -244,7 +245,7 @@ def test_means_only_beside_whole_cards(order):
     assert frame.loc["whole", "mutual_information"] > 0
     assert frame["active_units"].tolist() == [3, 3]
     assert "Differences" not in repr(both)
-    assert "bare (means only)" in both.blocks()[0]["TRUST"]
+    assert "'bare' (means only)" in both.blocks()[0]["TRUST"]
 
 
 def test_a_card_of_means_only_costs_the_others_nothing():
@@ -276,7 +277,7 @@ def test_as_dict_json_frame_and_text():
     errors = [card.standard_errors["mutual_information"] for card in cards]
     assert frame["mutual_information_se"].tolist() == errors
     text = repr(both)
-    assert "less a; " in text
+    assert "each row minus encoder 'a'; " in text
     assert "runs/" not in text
     assert "can be paired" in " ".join(text.split())
     assert "can be paired" not in " ".join(repr(compare(cards, paired=True)).split())
@@ -333,16 +334,72 @@ def test_one_line_an_encoder(number):
 def test_the_closest_to_its_prior():
     cards = beta_sweep(3)
     far = score(10 + cards[0].encodings.mean, var=np.full((400, 3), 0.1), name="far")
-    lines = compare([*cards, far]).blocks()[0]
-    assert (
-        "Used latents: 0 (runs/vae_z3_beta2_seed0.npz) to 3" in lines["USED"]
-        or "3" in lines["USED"]
-    )
+    lines = compare([far, cards[0]]).blocks()[0]
+    assert lines["USED"] == "Every encoder uses 3 latents."
     near = score(np.zeros((400, 3)), var=np.ones((400, 3)), name="near")
     lines = compare([far, near]).blocks()[0]
     assert lines["PRIOR"].startswith(
-        "Closest to its prior is near, at most 0.0000 nats; farthest is far"
+        "Closest to its prior is 'near', at most 0.0000 nats; farthest is 'far'"
     )
+    assert lines["USED"] == "'near' uses 0 of 3 latents, 'far' 3 of 3."
+    lines = compare([near, far, cards[0]]).blocks()[0]
+    assert lines["USED"] == "Used latents: 0 of 3 in 'near' to 3 of 3 in 'far'."
+
+
+def sums(both):
+    """The table of the sums over marginals."""
+    tables = [block for block in both.blocks() if isinstance(block, Table)]
+    return next(table for table in tables if table.title == "Aggregated posteriors")
+
+
+def test_errors_of_sums_are_about_the_population():
+    """As those of the latents in score, which have the shortfall in them."""
+    z = np.random.default_rng(0).normal(size=(2, 200, 2))
+    cards = [score(x, var=np.full_like(x, 0.01), name=f"{k}") for k, x in enumerate(z)]
+    exact = cards[0].marginals
+    error = exact.population_errors["total_information"]
+    assert error > 1.2 * exact.standard_errors["total_information"]
+    both = compare(cards)
+    table = sums(both)
+    assert table.rows[0][1] == with_error(exact.total_information, error)
+    assert table.rows[0][2] == with_error(
+        exact.total_kl_prior, exact.population_errors["total_kl_prior"]
+    )
+    assert "±: how far the value of all data may be" in table.note
+    assert "≥" not in table.note
+    frame = both.to_frame()
+    plain = exact.standard_errors["total_information"]
+    assert frame["marginals_total_information_se"][0] == plain
+
+
+def test_sums_over_saturated_latents_are_bounds():
+    z = np.random.default_rng(0).normal(size=(2, 200, 2))
+    cards = [score(x, var=np.full_like(x, 1e-7), name=f"{k}") for k, x in enumerate(z)]
+    exact = cards[0].marginals
+    assert exact.saturated.all()
+    for both in (compare(cards), compare([json.loads(card.to_json()) for card in cards])):
+        table = sums(both)
+        least = exact.total_information - 2 * exact.standard_errors["total_information"]
+        assert table.rows[0][1] == f"≥ {least:.3f}"
+        assert table.rows[0][2] == f"≥ {cards[0].distance.marginals.low:.3f}"
+        assert "≥: lower bound, two standard errors down" in table.note
+
+
+def test_the_column_of_trust_names_what_is_a_range_and_is_dropped_if_empty():
+    """16 latents of 500 rows: I(x; z) is a range, though no single latent is saturated."""
+    z = np.random.default_rng(0).normal(size=(500, 16))
+    wide = with_joint(z * np.sqrt(0.9), var=np.full_like(z, 0.1), name="wide")
+    assert wide.joint.saturated
+    assert not wide.marginals.saturated.any()
+    z = z[:, :1]
+    plain = with_joint(z * np.sqrt(0.9), var=np.full_like(z, 0.1), name="plain")
+    both = compare([wide, plain]).blocks()
+    assert both[1].columns[-1] == "trust"
+    assert [row[-1] for row in both[1].rows] == ["I(x; z) is a range", ""]
+    assert both[0]["TRUST"] == "Read with care: 'wide' (I(x; z) is a range)."
+    alone = compare([plain, plain]).blocks()
+    assert "trust" not in alone[1].columns
+    assert all(len(row) == len(alone[1].columns) for row in alone[1].rows)
 
 
 def test_differences_are_those_to_the_reference():

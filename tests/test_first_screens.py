@@ -40,6 +40,11 @@ def test_every_stored_screen_has_its_kind():
         ("wrong_scale", "CHECK", "wider than the prior"),
         ("offset_mean", "DO", "off zero"),
         ("one_epoch", "PRIOR", "because latents depend on each other"),
+        (
+            "offset_mean",
+            "PRIOR",
+            "if latents depend on each other, which these rows cannot settle",
+        ),
         ("one_of_ten", "USED", "1 of 10 latents is used"),
     ],
 )

@@ -141,7 +141,7 @@ def test_the_trust_sentence_names_the_loosest_latent():
     tight = score(np.random.default_rng(0).normal(size=(4000, 1)), var=np.full((4000, 1), 0.1))
     assert "Definition 3 is too high by at most 0.0" in tight.verdict["TRUST"]
     exact = score(np.zeros((40, 1)), var=np.ones((40, 1)))
-    assert "No bound here is looser than 0.0000 nats" in exact.verdict["TRUST"]
+    assert "No distance or information here is above 0.0000 nats" in exact.verdict["TRUST"]
 
 
 def test_latents_that_tell_all_rows_apart_are_named():

@@ -11,10 +11,11 @@ from hypothesis import strategies as st
 from scipy.linalg import hadamard
 
 from disentangle_indicators import indicators, score
+from disentangle_indicators.distance import Bracket, Distance
 from disentangle_indicators.means import means_only
 from disentangle_indicators.posteriors import Encodings
 from disentangle_indicators.states import information_about_mean
-from disentangle_indicators.verdict import verdict
+from disentangle_indicators.verdict import _prior, verdict
 
 
 def encode(*information, n=64, shift=0.0):
@@ -169,7 +170,71 @@ def test_prior_of_a_perfect_match():
 
 def test_prior_of_a_collapsed_model_is_settled_by_the_rate():
     text = said(0.0, 0.001)["PRIOR"]
-    assert text == "q(z) is the prior, to within 0.0010 nats."
+    assert text == (
+        "q(z) is the prior, to within 0.0010 nats, because the encoder ignores its input."
+    )
+    wide = np.random.default_rng(0).normal(size=(2000, 1))
+    wide *= np.sqrt(0.9) / np.sqrt(np.mean(wide**2))
+    known = score(wide, var=np.full_like(wide, 0.1)).verdict["PRIOR"]
+    assert re.fullmatch(r"q\(z\) is the prior, to within \S+ nats\.", known)
+
+
+def test_trust_of_a_collapsed_model_bounds_every_value():
+    text = said(0.0, 0.001)["TRUST"]
+    assert text.endswith("±. No distance or information here is above 0.0010 nats.")
+
+
+def test_dependence_that_rows_cannot_settle_is_a_possibility():
+    """Eight independent latents of few rows: the total correlation may be 0."""
+    z = np.random.default_rng(0).normal(size=(500, 8))
+    text = score(2 + 0.99 * z, var=np.full_like(z, 0.02)).verdict["PRIOR"]
+    found = r"up to \S+ if latents depend on each other, which these rows cannot settle"
+    assert re.search(found, text)
+    assert "because latents depend" not in text
+
+
+@pytest.mark.parametrize(
+    ("total", "marginals", "dependence", "apart"),
+    [
+        ((3.0, 8.0), (2.0, 3.0), (1.0, 5.0), False),
+        ((3.0, 8.0), (2.0, 3.1), (1.0, 5.0), False),
+        ((3.0, 8.0), (2.0, 4.0), (1.0, 5.0), True),
+        ((3.0, 8.0), (1.0, 3.0), (1.0, 5.0), True),
+        ((3.0, 8.0), (2.0, 8.0), (1.0, 5.0), False),
+    ],
+)
+def test_parts_that_do_not_add_up_are_called_bounded_apart(total, marginals, dependence, apart):
+    mean, var = encode(1.0, 2.0)
+    result = indicators(mean, var)
+    known = Distance(Bracket(*total), Bracket(*marginals), Bracket(*dependence))
+    text = _prior(result, known, score(mean, var=var, joint=False).marginals)
+    assert text.endswith(" (each part is bounded apart).") is apart
+
+
+def test_where_rows_are_few_definition_3_may_be_the_better_number():
+    """Gaussian latents: Definition 3 is exact in the population, and I of few rows is too low."""
+    z = np.random.default_rng(0).normal(size=(300, 2))
+    few = score(z, var=np.full_like(z, 1e-3), joint=False)
+    gap, short = few.marginals.looseness, few.marginals.shortfall
+    assert gap[np.argmax(gap)] <= short[np.argmax(gap)]
+    text = few.verdict["TRUST"]
+    assert (
+        "Few rows make I(x; z_h) too low: the value of all data lies between I(x; z_h) and" in text
+    )
+    assert "Definition 3 is too high" not in text
+    bits = np.sign(z) * 0.9 + 0.1 * z
+    text = score(bits, var=np.full_like(z, 0.19), joint=False).verdict["TRUST"]
+    assert "Definition 3 is too high" in text
+
+
+def test_the_prior_is_checked_before_beta_is_raised():
+    """A mixture's spread of one half: far from the prior, and a scale brings the codes nearer."""
+    z = np.random.default_rng(0).normal(size=(4000, 4))
+    do = score(2 * z, var=np.full_like(z, 0.5)).verdict["DO"]
+    assert do.startswith(
+        "First check the prior, the scale, and that no arrays are swapped. Then raise β or train "
+        "longer; scaling the codes by 0.4"
+    )
 
 
 def test_correlations_by_chance_are_no_distance():
@@ -241,7 +306,7 @@ def test_dependence_is_what_the_marginals_leave():
 
 def test_trust_of_a_plain_case():
     assert said(1.0, 2.0)["TRUST"] == (
-        "Definition 1 and S are averages, good within ±. Definitions 2 and 3 are upper bounds of "
+        "The only error of Definition 1 and S is that of sampling, ±. Definitions 2 and 3 are upper bounds of "
         "the information."
     )
 
@@ -372,6 +437,6 @@ def test_what_to_do_about_dependence_and_about_widths():
     rng = np.random.default_rng(0)
     copies = np.repeat(rng.normal(size=(2000, 1)), 5, axis=1) + 0.1 * rng.normal(size=(2000, 5))
     do = score(2 * copies, var=np.full((2000, 5), 0.9)).verdict["DO"]
-    assert do.startswith("Raise β, train longer, or scale the codes by 0.4")
+    assert "longer; scaling the codes by 0.4" in do
     do = score(copies, var=np.full((2000, 5), 0.1)).verdict.get("DO", "")
     assert "scale the codes" not in do

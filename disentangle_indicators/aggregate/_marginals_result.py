@@ -9,7 +9,13 @@ from disentangle_indicators._array import Float
 from disentangle_indicators._blocks import Block, Table, power_of_ten, with_error
 from disentangle_indicators._result import Result
 
-__all__ = ["Marginals"]
+__all__ = ["BOUND", "ERROR", "Marginals"]
+
+ERROR = "±: how far the value of all data may be, because these rows are a sample"
+"""What errors about the population are, in notes of tables."""
+
+BOUND = "≥: lower bound, two standard errors down, where fewer than ten posteriors overlap"
+"""What stands in place of a saturated value."""
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -103,11 +109,7 @@ class Marginals(Result):
 
     def reading(self) -> str:
         """Return how to read the errors and bounds of latents in tables."""
-        text = (
-            "±: error about the value of the population, from the standard error and the shortfall"
-        )
-        if self.saturated.any():
-            text += "; ≥: lower bound, two standard errors down, where fewer than ten posteriors overlap"
+        text = f"{ERROR}; {BOUND}" if self.saturated.any() else ERROR
         said = self.dependence.rstrip(".")
         if said in ("", "Rows are taken as independent"):
             return text  # which the table of the indicators prints

@@ -1,6 +1,5 @@
 """Several encoders side by side: one line each, differences, and their tables."""
 
-import os
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -9,7 +8,9 @@ from disentangle_indicators._blocks import WORDS, Block, Table, with_error
 from disentangle_indicators._means_result import EXPORT
 from disentangle_indicators._result import Result, plain
 from disentangle_indicators.aggregate._joint_result import in_words
+from disentangle_indicators.aggregate._marginals_result import BOUND, ERROR
 from disentangle_indicators.comparison._lines import Line
+from disentangle_indicators.comparison._names import quoted, short_names
 from disentangle_indicators.distance import Bracket, between, down, up
 from disentangle_indicators.registry import INDICATORS
 
@@ -17,9 +18,6 @@ if TYPE_CHECKING:
     import pandas as pd
 
 __all__ = ["Comparison", "differing"]
-
-NAME = 16
-"""Letters of a name in tables."""
 
 FEW_MODELS = 4
 """Encoders up to which a table has one column each, for many metrics."""
@@ -120,8 +118,8 @@ class Comparison(Result):
             row |= line.values | {f"{x}_se": error for x, error in line.errors.items()}
             if line.distance is not None:
                 row |= {"distance_low": line.distance.low, "distance_high": line.distance.high}
-            for x, (value, error) in line.exact.items():
-                row |= {f"marginals_{x}": value, f"marginals_{x}_se": error}
+            for x, total in line.exact.items():
+                row |= {f"marginals_{x}": total.value, f"marginals_{x}_se": total.standard_error}
             for x, (low, high) in line.joint.items():
                 row |= {f"joint_{x}_low": low, f"joint_{x}_high": high}
             if line.certain is not None:
@@ -154,7 +152,7 @@ class Comparison(Result):
             out["USED"] = self._most_used(names, whole)
             out["PRIOR"] = self._closest(names, whole)
         words = {k: self.lines[k].trust for k in self.order if self.lines[k].trust}
-        listed = ", ".join(f"{names[k]} ({word})" for k, word in list(words.items())[:8])
+        listed = ", ".join(f"{quoted(names[k])} ({word})" for k, word in list(words.items())[:8])
         more = f", and {len(words) - 8} more" if len(words) > 8 else ""
         if words:
             out["TRUST"] = f"Read with care: {listed}{more}."
@@ -163,11 +161,17 @@ class Comparison(Result):
     def _most_used(self, names: Sequence[str], whole: Sequence[int]) -> str:
         counts = {k: self.lines[k].counts["used"] for k in whole}
         least, most = min(whole, key=counts.__getitem__), max(whole, key=counts.__getitem__)
-        text = f"Used latents: {counts[least]} in all."
+        latents = "latent" if counts[least] == 1 else "latents"
+        text = f"Every encoder uses {counts[least]} {latents}."
         if counts[least] != counts[most]:
-            text = f"Used latents: {counts[least]} ({names[least]}) to {counts[most]} ({names[most]})."
+            low, high = (f"{counts[k]} of {self.lines[k].d}" for k in (least, most))
+            text = f"Used latents: {low} in {quoted(names[least])} to {high} in {quoted(names[most])}."
+            if len(whole) == 2:
+                text = f"{quoted(names[least])} uses {low} latents, {quoted(names[most])} {high}."
         near = [
-            names[k] for k in whole if 2 * self.lines[k].counts["near_deterministic"] > counts[k]
+            quoted(names[k])
+            for k in whole
+            if 2 * self.lines[k].counts["near_deterministic"] > counts[k]
         ]
         if near:
             verb = "is" if len(near) == 1 else "are"
@@ -179,16 +183,16 @@ class Comparison(Result):
         near = min(whole, key=lambda k: known[k].high)
         rest = [k for k in whole if k != near]
         if not rest:
-            return f"{names[near]} is at most {up(known[near].high)} nats from its prior."
+            return f"{quoted(names[near])} is at most {up(known[near].high)} nats from its prior."
         if any(known[k].low < known[near].high for k in rest):
             return (
                 "Which encoder is closest to its prior is not known, because the ranges overlap: "
-                f"{names[near]} is at most {up(known[near].high)} nats away."
+                f"{quoted(names[near])} is at most {up(known[near].high)} nats away."
             )
         far = max(whole, key=lambda k: known[k].low)
         return (
-            f"Closest to its prior is {names[near]}, at most {up(known[near].high)} nats; farthest "
-            f"is {names[far]}, at least {down(known[far].low)}."
+            f"Closest to its prior is {quoted(names[near])}, at most {up(known[near].high)} nats; "
+            f"farthest is {quoted(names[far])}, at least {down(known[far].low)}."
         )
 
     def _overview(self, names: Sequence[str]) -> Table:
@@ -200,7 +204,8 @@ class Comparison(Result):
         ]
         means = all(line.distance is None for line in self.lines)
         sizes = [x for x in ("n", "d") if len({getattr(line, x) for line in self.lines}) > 1]
-        columns = ("", *sizes, *states, "rate", "info", "from prior", "trust")
+        trust = ["trust"] * any(line.trust for line in self.lines)
+        columns = ("", *sizes, *states, "rate", "info ≤", "from prior", *trust)
         if means:
             columns = ("", *sizes, "active units")
         rows = []
@@ -212,15 +217,16 @@ class Comparison(Result):
             else:
                 row += [str(line.counts.get(name, "-")) for name in states]
                 row += [_value(line, "kl_posterior_prior"), _value(line, "mutual_information")]
-                row += ["-" if line.distance is None else between(line.distance), line.trust]
+                row.append("-" if line.distance is None else between(line.distance))
+                row += [line.trust] * len(trust)
             rows.append(tuple(row))
         first = self.lines[0]
         same = [f"{getattr(first, x)} {word}" for x, word in SIZES.items() if x not in sizes]
         note = f"{' and '.join(same)} each; " if same else ""
         if not means:
             note += (
-                "nats; rate: Definition 1; info: Definition 2, an upper bound of I(x; z); from prior: "
-                "range of KL(q(z) || p) of the population; digits end at the standard error"
+                "nats; rate: Definition 1; info ≤: Definition 2, an upper bound of I(x; z); from prior: "
+                "range of KL(q(z) || p) of the population; rounded to the standard error"
             )
         return Table(columns, tuple(rows), "Encoders", note.removesuffix("; "))
 
@@ -247,9 +253,7 @@ class Comparison(Result):
             line = self.lines[k]
             cells = ["-", "-"]
             if line.exact:
-                cells = [
-                    with_error(*line.exact[x]) for x in ("total_information", "total_kl_prior")
-                ]
+                cells = [line.exact[x].in_words() for x in ("total_information", "total_kl_prior")]
             if any(other.joint for other in self.lines):
                 cells += [
                     in_words(line.joint[x]) if line.joint else "-"
@@ -262,7 +266,9 @@ class Comparison(Result):
         if any(line.joint for line in self.lines):
             columns += ["I(x; z)", "total correlation"]
         columns += ["certain I(x; z) of the rows"] * certain
-        note = "nats; sums over latents ± one standard error; ranges are of the population"
+        note = f"nats; {ERROR}; ranges are of the population"
+        if any(cell.startswith("≥") for _, *cells in rows for cell in cells[:2]):
+            note += f"; {BOUND}"
         left_out = [reason for r in self.reports if (reason := r.get("reasons", {}).get("joint"))]
         note += f"; joints left out: {left_out[0]}" if left_out else ""
         return [Table(tuple(columns), tuple(rows), "Aggregated posteriors", note)]
@@ -279,7 +285,7 @@ class Comparison(Result):
         }
         order = [k for k in self.order if k != self.reference]
         how = "paired over parts of the rows" if self.paired else "as of independent samples"
-        note = f"less {names[self.reference]}; ± one standard error, {how}"
+        note = f"each minus {quoted(names[self.reference])}; ± one standard error, {how}"
         return [
             *_by_metric("Metrics", names, self.order, values, found, ""),
             *_by_metric("Differences of metrics", names, order, apart, found, note),
@@ -299,7 +305,7 @@ class Comparison(Result):
             if k != self.reference
         ]
         how = "paired over rows" if self.paired else "as of independent samples"
-        note = f"nats; less {names[self.reference]}; ± one standard error, {how}"
+        note = f"nats; each row minus encoder {quoted(names[self.reference])}; ± one standard error, {how}"
         if not self.paired and len({line.n for line in self.lines}) == 1:
             note += "; rows of the same inputs in the same order can be paired"
         return [Table(("", *differing().values()), tuple(rows), "Differences", note)]
@@ -361,34 +367,3 @@ def _value(line: Line, name: str) -> str:
     error = line.errors.get(name, 0.0)
     digits = 3 if error < 0.005 else 2 if error < 0.05 else 1
     return f"{line.values[name]:.{digits}f}"
-
-
-def short_names(names: Sequence[str]) -> list[str]:
-    """Return what tells names apart: no common folders, beginnings and ends, and cut if long.
-
-    Examples
-    --------
-    >>> short_names(["runs/vae_beta1_seed0.npz", "runs/vae_beta4_seed0.npz"])
-    ['beta1', 'beta4']
-    """
-    short = [name.replace("\\", "/") for name in names]
-    if len(set(short)) == len(short) > 1:
-        start = _boundary(os.path.commonprefix(short))
-        backwards = [name[start:][::-1] for name in short]
-        end = _boundary(os.path.commonprefix(backwards))
-        cut = [name[start : len(name) - end] for name in short]
-        short = cut if all(cut) else short
-    shortened = [_shortened(name) for name in short]
-    distinct = len(set(shortened)) == len(set(names))
-    return [name or str(k + 1) for k, name in enumerate(shortened if distinct else short)]
-
-
-def _boundary(common: str) -> int:
-    """Return how much of a common part ends at a separator."""
-    return max(common.rfind(mark) + 1 for mark in "/_-. ")
-
-
-def _shortened(name: str) -> str:
-    """Cut a long name in its middle."""
-    half = (NAME - 1) // 2
-    return name if len(name) <= NAME else f"{name[: NAME - 1 - half]}…{name[-half:]}"

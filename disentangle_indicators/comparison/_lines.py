@@ -5,16 +5,41 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
+from disentangle_indicators._blocks import with_error
 from disentangle_indicators.aggregate._joint_result import span_of
 from disentangle_indicators.distance import FEW, Bracket
 from disentangle_indicators.registry import COUNTS, INDICATORS
 
-__all__ = ["SCHEMA", "Line", "line_of", "saved_report"]
+__all__ = ["SCHEMA", "Line", "Sum", "line_of", "saved_report"]
 
 SCHEMA = "dindic.score/1"
 """Schema of the reports that are compared."""
+
+
+class Sum(NamedTuple):
+    """A sum over the marginals, in nats: of these rows, its errors, and a bound.
+
+    Parameters
+    ----------
+    value, standard_error : float
+    population_error : float
+        About the value of the population; infinite where a latent is saturated.
+    least : float
+        Lower bound of the value of the population, two standard errors down.
+    """
+
+    value: float
+    standard_error: float
+    population_error: float
+    least: float
+
+    def in_words(self) -> str:
+        """Write the sum with its error about the population, or as a bound where that is unknown."""
+        if math.isfinite(self.population_error):
+            return with_error(self.value, self.population_error)
+        return f"≥ {with_error(self.least, None)}"
 
 
 @dataclass(frozen=True)
@@ -33,8 +58,10 @@ class Line:
         KL(q(z) || p) of the population; None for means only.
     trust : str
         What limits the numbers, in two words; "" for nothing.
-    exact, joint : dict of str to (float or None, float or None)
-        Sums over marginals with their errors, and ranges of the joint; empty if not computed.
+    exact : dict of str to Sum
+        Sums over marginals; empty if not computed.
+    joint : dict of str to (float or None, float or None)
+        Ranges of the joint; empty if not computed.
     certain : (float, float) or None
         Certain bounds of I(x; z) of the rows, if computed.
     metrics : dict of str to (float or None, float or None)
@@ -49,7 +76,7 @@ class Line:
     errors: dict[str, float]
     distance: Bracket | None
     trust: str
-    exact: dict[str, tuple[float, float]]
+    exact: dict[str, Sum]
     joint: dict[str, tuple[float | None, float | None]]
     certain: tuple[float, float] | None
     metrics: dict[str, tuple[float | None, float | None]]
@@ -68,7 +95,6 @@ def line_of(report: Mapping[str, Any]) -> Line:
     names = [name for name, i in INDICATORS.items() if i.compared]
     values = {name: report[name] for name in names if report.get(name) is not None}
     errors = report.get("standard_errors") or {}
-    of_marginals = marginals.get("standard_errors") or {}
     return Line(
         name=report["name"],
         n=report["n"],
@@ -78,11 +104,7 @@ def line_of(report: Mapping[str, Any]) -> Line:
         errors={name: _number(errors[name]) for name in values if name in errors},
         distance=None if known is None else _bracket(known["total"]),
         trust=_trust(report),
-        exact={
-            name: (marginals[name], _number(of_marginals.get(name)))
-            for name in EXACT
-            if marginals.get(name) is not None
-        },
+        exact=_sums(marginals, known),
         certain=(certificate["low"], certificate["high"]) if certificate else None,
         joint={name: span_of(joint, name) for name in JOINT} if joint else {},
         metrics={
@@ -90,6 +112,25 @@ def line_of(report: Mapping[str, Any]) -> Line:
             for name, score in metrics.items()
         },
     )
+
+
+def _sums(marginals: Mapping[str, Any], distance: Mapping[str, Any] | None) -> dict[str, Sum]:
+    """Return the sums over the marginals; few rows lower I(x; z_h) and raise the others."""
+    sampling = marginals.get("standard_errors") or {}
+    errors = marginals.get("population_errors") or {}
+    found = {}
+    for name in EXACT:
+        if marginals.get(name) is not None:
+            value, error = marginals[name], _number(sampling.get(name))
+            found[name] = Sum(value, error, _number(errors.get(name)), 0.0)
+    if "total_information" in found:
+        total = found["total_information"]
+        least = max(total.value - 2 * total.standard_error, 0.0)
+        found["total_information"] = total._replace(least=least)
+    if distance is not None and "total_kl_prior" in found:
+        least = distance["marginals"]["low"] or 0.0
+        found["total_kl_prior"] = found["total_kl_prior"]._replace(least=least)
+    return found
 
 
 def _number(value: float | None) -> float:
@@ -105,12 +146,15 @@ def _trust(report: Mapping[str, Any]) -> str:
     """Return what limits the numbers most, in few words."""
     if "kl_posterior_prior" not in report:
         return "means only"
+    joint = report.get("joint") or {}
     saturated = sum((report.get("marginals") or {}).get("saturated") or ())
     draws = report.get("n_clusters") or report["n"]
     if saturated:
         return "saturated"
     if draws < FEW * (report["d"] - report["unused"]):
         return "few draws"
+    if joint.get("saturated"):
+        return "I(x; z) is a range"
     return "heavy tails" if report.get("heavy_tailed") else ""
 
 

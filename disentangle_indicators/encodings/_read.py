@@ -42,6 +42,9 @@ from disentangle_indicators.summary import is_summary
 CLUSTERS = ("clusters", "cluster")
 """Keys that our own files have, or had, for the cluster of each row."""
 
+STILL = 0.1
+"""Size of the means below which a posterior of variance 1 carries at most 0.005 nats: unused."""
+
 _PathLike = str | os.PathLike[str]
 
 
@@ -268,7 +271,7 @@ def _scale(contents: Contents, choice: Choice) -> tuple[Stored | None, tuple[str
     if found is not None:
         fit, note = found
         return repeated_to(scale, fit, mean.shape), (*notes, note)
-    return scale, (*notes, *_suspicions(mean, scale))
+    return scale, (*notes, *_suspicions(mean, scale, choice.scale))
 
 
 _FORMULAS = {"var": "{!r}", "std": "{!r}^2", "logvar": "exp({!r})", "logstd": "exp(2 {!r})"}
@@ -286,7 +289,7 @@ def _described(choice: Choice, n: int, d: int, sites: int) -> str:
     return f"mean from {choice.mean_key!r}, {scale}, {size}"
 
 
-def _suspicions(mean: Stored, scale: Stored) -> tuple[str, ...]:
+def _suspicions(mean: Stored, scale: Stored, kind: str) -> tuple[str, ...]:
     """Refuse a scale that is the mean itself; return a note when all its entries are equal.
 
     Reads only as far as the first entry that differs, which nearly always is in the first block.
@@ -294,11 +297,13 @@ def _suspicions(mean: Stored, scale: Stored) -> tuple[str, ...]:
     rows = max(1, 2**18 // int(np.prod(mean.shape[1:])))
     same = constant = True
     first: Any = None
+    largest = 0.0
     for raw, raw_scale in zip(mean.blocks(rows), scale.blocks(rows), strict=True):
         z, values = as_array(raw, repr(mean.name)), as_array(raw_scale, repr(scale.name))
         first = values.flat[0] if first is None else first
         same = same and bool(np.array_equal(z, values))
         constant = constant and bool(np.all(values == first))
+        largest = max(largest, float(np.max(np.abs(z))))
         if not (same or constant):
             return ()
     if same and not constant:
@@ -309,9 +314,10 @@ def _suspicions(mean: Stored, scale: Stored) -> tuple[str, ...]:
     if not constant or int(np.prod(scale.shape)) == 1:
         return ()
     note = f"WARNING: every entry of {scale.name!r} is {first:g}"
-    return (
-        f"{note}; the model fixes its posterior width, all latents have collapsed, or the export is broken",
-    )
+    if first == (0 if kind.startswith("log") else 1) and largest < STILL:
+        still = f"no mean is further than {STILL} from 0"
+        return (f"{note}, and {still}: all latents have collapsed, or the export is broken",)
+    return (f"{note}; the model fixes its posterior width, or the export is broken",)
 
 
 def _with_columns(

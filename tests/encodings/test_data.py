@@ -90,7 +90,19 @@ def test_mean_and_scale_that_differ_late(npz):
 @pytest.mark.parametrize(("name", "value"), [("std", 1), ("logvar", 0), ("var", 0.25)])
 def test_constant_scale(npz, pair, name, value):
     (note,) = read_encodings(npz(mean=pair[0], **{name: np.full((23, 3), value)})).notes
-    assert note.startswith(f"WARNING: every entry of '{name}' is {value}")
+    assert note == (
+        f"WARNING: every entry of '{name}' is {value}; the model fixes its posterior width, or "
+        "the export is broken"
+    )
+
+
+@pytest.mark.parametrize(("name", "value"), [("std", 1), ("logvar", 0), ("var", 0.25)])
+def test_collapse_is_named_only_where_every_latent_is_unused(npz, name, value):
+    still = np.random.default_rng(0).uniform(-0.09, 0.09, size=(23, 3))
+    (note,) = read_encodings(npz(mean=still, **{name: np.full((23, 3), value)})).notes
+    collapsed = "is {}, and no mean is further than 0.1 from 0: all latents have collapsed, or the"
+    assert (collapsed.format(value) in note) is (value != 0.25)
+    assert ("fixes its posterior width" in note) is (value == 0.25)
 
 
 def test_constant_until_the_last_row(npz):
