@@ -159,6 +159,8 @@ def _of_npy(folder: Path, files: list[Path]) -> Contents:
 def _continued_files(files: Sequence[Path]) -> Contents:
     """Open files that continue each other: arrays of one name are one array."""
     parts = [open_file(file) for file in files]
+    if all(part.one_sample for part in parts):
+        parts = [part.without_sizes() for part in parts]
     first = parts[0]
     for file, part in zip(files, parts, strict=True):
         if set(part.arrays) != set(first.arrays):
@@ -172,4 +174,6 @@ def _continued_files(files: Sequence[Path]) -> Contents:
     if len(files) > 1:
         how = "stacked, one sample each" if first.one_sample else "read one after the other"
         notes += (f"{len(files)} files are {how}, from {files[0].name} to {files[-1].name}",)
+    if first.one_sample:
+        notes += ("latents that sd-scripts stores are samples of the posteriors, not their means",)
     return Contents(arrays, first.metadata, notes)

@@ -5,7 +5,7 @@ import re
 import zipfile
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from math import prod
 from pathlib import Path
 from typing import IO, Any
@@ -27,7 +27,10 @@ IMAGES = "encode these images with their model first"
 """What to do with a file that holds images."""
 
 OF_ONE_SAMPLE = ("original_size", "crop_ltrb")
-"""Keys beside the latents of one image, as sd-scripts stores them."""
+"""Keys of vectors beside the latents of one image, as sd-scripts stores them."""
+
+_SIZE = re.compile(r"_\d+x\d+$")
+"""The height and the width of latents, with which newer keys of sd-scripts end."""
 
 WHOLE = 1 << 28
 """Bytes that an array may always take in memory."""
@@ -92,7 +95,18 @@ class Contents:
     @property
     def one_sample(self) -> bool:
         """Whether the arrays are those of one sample, without an axis of samples."""
-        return bool(set(OF_ONE_SAMPLE) & set(self.arrays))
+        return any(
+            _SIZE.sub("", key) in OF_ONE_SAMPLE and len(array.shape) == 1
+            for key, array in self.arrays.items()
+        )
+
+    def without_sizes(self) -> "Contents":
+        """Return the arrays of one image under keys without its size, unless it is there in several."""
+        short = {_SIZE.sub("", key): key for key in self.arrays}
+        if len(short) < len(self.arrays):
+            return self
+        arrays = {name: replace(self.arrays[key], name=name) for name, key in short.items()}
+        return replace(self, arrays=arrays)
 
     def find(self, key: str) -> str | None:
         """Return the key of that name, else the only one that ends with it, in `obs` first.

@@ -171,7 +171,11 @@ def test_a_file_has_a_note(words, note):
         ("tables/nulls.parquet", "'mean' has no value in row 1"),
         ("tables/lfads_output_sess.h5", "train_co_means|train_ic_mean|valid_co_means|valid_ic_me"),
         ("tables/generic.h5", "add --mean-key latents/test/mu|latents/train/mu"),
-        ("tables/r_NA.csv", "mean must be finite; mean[3, 1] = nan"),
+        (
+            "tables/r_NA.csv",
+            "the column 'mu.2' has no value in row 3; pandas.read_csv(path).dropna().to_csv("
+            "'complete.csv', index=False) leaves out such rows",
+        ),
         ("tables/z_only.csv", "add --mean-key z"),
         ("tables/struct.npz", "np.savez(path, mean=enc['mean'])"),
         ("tables/xarray.nc", "xarray.open_dataset(path)"),

@@ -199,3 +199,32 @@ def test_batches_in_a_list(tmp_path, pair):
     np.testing.assert_array_equal(encodings.mean, pair[0])
     np.testing.assert_array_equal(np.concatenate([b[1] for b in encodings.batches(5)]), pair[1])
     assert "2 batches of a.pt are read one after the other" in encodings.notes
+
+
+@pytest.mark.parametrize("names", [("latents", "latents_8x8"), ("latents_8x8", "latents_8x8")])
+def test_caches_of_one_image_each_are_stacked(tmp_path, names):
+    """As sd-scripts stores them: the newer keys end with the size of the latents."""
+    latents = np.random.default_rng(0).normal(size=(4, 4, 8, 8))
+    for i, sample in enumerate(latents):
+        name = names[i % 2]
+        beside = {"original_size": np.array([64, 64]), "crop_ltrb": np.array([0, 0, 64, 64])}
+        if names[0] == names[1]:
+            beside = {f"{key}_8x8": values for key, values in beside.items()}
+        np.savez(tmp_path / f"img{i}_0064x0064_sd.npz", **{name: sample}, **beside)
+    with pytest.raises(ValueError, match="without an axis of rows"):
+        read_encodings(
+            tmp_path / "img1_0064x0064_sd.npz", mean_key="latents_8x8", layout="channels"
+        )
+    encodings = read_encodings(tmp_path, mean_key="latents", layout="channels")
+    np.testing.assert_array_equal(encodings.mean, np.moveaxis(latents, 1, -1).reshape(-1, 4))
+    assert "4 files are stacked, one sample each, from" in " ".join(encodings.notes)
+    assert "samples of the posteriors, not their means" in " ".join(encodings.notes)
+
+
+def test_caches_of_several_sizes_are_not_stacked(tmp_path):
+    beside = {"original_size_8x8": np.array([64, 64]), "original_size_4x4": np.array([32, 32])}
+    for i in range(2):
+        arrays = {"latents_8x8": np.ones((4, 8, 8)), "latents_4x4": np.ones((3, 4, 4))}
+        np.savez(tmp_path / f"img{i}.npz", **arrays, **beside)
+    encodings = read_encodings(tmp_path, mean_key="latents_4x4", layout="channels")
+    assert (encodings.n, encodings.d) == (2 * 16, 3)

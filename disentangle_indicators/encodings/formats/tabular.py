@@ -189,9 +189,12 @@ def numbered(header: list[str]) -> dict[str, list[int]]:
 
 
 def _group(path: Path, dialect: _Dialect, name: str, members: list[int], n: int) -> Stored:
+    columns = [dialect.header[member] for member in members]
+
     def blocks(rows: int) -> Iterator[NDArray[Any]]:
         import pandas as pd
 
+        first = 0
         order = np.argsort(np.argsort(members))
         old = tuple(int(part) for part in pd.__version__.split(".")[:2]) < (3, 1)
         with (
@@ -213,9 +216,27 @@ def _group(path: Path, dialect: _Dialect, name: str, members: list[int], n: int)
             ) as chunks,
         ):
             for chunk in chunks:
-                yield chunk.to_numpy()[:, order]
+                values = chunk.to_numpy()[:, order]
+                if role(name) is not None and np.isnan(values).any():
+                    _refuse_missing(dialect, columns, values, first)
+                first += len(values)
+                yield values
 
     return Stored(name, (n, len(members)), "float64", blocks)
+
+
+def _refuse_missing(
+    dialect: _Dialect, columns: list[str], values: NDArray[np.float64], first: int
+) -> None:
+    """Name the first number that is missing in means or scales, and the line that leaves its row out."""
+    row, column = np.argwhere(np.isnan(values))[0]
+    signs = f", sep={dialect.separator!r}" * (dialect.separator != ",")
+    signs += f", decimal={dialect.decimal!r}" * (dialect.decimal != ".")
+    signs += ", header=None" * (not dialect.named)
+    raise ValueError(
+        f"the column {columns[column]!r} has no value in row {first + row}; pandas.read_csv(path"
+        f"{signs}).dropna().to_csv('complete.csv', index=False) leaves out such rows"
+    )
 
 
 def _column(path: Path, name: str, n: int) -> Stored:
