@@ -60,10 +60,14 @@ def _of_frame(factors: Any) -> tuple[list[Any], list[str]]:
 
 def _of_arrow(series: Any) -> NDArray[Any]:
     """Return a column as numbers, or as objects where there is text, truth or a missing value."""
+    import narwhals as nw
+
     if series.dtype.is_numeric() and not series.null_count():
         return np.asarray(series.to_numpy())
     out = np.empty(len(series), dtype=object)
     out[:] = series.to_list()
+    if series.dtype in (nw.Categorical, nw.Enum):
+        out[:] = ["" if value is None else str(value) for value in out]
     return out
 
 

@@ -43,9 +43,9 @@ __all__ = [
 
 MODULES: tuple[ModuleType, ...] = (
     *(npz, npy, safetensors, pt, tabular),
-    *(anndata, hdf5, zarr, arrow, mat),
+    *(mat, anndata, hdf5, zarr, arrow),  # MATLAB before HDF5, which it may be too
 )
-"""Every format, in the order of messages."""
+"""Every format, in the order in which a file is compared with them, and of messages."""
 
 FORMATS: dict[str, ModuleType] = {
     suffix: module for module in MODULES for suffix in module.SUFFIXES

@@ -268,23 +268,40 @@ def _string(value: Any) -> str:
 
 def _text(node: Any) -> NDArray[Any]:
     """Return an array of text."""
-    values = node.asstr()[()] if hasattr(node, "asstr") and node.dtype.kind == "O" else node[()]
+    if hasattr(node, "asstr") and node.dtype.kind == "O":
+        values = _cells(node) if _is_references(node) else node.asstr()[()]
+    else:
+        values = node[()]
     flat = [_string(value) for value in np.asarray(values, dtype=object).ravel()]
     return np.array(flat, dtype=str).reshape(node.shape)
 
 
+def _is_references(node: Any) -> bool:
+    import h5py
+
+    return h5py.check_ref_dtype(node.dtype) is not None
+
+
+def _cells(node: Any) -> NDArray[Any]:
+    """Return the text of cells of MATLAB, which are references to arrays of UTF-16."""
+    words = np.empty(node.shape, dtype=object)
+    for at, reference in np.ndenumerate(node[()]):
+        letters = node.file[reference]
+        if _string(letters.attrs.get("MATLAB_class", "")) != "char":
+            raise ValueError(f"{node.name[1:]!r} holds references to other than text")
+        codes = [] if "MATLAB_empty" in letters.attrs else letters[()]
+        words[at] = np.asarray(codes, "<u2").tobytes().decode("utf-16-le", "replace")
+    return words
+
+
 def _categories(node: Any) -> NDArray[Any]:
-    """Return the names of categories, numbers where they are, and behind them the missing one."""
-    if _is_group(node):
-        names = DECODED[_kind(node)](node)
-    else:
-        names = np.asarray(node[()]) if node.dtype.kind in "fiu" else _text(node)
-    numbers = names.dtype.kind in "fiu"
-    return np.append(names.astype(float), np.nan) if numbers else np.append(names, "")
+    """Return the names of categories as text, and behind them the missing one."""
+    names = DECODED[_kind(node)](node) if _is_group(node) else _text(node)
+    return np.append(names.astype(str), "")
 
 
 def _categorical(group: Any) -> NDArray[Any]:
-    """Return the categories of rows as text, or as numbers where they are; code -1 is missing."""
+    """Return the categories of rows as text, "" where they are missing, which is code -1."""
     return np.asarray(_categories(group["categories"])[np.asarray(group["codes"][()])])
 
 
@@ -299,9 +316,9 @@ def _old_categorical(column: str) -> Callable[[Any], NDArray[Any]]:
 
 
 def _nullable(group: Any) -> NDArray[Any]:
-    """Return nullable numbers as floats, nan where masked, and nullable text, "" where masked."""
+    """Return numbers, nan where masked, or text and truth values as text, "" where masked."""
     values, mask = group["values"], np.asarray(group["mask"][()], dtype=bool)
-    if getattr(values.dtype, "kind", "T") in "OSTU":
+    if getattr(values.dtype, "kind", "T") in "bOSTU":
         return np.where(mask, "", _text(values))
     return np.where(mask, np.nan, np.asarray(values[()], dtype=float))
 
@@ -325,5 +342,5 @@ DECODED: dict[str, Callable[[Any], NDArray[Any]]] = {
 }
 """What makes one array of a group of each encoding."""
 
-DTYPES = {"categorical": "str", "nullable-string-array": "str"}
+DTYPES = dict.fromkeys(("categorical", "nullable-boolean", "nullable-string-array"), "str")
 """Its dtype, float64 for the others."""

@@ -270,7 +270,7 @@ def _is_text(kind: Any) -> bool:
     from pyarrow import types
 
     if types.is_dictionary(kind):
-        return _is_text(kind.value_type)
+        return _is_text(kind.value_type) or _is_number(kind.value_type)
     return bool(types.is_string(kind) or types.is_large_string(kind) or types.is_string_view(kind))
 
 
@@ -320,7 +320,9 @@ def _column(table: _Table, name: str, kind: Any, n: int) -> Stored:
 
 
 def _optional_numbers(column: Any) -> NDArray[Any]:
-    """Return numbers; nan where there is none."""
+    """Return numbers, nan where there is none; truth values as text if one is missing."""
+    if column.null_count and column.type == "bool":
+        return _optional_text(column)
     return np.asarray(
         column.to_numpy(zero_copy_only=False), dtype=None if not column.null_count else float
     )
@@ -328,7 +330,8 @@ def _optional_numbers(column: Any) -> NDArray[Any]:
 
 def _optional_text(column: Any) -> NDArray[Any]:
     """Return text; "" where there is none."""
-    return np.array([value or "" for value in column.to_pylist()], dtype=str)
+    words = ("" if value is None else str(value) for value in column.to_pylist())
+    return np.array(list(words), dtype=str)
 
 
 def _lists(table: _Table, name: str, kind: Any, n: int) -> Stored:

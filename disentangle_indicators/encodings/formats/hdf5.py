@@ -16,12 +16,15 @@ MEMORY = "a block of chunks"
 HOLDS_TEXT = True
 EXTRA = "h5"
 MAGIC = b"\x89HDF\r\n\x1a\n"
-"""First bytes of the file."""
+"""First bytes of the file, or of what comes after a user block."""
+
+USER_BLOCK = 512
+"""Bytes of text that MATLAB and mudata write before it."""
 
 
 def matches(path: Path, head: bytes) -> bool:
     """Whether the first bytes of a file are those of this format."""
-    return head.startswith(MAGIC)
+    return head.startswith(MAGIC) or head[USER_BLOCK:].startswith(MAGIC)
 
 
 def read(path: Path) -> Contents:

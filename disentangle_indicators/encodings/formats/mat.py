@@ -24,22 +24,19 @@ from disentangle_indicators.encodings.names import role
 SUFFIXES = (".mat",)
 MEMORY = "the file"
 
-_HDF5_AT = 512
-"""Where the HDF5 of version 7.3 begins."""
-
 _BYTES = 8
 """Of a number, at most."""
 
 
 def matches(path: Path, head: bytes) -> bool:
-    """Whether a file begins as MATLAB files do, up to version 7 or from 7.3 on."""
-    return head.startswith(b"MATLAB ") or head[_HDF5_AT:].startswith(hdf5.MAGIC)
+    """Whether a file begins as MATLAB files do, of any version: other HDF5 has its axes unturned."""
+    return head.startswith(b"MATLAB ")
 
 
 def read(path: Path) -> Contents:
     """Open a .mat file, which is held in memory; fields of a structure are keys like "z/mu"."""
     with reading(path), open(path, "rb") as stream:
-        stream.seek(_HDF5_AT)
+        stream.seek(hdf5.USER_BLOCK)
         if stream.read(len(hdf5.MAGIC)) == hdf5.MAGIC:
             contents = hdf5.read(path).arrays.values()
             arrays = [_reversed(array) for array in contents if not array.name.startswith("#")]
