@@ -153,6 +153,7 @@ def _without_mean(contents: Contents) -> ValueError:
         if len(array.shape) > 2 and (array.dtype == "uint8" or is_images(key)):
             return ValueError(f"{array} looks like images, not encodings; {IMAGES}")
     tables = tables_of(contents)
+    tables = [key for key in tables if "float" in contents.arrays[key].dtype] or tables
     return AmbiguousEncodings(
         f"no key names a mean ({', '.join(ALIASES['mean'])}); the file has {contents.listing()}; "
         f"add mean_key={tables[0] if len(tables) == 1 else 'KEY'!r}"

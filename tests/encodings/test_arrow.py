@@ -83,3 +83,31 @@ def test_parts_of_hive_have_columns_and_types_of_the_first(tmp_path, kind):
     assert encodings.mean[:, 0].tolist() == [0, 1, 2, 0, 1, 2]
     assert encodings.factors.values[:, 0][:3].tolist() == [0, 1, 2]
     assert np.isnan(encodings.factors.values[3:, 0]).all()
+
+
+@pytest.mark.parametrize("compression", ["lz4", "zstd"])
+@pytest.mark.parametrize("suffix", ["feather", "arrows"])
+def test_a_buffer_that_announces_ten_gigabytes_is_refused(tmp_path, suffix, compression):
+    n, path = 1000, tmp_path / f"a.{suffix}"
+    table = pyarrow.table({"mean_0": np.zeros(n), "word": pyarrow.array(["a"] * n)})
+    table = table.set_column(1, "word", table["word"].dictionary_encode())
+    write = pyarrow.ipc.new_file if suffix == "feather" else pyarrow.ipc.new_stream
+    options = pyarrow.ipc.IpcWriteOptions(compression=compression)
+    with write(str(path), table.schema, options=options) as file:
+        file.write_table(table)
+    assert read_encodings(path, labels="word").n == n
+    raw, size = path.read_bytes(), (8 * n).to_bytes(8, "little")
+    assert raw.count(size) == 1
+    path.write_bytes(raw.replace(size, (10**10).to_bytes(8, "little")))
+    with pytest.raises(ValueError, match=r"a\.\w+: 'a batch' announces 10 GB, and the file has"):
+        read_encodings(path)
+
+
+def test_a_batch_that_inflates_to_far_more_than_the_file_is_refused(tmp_path, monkeypatch):
+    from pyarrow import feather
+
+    monkeypatch.setattr(_stored, "WHOLE", 1 << 16)
+    table = pyarrow.table({"mean_0": np.zeros(100_000)})
+    feather.write_feather(table, str(tmp_path / "a.feather"), "zstd", chunksize=100_000)
+    with pytest.raises(ValueError, match="'a batch' announces"):
+        read_encodings(tmp_path / "a.feather")

@@ -1,7 +1,9 @@
 """Damaged and hostile files end in a ValueError that names the file, and run nothing."""
 
 import io
+import json
 import os
+import tracemalloc
 import zipfile
 from contextlib import suppress
 
@@ -390,3 +392,30 @@ def test_too_little_memory_is_no_damage(tmp_path, pair, monkeypatch):
     monkeypatch.setattr(npz.npy_format, "read_array", full)
     with pytest.raises(MemoryError, match=r"a\.npz: there is not enough memory .*305\. MiB"):
         read_encodings(tmp_path / "a.npz")
+
+
+@pytest.mark.parametrize("kind", ["npy", "safetensors"])
+def test_ten_gigabytes_of_nothing_are_read_in_blocks(tmp_path, kind):
+    """The file is sparse: its numbers take no place on the disk, and all of them none in memory."""
+    shape, path = (20_000_000, 64), tmp_path / f"a.{kind}"
+    header = io.BytesIO()
+    np.lib.format.write_array_header_1_0(
+        header, {"descr": "<f8", "fortran_order": False, "shape": shape}
+    )
+    size = 8 * shape[0] * shape[1]
+    text = header.getvalue()
+    if kind == "safetensors":
+        entry = {"mean": {"dtype": "F64", "shape": list(shape), "data_offsets": [0, size]}}
+        text = json.dumps(entry).encode()
+        text = len(text).to_bytes(8, "little") + text
+    path.write_bytes(text)
+    os.truncate(path, len(text) + size)
+    encodings = read_encodings(path)
+    tracemalloc.start()
+    try:
+        mean, _ = next(iter(encodings.batches(1000)))
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert mean.shape == (1000, 64)
+    assert peak < 16 << 20

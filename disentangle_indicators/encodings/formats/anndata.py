@@ -12,7 +12,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from disentangle_indicators.encodings._stored import needs
 from disentangle_indicators.encodings.formats import hdf5
 
 SUFFIXES = (".h5ad", ".h5mu")
@@ -34,11 +33,10 @@ def matches(path: Path, head: bytes) -> bool:
 
 def write(path: Path, arrays: Mapping[str, NDArray[Any]], metadata: Mapping[str, str]) -> None:
     """Write an AnnData file without expression values."""
-    h5py = needs("h5py", EXTRA, path)
     mean = arrays["mean"]
     n = len(mean)
     columns = _columns(arrays, metadata)
-    with h5py.File(path, "w") as root:
+    with hdf5.created(path) as root:
         _encode(root, "anndata", "0.1.0")
         obsm = _group(root, "obsm")
         _array(obsm, MEAN, mean.reshape(n, -1))

@@ -21,6 +21,7 @@ from disentangle_indicators.encodings._stored import (
     reading,
     refused,
 )
+from disentangle_indicators.encodings.formats._messages import check_messages
 from disentangle_indicators.encodings.formats.tabular import numbered
 
 SUFFIXES = (".parquet", ".pq", ".feather", ".arrow", ".arrows", ".ipc")
@@ -32,6 +33,8 @@ WRITTEN = (".parquet", ".pq")
 
 _ROWS = 1 << 14
 """Of a group that is written at once, and of a batch that is read, at least."""
+_FIRST = 8
+"""Byte of the first message of an Arrow file, which is a stream with a table of contents behind it."""
 KINDS = {b"PAR1": "parquet", b"ARROW1": "ipc", b"\xff\xff\xff\xff": "stream"}
 """pyarrow's name of a format by the first bytes of a file; a stream has no table of contents."""
 
@@ -59,6 +62,9 @@ def read_files(path: Path, files: Sequence[Path]) -> Contents:
     needs("pyarrow", EXTRA, path)
     with reading(path):
         table = _Table(path, tuple(map(str, files)))
+        if table.kind != "parquet":
+            for file in files:
+                check_messages(file, _FIRST if table.kind == "ipc" else 0)
         schema, n = table.schema(), table.number_of_rows()
         arrays: dict[str, Stored] = {}
         for prefix, members in numbered(schema.names).items():

@@ -1,5 +1,8 @@
 """HDF5 through h5py: the keys are the paths of its arrays."""
 
+import errno
+import os
+import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -42,11 +45,23 @@ def read(path: Path) -> Contents:
 
 def write(path: Path, arrays: Mapping[str, NDArray[Any]], metadata: Mapping[str, str]) -> None:
     """Write arrays under their names, and the metadata as attributes of the file."""
-    h5py = needs("h5py", EXTRA, path)
-    with h5py.File(path, "w") as root:
+    with created(path) as root:
         root.attrs.update(metadata)
         for name, values in arrays.items():
             store(root, name, values)
+
+
+@contextmanager
+def created(path: Path) -> Iterator[Any]:
+    """Open a new file; h5py raises a RuntimeError that names no file where a disk is full."""
+    h5py = needs("h5py", EXTRA, path)
+    try:
+        with h5py.File(path, "w") as root:
+            yield root
+    except RuntimeError as error:
+        found = re.search(r"errno = (\d+)", str(error))
+        number = int(found[1]) if found else errno.EIO
+        raise OSError(number, os.strerror(number), str(path)) from error
 
 
 def store(group: Any, name: str, values: NDArray[Any]) -> Any:

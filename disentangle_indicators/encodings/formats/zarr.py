@@ -20,6 +20,9 @@ WRITTEN = (".zarr.zip",)
 MARKS = ("zarr.json", ".zgroup", ".zarray")
 """Files in the folder of a group or an array."""
 
+_BYTES = 1 << 20
+"""Of a chunk that is written."""
+
 
 def matches(path: Path, head: bytes) -> bool:
     """Whether a folder, or a zip archive, is a zarr group."""
@@ -56,6 +59,16 @@ def write(path: Path, arrays: Mapping[str, NDArray[Any]], metadata: Mapping[str,
         for name, values in arrays.items():
             if values.dtype.kind == "U":
                 raise ValueError(f"{name} must be numbers in .zarr.zip; give codes, or write .npz")
-            root.create_array(name, data=np.ascontiguousarray(values))
+            _store(root, name, values)
     finally:
         store.close()
+
+
+def _store(root: Any, name: str, values: NDArray[Any]) -> None:
+    """Write an array chunk by chunk: of several at once the others open a broken archive anew."""
+    height = min(len(values), max(1, _BYTES // max(1, values[:1].nbytes)))
+    array = root.create_array(
+        name, shape=values.shape, dtype=values.dtype, chunks=(height, *values.shape[1:])
+    )
+    for start in range(0, len(values), height):
+        array[start : start + height] = np.ascontiguousarray(values[start : start + height])
