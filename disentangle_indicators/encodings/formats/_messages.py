@@ -18,14 +18,21 @@ _BUFFER = struct.Struct("<qq")
 """Offset and length of a buffer in the body of its message."""
 
 
-def check_messages(path: Path, start: int) -> None:
+_BLOCK = struct.Struct("<q16x")
+"""Where a message begins, and lengths, in the table of contents of a file."""
+
+_END = struct.Struct("<i6s")
+"""Length of the table of contents and the mark behind it, which end a file."""
+
+
+def check_messages(path: Path, *, stream: bool) -> None:
     """Refuse a file with a batch that inflates to far more than the size of the file.
 
     Parameters
     ----------
     path : Path
-    start : int
-        Byte of the first message.
+    stream : bool
+        Whether messages follow each other, without a table of contents.
 
     Raises
     ------
@@ -35,10 +42,30 @@ def check_messages(path: Path, start: int) -> None:
     from pyarrow import ipc
 
     with pyarrow.memory_map(str(path)) as source:
-        source.seek(start)
-        for message in ipc.MessageReader.open_stream(source):
+        messages = ipc.MessageReader.open_stream(source) if stream else _listed(source)
+        for message in messages:
             if message.body is not None:
                 check_size(path, "a batch", sum(_announced(message)))
+
+
+def _listed(source: Any) -> Iterator[Any]:
+    """Yield the messages of dictionaries and batches in the table of contents of a file.
+
+    polars writes others between them, which are no messages.
+    """
+    from pyarrow import ipc
+
+    source.seek(source.size() - _END.size)
+    length, _ = _END.unpack(source.read(_END.size))
+    source.seek(source.size() - _END.size - length)
+    table = source.read(length)
+    root = struct.unpack_from("<i", table)[0]
+    for number in (2, 3):
+        if at := _field(table, root, number):
+            blocks = _target(table, at)
+            for block in range(struct.unpack_from("<i", table, blocks)[0]):
+                source.seek(_BLOCK.unpack_from(table, blocks + 4 + _BLOCK.size * block)[0])
+                yield ipc.read_message(source)
 
 
 def _announced(message: Any) -> Iterator[int]:

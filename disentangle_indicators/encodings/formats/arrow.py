@@ -33,8 +33,6 @@ WRITTEN = (".parquet", ".pq")
 
 _ROWS = 1 << 14
 """Of a group that is written at once, and of a batch that is read, at least."""
-_FIRST = 8
-"""Byte of the first message of an Arrow file, which is a stream with a table of contents behind it."""
 KINDS = {b"PAR1": "parquet", b"ARROW1": "ipc", b"\xff\xff\xff\xff": "stream"}
 """pyarrow's name of a format by the first bytes of a file; a stream has no table of contents."""
 
@@ -64,7 +62,7 @@ def read_files(path: Path, files: Sequence[Path]) -> Contents:
         table = _Table(path, tuple(map(str, files)))
         if table.kind != "parquet":
             for file in files:
-                check_messages(file, _FIRST if table.kind == "ipc" else 0)
+                check_messages(file, stream=table.kind == "stream")
         schema, n = table.schema(), table.number_of_rows()
         arrays: dict[str, Stored] = {}
         for prefix, members in numbered(schema.names).items():
