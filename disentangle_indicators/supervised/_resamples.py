@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 
-from disentangle_indicators._array import Float
+from disentangle_indicators._array import Float, generator
 from disentangle_indicators._binning import Index
 from disentangle_indicators._errors import Undefined
 from disentangle_indicators.factors import Factors
@@ -53,7 +53,7 @@ def null_scores(
     prepared, table = metric.prepare(codes, factors, parameters)
     try:
         found = [
-            metric.outcome(prepared[order], table, parameters, np.random.default_rng(seed)).value
+            metric.outcome(prepared[order], table, parameters, generator(seed)).value
             for order in orders
         ]
     except Undefined:
@@ -92,11 +92,11 @@ def half_scores(
     """
     n = len(codes)
     if metric.counts is not None:
-        counted = metric.counts(codes, factors, parameters, np.random.default_rng(seed))
+        counted = metric.counts(codes, factors, parameters, generator(seed))
         parameters = parameters | {"counts": counted}
     order = np.arange(n)
     if parameters.get("order") == "shuffled":
-        order = np.random.default_rng(seed).permutation(n)
+        order = generator(seed).permutation(n)
         parameters = parameters | {"order": "as given"}
     rows = [order[np.isin(order, part)] for part in parts]
     given = [(codes[r], factors.take(r), parameters | {"share": len(r) / n}) for r in rows]
@@ -116,7 +116,7 @@ def _all_values(
             return np.empty(0)
         try:
             prepared = metric.prepare(codes, factors, parameters)
-            rng = np.random.default_rng(seed)
+            rng = generator(seed)
             found.append(metric.outcome(*prepared, parameters, rng).value)
         except Undefined:
             return np.empty(0)

@@ -71,7 +71,7 @@ def check_claim(
     table = encodings.targets()
     present = varying(table)
     draws, groups = encodings.cluster_codes or (encodings.n, None)
-    parts = half_samples(encodings.n, halves, groups, np.random.default_rng(seeds[2]))
+    parts = half_samples(encodings.n, halves, groups, generator(seeds[2]))
     ways = [
         (protocol, codes, latents)
         for protocol in metric.protocols

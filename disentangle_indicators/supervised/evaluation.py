@@ -246,7 +246,7 @@ def evaluate_metric(
     draws = n if clusters is None else int(clusters.max()) + 1
     if protocol in metric.refits:
         permutations, halves = min(permutations, FEW), min(halves, FEW_HALVES)
-    drawing = np.random.default_rng(seed)
+    drawing = generator(seed)
     # one at least: the first permutation is the order in which metrics shuffle rows
     orders, exact = shuffles(n, max(permutations, 1), clusters, drawing)
     orders = orders[:permutations]

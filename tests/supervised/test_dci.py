@@ -20,6 +20,7 @@ from sklearn.linear_model import Lasso
 from sklearn.model_selection import GridSearchCV
 from strategies import rngs
 
+from disentangle_indicators._array import generator
 from disentangle_indicators.factors import as_table
 from disentangle_indicators.supervised._metric import measure
 from disentangle_indicators.supervised._softmax import scaled
@@ -138,7 +139,7 @@ def test_seeds():
 def test_the_small_arrays_as_in_disentanglement_lib():
     codes, factors = small()
     factors = factors[:, :2]
-    columns, right, rng = [], [], np.random.default_rng(0)
+    columns, right, rng = [], [], generator(0)
     for v in factors.T:
         seed = int(rng.integers(2**31 - 1))  # for ties
         model = GradientBoostingClassifier(n_estimators=20, random_state=seed)
@@ -164,7 +165,7 @@ def test_the_small_arrays_as_in_eastwood2018():
         ),
     }
     for protocol, model_of in models.items():
-        columns, well, rng = [], [], np.random.default_rng(0)
+        columns, well, rng = [], [], generator(0)
         for target in (column[:, 0] for column in y):
             model = model_of(int(rng.integers(2**31 - 1))).fit(x[:200], target[:200])
             lasso = protocol == "eastwood2018-lasso"

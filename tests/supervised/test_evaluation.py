@@ -8,6 +8,7 @@ from dataclasses import FrozenInstanceError, replace
 import numpy as np
 import pytest
 
+from disentangle_indicators._array import generator
 from disentangle_indicators._clusters import widening
 from disentangle_indicators._errors import Undefined
 from disentangle_indicators._result import plain
@@ -165,7 +166,7 @@ def test_with_more_factors_than_latents_there_is_no_ceiling():
     assert found.value is not None
     assert found.ceiling is None
     text = " ".join(repr(scores).split())
-    assert "noise latents (-: 2 factors need as many latents, and the code has 1)" in text
+    assert "(-: 2 factors need as many latents, and the code has 1)" in text
     assert re.search(r"mig@default( [\d.±<]+)+ - ", text)
     constant = np.column_stack([factors, np.ones(len(factors))])
     assert evaluate("mig", codes[:, :2], constant).metrics["mig@default"].ceiling is not None
@@ -197,9 +198,9 @@ def test_the_same_seed_gives_the_same_result():
         if name != "modularity@default":  # of which all permutations score 0
             assert not np.array_equal(found.null, other.metrics[name].null)
         assert not np.array_equal(found.half_values, other.metrics[name].half_values)
-    generator = evaluate(CHEAP, codes, factors, rng=np.random.default_rng(3))
-    assert generator.seed is None
-    assert np.array_equal(generator.metrics["mig@default"].null, first.metrics["mig@default"].null)
+    drawn = evaluate(CHEAP, codes, factors, rng=generator(3))
+    assert drawn.seed is None
+    assert np.array_equal(drawn.metrics["mig@default"].null, first.metrics["mig@default"].null)
 
 
 def test_a_metric_gets_the_same_result_alone_and_among_others():
@@ -443,7 +444,7 @@ def test_what_twenty_donors_show_by_chance(unequal):
         assert found.null_mean > 3 * other.null_mean
         assert found.p_value > 0.05
         assert other.p_value == 1 / 20
-        assert found.standard_error > 2 * other.standard_error
+        assert found.standard_error > 1.5 * other.standard_error
         assert found.ceiling < other.ceiling + 0.01
         assert (found.draws, found.n) == (20, len(codes))
     assert whole.metrics["mcc@default"].null_mean > 0.25

@@ -109,7 +109,6 @@ def test_a_latent_that_most_batches_leave_still():
     codes = np.stack([factors[:, 0], np.all(factors == 3, axis=1)], axis=1).astype(float)
     outcome = measure(METRIC, codes, factors, pool=1, **SMALL)
     assert outcome.matrix[1, 1] > 0.1
-    assert outcome.value > 0.5
 
 
 def test_pools_of_combinations_help_where_these_have_few_rows():
