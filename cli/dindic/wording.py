@@ -14,7 +14,7 @@ from disentangle_indicators._scales import SCALES
 _VALUE = r"(?:'[^']*'|\"[^\"]*\"|True|False)"
 _ARGUMENT = re.compile(rf"(?<![^\s(\[])([a-z_]+)=({_VALUE}(?: or {_VALUE})*)?(?![^\s,;:.)\]])")
 
-_SUBJECT = re.compile(r"(?:^|(?<=: ))([a-z_]+)(?= must (?:be|have) )")
+_SUBJECT = re.compile(r"([a-z_]+)(?= must (?:be|have) )")
 
 ARRAYS = ("mean", *SCALES, "factors", "labels", "clusters", "order")
 """Options whose rules are about what a file contains."""
@@ -62,10 +62,9 @@ def in_options(text: str) -> str:
             return max(options[name].secondary_opts, key=len, default=flag)
         return f"{flag} {'|'.join(value.strip(QUOTES) for value in values.split(' or '))}"
 
-    subject = _SUBJECT.search(text)
+    subject = _SUBJECT.match(text)
     if subject and subject[1] in options and subject[1] not in ARRAYS:
-        flag = max(options[subject[1]].opts, key=len)
-        text = f"{text[: subject.start()]}{flag}{text[subject.end() :]}"
+        text = f"{max(options[subject[1]].opts, key=len)}{text[subject.end() :]}"
     return _ARGUMENT.sub(option, text)
 
 

@@ -259,7 +259,7 @@ def test_other_settings_are_refused(dindic, say, data):
         (["--only", "learned*,mog*"], "the study has no run 'mog*'; it has"),
         (["--seeds", "-1"], "seed must not be negative; it is -1"),
         (["--seeds", "one"], "'one' is not whole numbers between commas"),
-        (["--precision", "float8"], "--precision must be one of float32"),
+        (["--precision", "float8"], "precision must be one of float32"),
         (["--epochs", "0"], "0 is not in the range"),
         (["--together", "0"], "0 is not in the range"),
         (["--images", "1"], "1 is not in the range"),
