@@ -310,7 +310,7 @@ class Summary:
         }
         state = {"schema": SCHEMA, "parts": [part._asdict() for part in self.parts]}
         with atomic(Path(path)) as temporary, open(temporary, "wb") as stream:
-            np.savez(stream, allow_pickle=False, summary=np.array(json.dumps(state)), **arrays)
+            np.savez(stream, summary=np.array(json.dumps(state)), **arrays)
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> "Summary":
