@@ -111,3 +111,49 @@ def test_a_batch_that_inflates_to_far_more_than_the_file_is_refused(tmp_path, mo
     feather.write_feather(table, str(tmp_path / "a.feather"), "zstd", chunksize=100_000)
     with pytest.raises(ValueError, match="'a batch' announces"):
         read_encodings(tmp_path / "a.feather")
+
+
+def varint(number):
+    """The bytes of a zigzag integer of thrift's compact protocol."""
+    number, out = number << 1, bytearray()
+    while number > 0x7F:
+        out.append(number & 0x7F | 0x80)
+        number >>= 7
+    return bytes([*out, number])
+
+
+def test_a_forged_footer_is_refused_before_anything_is_inflated(tmp_path):
+    path = tmp_path / "a.parquet"
+    column = np.random.default_rng(0).normal(size=1000)
+    parquet.write_table(pyarrow.table({"mean_0": column}), path, use_dictionary=False)
+    size = parquet.ParquetFile(path).metadata.row_group(0).column(0).total_uncompressed_size
+    content = path.read_bytes()
+    length = int.from_bytes(content[-8:-4], "little")
+    footer = content[-8 - length : -8]
+    assert varint(size) in footer
+    forged = footer.replace(varint(size), varint(10_000_000_000))
+    path.write_bytes(
+        content[: -8 - length] + forged + len(forged).to_bytes(4, "little") + content[-4:]
+    )
+    announced = parquet.ParquetFile(path).metadata.row_group(0).column(0).total_uncompressed_size
+    assert announced == 10_000_000_000
+    with pytest.raises(ValueError, match=r"a\.parquet: 'mean_0' announces 10 GB"):
+        read_encodings(path)
+
+
+def test_a_folder_that_the_datasets_library_saved(tmp_path):
+    """Arrow streams in shards, with two files of JSON beside them."""
+    mean = np.random.default_rng(0).normal(size=(60, 3)).astype(np.float32)
+    for k in range(2):
+        rows = slice(30 * k, 30 * (k + 1))
+        lists = pyarrow.FixedSizeListArray.from_arrays(pyarrow.array(mean[rows].ravel()), 3)
+        wide = pyarrow.FixedSizeListArray.from_arrays(pyarrow.array(0 * mean[rows].ravel() - 1), 3)
+        table = pyarrow.table({"mean": lists, "logvar": wide, "label": list("abc" * 10)})
+        path = str(tmp_path / f"data-0000{k}-of-00002.arrow")
+        with pyarrow.OSFile(path, "wb") as file, pyarrow.ipc.new_stream(file, table.schema) as to:
+            to.write_table(table)
+    (tmp_path / "dataset_info.json").write_text("{}")
+    (tmp_path / "state.json").write_text('{"_data_files": []}')
+    encodings = read_encodings(tmp_path, labels="label")
+    np.testing.assert_array_equal(np.asarray(encodings.mean), mean)
+    assert encodings.labels.tolist() == list("abc" * 20)
