@@ -76,7 +76,7 @@ def test_score_arrays(empty):
 
 def test_compare_models(empty):
     text = output("compare_models.py", empty)
-    assert "less first; " in " ".join(text.split())
+    assert "each row minus encoder 'first'; " in " ".join(text.split())
     assert "paired over rows" in text
     pattern = r"falls by ([\d.]+) nats, ± ([\d.]+) when the rows are paired and ± ([\d.]+) when"
     fall, paired, apart = map(float, re.search(pattern, text).groups())

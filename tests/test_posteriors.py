@@ -434,7 +434,7 @@ def test_the_report_names_what_counts_as_a_draw(pair):
     card = score(*pair[:1], var=pair[1], clusters=np.arange(500) // 10)
     text = " ".join(repr(card).split())
     assert "one standard error over 50 clusters" in text
-    assert "the shortfall; rows of one cluster count as one draw, of 50" in text
+    assert "because these rows are a sample; rows of one cluster count as one draw, of 50" in text
     assert "independent" not in text
     rows = " ".join(repr(score(pair[0], var=pair[1])).split())
     assert "one standard error over rows, which are taken as independent" in rows

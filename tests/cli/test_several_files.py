@@ -16,7 +16,10 @@ def test_several_files_side_by_side(dindic, npz, good, pair):
     assert "80 rows and 4 latents each" in flat(text)
     assert re.search(r"^ good +\d+ ", text, re.MULTILINE)
     assert re.search(r"^ other +\d+ ", text, re.MULTILINE)
-    assert "less good; ± one standard error, as of independent samples" in flat(text)
+    assert (
+        "each row minus encoder 'good'; ± one standard error, as of independent samples"
+        in flat(text)
+    )
     assert "can be paired" in flat(text)
 
 
@@ -68,7 +71,7 @@ def test_means_only_beside_a_whole_file(dindic, numbers, npz, good, pair):
     text = dindic("score", good, other).stdout
     assert re.search(r"^ good +[\d. -]+", text, re.MULTILINE)
     assert re.search(r"^ other +3? *- +", text, re.MULTILINE)
-    assert "other (means only)" in flat(text)
+    assert "'other' (means only)" in flat(text)
     found = numbers(good, other)
     assert found["differences"] == [{"of": "other.npz", "to": "good.npz", "metrics": {}}]
     assert [file["name"] for file in found["files"]] == ["good.npz", "other.npz"]
@@ -131,7 +134,7 @@ def test_order_and_reference_can_be_named(dindic, say, npz, good, pair):
     text = dindic("compare", other, good, *options).stdout
     names = re.findall(r"^ (good|other) +\d+ ", text, re.MULTILINE)
     assert names[:2] == ["good", "other"]  # other means are larger, and so is the rate
-    assert "less other; " in flat(text)
+    assert "each row minus encoder 'other'; " in flat(text)
     assert "--sort must be one of distance, used" in say("compare", good, other, "--sort", "beta")
     assert "--reference must be one of" in say("compare", good, other, "--reference", "x")
     assert "two files or more" in say("score", good, "--sort", "used")
