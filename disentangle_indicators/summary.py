@@ -8,16 +8,16 @@ import zlib
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from itertools import pairwise
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any, NamedTuple
+from typing import IO, TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from disentangle_indicators._array import Array, Float, to_numpy
 from disentangle_indicators._errors import Undefined
 from disentangle_indicators._files import atomic
+from disentangle_indicators._row_sample import Sample
+from disentangle_indicators._shards import Part, check_complete, check_disjoint, check_names
 from disentangle_indicators._sources import WIDE
 from disentangle_indicators.aggregate._sketch import BUDGET, ORDER, MarginalSketch
 from disentangle_indicators.moments import Moments
@@ -30,95 +30,10 @@ __all__ = ["Part", "Sample", "Summary", "merge"]
 
 SCHEMA = "dindic.summary/1"
 
-SAMPLED = 4096
-"""Rows that are kept: standard errors of totals are made of them."""
-
 _MOMENTS = ("mean", "mean_scatter", "var", "log_var", "co_scatter", "scatter")
 
 _HEAD = b"summary.npy"
 """The name of the first member of an archive that is a summary."""
-
-_ODD = np.uint64(0x9E3779B97F4A7C15)
-"""2^64 over the golden ratio, of the mixing of splitmix64."""
-
-
-class Part(NamedTuple):
-    """Rows that were summarised: what they are called, and a hash of their numbers.
-
-    Parameters
-    ----------
-    name : str
-        Of the file, or of the data set.
-    first, rows : int
-        The first row in the data set of that name, and how many there are.
-    digest : str
-        SHA-256 of means and variances.
-    """
-
-    name: str
-    first: int
-    rows: int
-    digest: str
-
-    def __str__(self) -> str:
-        """Return the name and the rows."""
-        of = f" of {self.name}" if self.name else ""
-        return f"rows {self.first} to {self.first + self.rows - 1}{of}"
-
-
-class Sample(NamedTuple):
-    """The rows of the least ranks. A rank is a hash of the numbers of a row.
-
-    So the sample of a data set does not depend on how it was cut.
-
-    Parameters
-    ----------
-    ranks : array of int, shape (s,)
-        Sorted.
-    mean, var : array, shape (s, d)
-    """
-
-    ranks: NDArray[np.uint64]
-    mean: Float
-    var: Float
-
-    @classmethod
-    def of(cls, mean: Float, var: Float) -> "Sample":
-        """Return the sample of rows (n, d)."""
-        ranks = ranks_of(mean, var)
-        chosen = np.arange(len(ranks))
-        if len(ranks) > SAMPLED:
-            chosen = np.argpartition(ranks, SAMPLED - 1)[:SAMPLED]
-        return cls(ranks[chosen], mean[chosen], var[chosen]).least()
-
-    def __add__(self, other: Any) -> "Sample":
-        """Return the sample of the rows of both."""
-        pairs = zip(self, other, strict=True)
-        return Sample(*(np.concatenate(pair) for pair in pairs)).least()
-
-    def least(self) -> "Sample":
-        """Return the rows of the least ranks, in their order."""
-        order = np.argsort(self.ranks, kind="stable")[:SAMPLED]
-        return Sample(self.ranks[order], self.mean[order], self.var[order])
-
-
-def ranks_of(mean: Float, var: Float) -> NDArray[np.uint64]:
-    """Return a hash (n,) of the numbers of each row.
-
-    Examples
-    --------
-    >>> mean = np.arange(6.0).reshape(3, 2)
-    >>> bool(np.all(ranks_of(mean, mean) == ranks_of(mean[::-1], mean[::-1])[::-1]))
-    True
-    """
-    found = np.zeros(len(mean), np.uint64)
-    for array in (mean, var):
-        for column in np.asarray(array, np.float64).T:
-            found ^= np.ascontiguousarray(column).view(np.uint64)
-            found *= _ODD
-            found ^= found >> np.uint64(29)
-    found *= _ODD
-    return found ^ (found >> np.uint64(32))
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -271,7 +186,7 @@ class Summary:
             return NotImplemented
         _check_alike(self, other)
         parts = tuple(sorted(self.parts + other.parts))
-        _check_disjoint(parts)
+        check_disjoint(parts)
         return Summary(
             self.moments + other.moments,
             self.sketch + other.sketch,
@@ -359,7 +274,7 @@ _DAMAGE = (
     *(zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError),
     *(KeyError, TypeError, IndexError, ValueError, MemoryError),
 )
-"""What reading a damaged archive can raise; that of a flag or a size says nothing of the damage."""
+"""What numpy and zipfile raise on damage: a flipped flag asks for a password, a size for memory."""
 
 
 def _read(path: str | os.PathLike[str], *, whole: bool) -> tuple[tuple[Part, ...], dict[str, Any]]:
@@ -367,14 +282,15 @@ def _read(path: str | os.PathLike[str], *, whole: bool) -> tuple[tuple[Part, ...
     with open(path, "rb") as stream:
         if not _begins(stream):
             raise ValueError(f"{path} holds no summary")
-    try:
-        with open(path, "rb") as stream, np.load(stream, allow_pickle=False) as archive:
+        stream.seek(0)
+        try:
+            archive = np.load(stream, allow_pickle=False)
             state = json.loads(str(archive["summary"]))
             schema = state["schema"]
             parts = tuple(Part(**part) for part in state["parts"])
             arrays = {name: archive[name] for name in archive.files} if whole else {}
-    except _DAMAGE as error:
-        raise _damaged(path, error) from error
+        except _DAMAGE as error:
+            raise _damaged(path, error) from error
     if schema != SCHEMA:
         raise ValueError(f"{path} is a summary of version {schema}; this release reads {SCHEMA}")
     return parts, arrays
@@ -441,9 +357,9 @@ def merge(
         raise ValueError("there is no summary to merge")
     heads.sort(key=lambda head: head[0])
     parts = tuple(sorted(part for head, _ in heads for part in head))
-    _check_disjoint(parts)
-    _check_complete(parts)
-    _check_names({part.name for part in parts}, set(of))
+    check_disjoint(parts)
+    check_complete(parts)
+    check_names({part.name for part in parts}, set(of))
     return _added([each for _, each in heads])
 
 
@@ -473,37 +389,3 @@ def _check_alike(one: Summary, two: Summary) -> None:
 def _short(value: Any) -> str:
     text = str(value)
     return text if len(text) < 60 else f"{text[:50]} ..."
-
-
-def _check_disjoint(parts: tuple[Part, ...]) -> None:
-    """Refuse sorted parts that share rows."""
-    digests: dict[str, Part] = {}
-    for part in parts:
-        if part.digest in digests:
-            raise ValueError(
-                f"{part} would count twice: {digests[part.digest]} hold the same numbers"
-            )
-        digests[part.digest] = part
-    for before, after in pairwise(parts):
-        if before.name == after.name and after.first < before.first + before.rows:
-            raise ValueError(
-                f"{after} would count twice: {before} are there already. Give each part a name of "
-                "its own, or its first_row"
-            )
-
-
-def _check_complete(parts: tuple[Part, ...]) -> None:
-    """Refuse sorted parts of one data set between which rows are missing."""
-    for before, after in pairwise(parts):
-        end = before.first + before.rows
-        if before.name == after.name and after.first > end:
-            missing = Part(after.name, end, after.first - end, "")
-            raise ValueError(f"{missing} are missing")
-
-
-def _check_names(there: set[str], wanted: set[str]) -> None:
-    missing, other = sorted(wanted - there), sorted(there - wanted)
-    if wanted and (missing or other):
-        words = [f"missing: {', '.join(missing)}"] * bool(missing)
-        words += [f"not of them: {', '.join(other)}"] * bool(other)
-        raise ValueError(f"the parts are not those that were listed; {'; '.join(words)}")

@@ -11,7 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from disentangle_indicators import Encodings, Summary, read_encodings, score
-from disentangle_indicators.summary import SAMPLED, Sample, merge, parts_of
+from disentangle_indicators._row_sample import SAMPLED, Sample
+from disentangle_indicators.summary import merge, parts_of
 
 D = 3
 

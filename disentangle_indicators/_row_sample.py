@@ -1,0 +1,71 @@
+"""Some rows of a data set, which do not depend on how the data set was cut."""
+
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from disentangle_indicators._array import Float
+
+__all__ = ["SAMPLED", "Sample", "ranks_of"]
+
+SAMPLED = 4096
+"""Rows that are kept: standard errors of totals are made of them."""
+
+_ODD = np.uint64(0x9E3779B97F4A7C15)
+"""2^64 over the golden ratio, of the mixing of splitmix64."""
+
+
+class Sample(NamedTuple):
+    """The rows of the least ranks. A rank is a hash of the numbers of a row.
+
+    So the sample of a data set does not depend on how it was cut.
+
+    Parameters
+    ----------
+    ranks : array of int, shape (s,)
+        Sorted.
+    mean, var : array, shape (s, d)
+    """
+
+    ranks: NDArray[np.uint64]
+    mean: Float
+    var: Float
+
+    @classmethod
+    def of(cls, mean: Float, var: Float) -> "Sample":
+        """Return the sample of rows (n, d)."""
+        ranks = ranks_of(mean, var)
+        chosen = np.arange(len(ranks))
+        if len(ranks) > SAMPLED:
+            chosen = np.argpartition(ranks, SAMPLED - 1)[:SAMPLED]
+        return cls(ranks[chosen], mean[chosen], var[chosen]).least()
+
+    def __add__(self, other: Any) -> "Sample":
+        """Return the sample of the rows of both."""
+        pairs = zip(self, other, strict=True)
+        return Sample(*(np.concatenate(pair) for pair in pairs)).least()
+
+    def least(self) -> "Sample":
+        """Return the rows of the least ranks, in their order."""
+        order = np.argsort(self.ranks, kind="stable")[:SAMPLED]
+        return Sample(self.ranks[order], self.mean[order], self.var[order])
+
+
+def ranks_of(mean: Float, var: Float) -> NDArray[np.uint64]:
+    """Return a hash (n,) of the numbers of each row.
+
+    Examples
+    --------
+    >>> mean = np.arange(6.0).reshape(3, 2)
+    >>> bool(np.all(ranks_of(mean, mean) == ranks_of(mean[::-1], mean[::-1])[::-1]))
+    True
+    """
+    found = np.zeros(len(mean), np.uint64)
+    for array in (mean, var):
+        for column in np.asarray(array, np.float64).T:
+            found ^= np.ascontiguousarray(column).view(np.uint64)
+            found *= _ODD
+            found ^= found >> np.uint64(29)
+    found *= _ODD
+    return found ^ (found >> np.uint64(32))
