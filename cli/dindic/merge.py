@@ -1,6 +1,6 @@
 """dindic merge: the report of shards that were summed up one by one."""
 
-from glob import glob
+from glob import glob, has_magic
 from pathlib import Path
 from typing import Any
 
@@ -8,7 +8,7 @@ import click
 
 from dindic.exits import bad_input, failing_output
 from dindic.options import output_options, threshold_option
-from dindic.output import check_outputs, finish, say_written
+from dindic.output import check_outputs, finish, say_written, worded
 
 
 @click.command()
@@ -32,8 +32,9 @@ from dindic.output import check_outputs, finish, say_written
 def merge(files: tuple[str, ...], **options: Any) -> None:
     """Add up the sums of shards, and score all their rows.
 
-    FILE is what dindic score part-000.parquet --state 000.npz wrote, or a pattern in quotes. The same shards give the same
-    numbers, to the last bit, in any order. A shard that is given twice is refused.
+    FILE is what dindic score part-000.parquet --state 000.npz wrote, or a pattern in quotes. The
+    same shards give the same numbers, to the last bit, in any order. A shard that is given twice is
+    refused.
 
     \b
     Examples:
@@ -46,19 +47,18 @@ def merge(files: tuple[str, ...], **options: Any) -> None:
     check_outputs(options, read)
     from disentangle_indicators import score, summary
 
+    listed = options["listed"]
     with bad_input():
-        wanted = (
-            Path(options["listed"]).read_text("utf-8").split("\n") if options["listed"] else []
-        )
+        wanted = Path(listed).read_text("utf-8").splitlines() if listed else []
         whole = summary.merge(names, of=filter(None, map(str.strip, wanted)))
         card = score(whole, threshold=options["threshold"])
     if options["output"]:
         with failing_output():
             whole.save(options["output"])
             say_written(Path(options["output"]), options["quiet"])
-    finish(card, options)
+    finish(worded(card), options)
 
 
 def _matching(file: str) -> list[str]:
     """Return the files of a pattern, and any other name as it is."""
-    return sorted(glob(file)) or [file] if any(sign in file for sign in "*?[") else [file]
+    return glob(file) or [file] if has_magic(file) else [file]

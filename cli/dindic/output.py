@@ -14,6 +14,7 @@ from dindic.exits import BadInput, failing_output
 from dindic.wording import in_options
 
 if TYPE_CHECKING:
+    from disentangle_indicators import Scorecard
     from disentangle_indicators._blocks import Block
     from disentangle_indicators._result import Result
 
@@ -46,6 +47,13 @@ class Commands(click.Group):
             raise click.ClickException(
                 f"this command needs {package}: pip install 'disentangle-indicators[models]'"
             ) from error
+
+
+def worded(card: "Scorecard", more: dict[str, str] | None = None) -> "Scorecard":
+    """Return a scorecard whose verdict and reasons, and `more` of these, name options."""
+    reasons = {name: in_options(text) for name, text in (card.reasons | (more or {})).items()}
+    verdict = {label: in_options(text) for label, text in card.verdict.items()}
+    return replace(card, reasons=reasons, verdict=verdict)
 
 
 def stamped(result: R) -> R:

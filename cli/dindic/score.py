@@ -19,7 +19,7 @@ from dindic.options import (
     seed_option,
     threshold_option,
 )
-from dindic.output import check_outputs, finish, say_notes, say_written, stamped
+from dindic.output import check_outputs, finish, say_notes, say_written, stamped, worded
 from dindic.wording import in_options
 
 if TYPE_CHECKING:
@@ -115,7 +115,7 @@ NEEDS = {
     "--state",
     metavar="FILE.npz",
     type=click.Path(dir_okay=False),
-    help="One file: write the sums that dindic merge adds to those of other shards.",
+    help="One file: write the sums over its rows, for dindic merge to add up.",
 )
 @click.option(
     "--sort",
@@ -153,11 +153,11 @@ def score(files: tuple[str, ...], **options: Any) -> None:
     _check_pairs_of_options(files, options)
     check_given(files, options)
     metrics = _metrics(options)
-    if options["by"]:
-        finish(_by_group(files[0] if files else None, options, metrics), options)
-        return
     if options["state"]:
         finish(_of_shard(files, options), options)
+        return
+    if options["by"]:
+        finish(_by_group(files[0] if files else None, options, metrics), options)
         return
     opened = [_opened(file, options, several=len(files) > 1) for file in files or (None,)]
     left_out = _joint_left_out(opened, options)
@@ -218,7 +218,10 @@ def _by_group(
             metrics=metrics,
             rng=options["seed"],
         )
-    reports = tuple(r | {"reasons": _in_options(r["reasons"])} for r in found.reports)
+    reports = tuple(
+        r | {"reasons": {name: in_options(text) for name, text in r["reasons"].items()}}
+        for r in found.reports
+    )
     return replace(found, reports=reports)
 
 
@@ -227,7 +230,7 @@ def _of_shard(files: tuple[str, ...], options: dict[str, Any]) -> "Scorecard":
     from disentangle_indicators import Summary
     from disentangle_indicators import score as score_summary
 
-    excluded = ("joint", "certify", "covariance", "metrics", "plot", "clusters", "order")
+    excluded = ("by", "joint", "certify", "covariance", "metrics", "plot", "clusters", "order")
     given = [name for name in excluded if options[name]]
     if len(files) > 1 or given:
         what = f"--{given[0]}, which needs the rows" if given else "several files"
@@ -241,7 +244,7 @@ def _of_shard(files: tuple[str, ...], options: dict[str, Any]) -> "Scorecard":
     with failing_output():
         summary.save(options["state"])
         say_written(Path(options["state"]), options["quiet"])
-    return replace(card, reasons=_in_options(card.reasons))
+    return worded(card)
 
 
 def _points(options: dict[str, Any]) -> int | bool | None:
@@ -249,10 +252,6 @@ def _points(options: dict[str, Any]) -> int | bool | None:
     points: int = options["points"]
     joint: bool | None = options["joint"]
     return points if joint else joint
-
-
-def _in_options(texts: dict[str, str]) -> dict[str, str]:
-    return {name: in_options(text) for name, text in texts.items()}
 
 
 def _check_pairs_of_options(files: tuple[str, ...], options: dict[str, Any]) -> None:
@@ -352,8 +351,7 @@ def _card(
             metrics=metrics,
             rng=options["seed"],
         )
-    reasons, verdict = _in_options(card.reasons | left_out), _in_options(card.verdict)
-    return stamped(replace(card, reasons=reasons, verdict=verdict))
+    return stamped(worded(card, left_out))
 
 
 def _side_by_side(cards: list["Scorecard | dict[str, Any]"], options: dict[str, Any]) -> Any:

@@ -78,6 +78,7 @@ def test_a_list_says_what_is_missing(dindic, states):
         ("score part-0.npz --state part-0.npz", "--state part-0.npz would overwrite an input"),
         ("score part-0.npz part-1.npz --state x.npz", "--state does not go with several files"),
         ("score part-0.npz --metrics mig --state x.npz", "--metrics, which needs the rows"),
+        ("score part-0.npz --by labels --state x.npz", "--by, which needs the rows"),
         ("score part-0.npz --joint --state x.npz", "--joint, which needs the rows"),
     ],
 )
