@@ -111,7 +111,7 @@ def left_out(
 def clustered(batches: Batches, moments: Moments, clusters: tuple[int, Any]) -> ClusterErrors:
     r"""Return the standard errors of totals and per latent when whole clusters are drawn.
 
-    They are those of :func:`jackknife`.
+    Errors are taken by :func:`jackknife`.
 
     Parameters
     ----------
@@ -167,7 +167,10 @@ def _of_latents() -> list[Indicator]:
 def _left_out(
     sums: _Sums, moments: Moments, influence: Influence
 ) -> tuple[dict[str, Float], dict[str, Float]]:
-    """Return the indicators without each cluster; those of the covariance by their influence."""
+    """Return the indicators without each cluster.
+
+    Indicators of the covariance are computed from their influence.
+    """
     count = len(sums.influence)
     linear = -sums.influence / moments.n * count / (count - 1)
     totals = dict(zip(influence.names, linear.T, strict=True))

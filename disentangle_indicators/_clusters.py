@@ -8,7 +8,18 @@ from numpy.typing import NDArray
 
 from disentangle_indicators.factors import as_column
 
-__all__ = ["BLOCKS", "FEW_CLUSTERS", "blocks", "cluster_codes", "of_skewness", "widening"]
+__all__ = [
+    "BLOCKS",
+    "FEW_CLUSTERS",
+    "INDEPENDENT",
+    "blocks",
+    "cluster_codes",
+    "of_skewness",
+    "widening",
+]
+
+INDEPENDENT = "Rows are taken as independent."
+"""What reports print where nobody named rows that depend on each other."""
 
 BLOCKS = 30
 """Consecutive blocks of a series that serve as clusters: the method of batch means."""

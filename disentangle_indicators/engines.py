@@ -59,7 +59,7 @@ def summarise_dask(mean: Any, var: Any, *, name: str = "", **given: Any) -> Any:
     Parameters
     ----------
     mean, var : dask.array.Array, shape (n, d)
-        The rows of both are cut as those of `mean`.
+        Both are cut into rows where `mean` is.
     name : str
         Of the data set.
     **given

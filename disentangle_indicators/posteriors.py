@@ -23,7 +23,7 @@ from disentangle_indicators._array import (
     to_numpy,
     variance,
 )
-from disentangle_indicators._clusters import blocks, cluster_codes
+from disentangle_indicators._clusters import INDEPENDENT, blocks, cluster_codes
 from disentangle_indicators._copies import Copies, find_copies, joined
 from disentangle_indicators._errors import Undefined
 from disentangle_indicators._given import unpacked
@@ -488,7 +488,7 @@ class Encodings:
             return self.copy_notes[0]
         if self.cluster_codes is not None:
             return f"Rows of one cluster count as one draw, of {self.draws}."
-        return "Rows are taken as independent."
+        return INDEPENDENT
 
     @property
     def marginals(self) -> "Marginals":

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from disentangle_indicators._blocks import Block, Table, with_error
-from disentangle_indicators._clusters import widening
+from disentangle_indicators._clusters import INDEPENDENT, widening
 from disentangle_indicators._result import Result, one_row
 from disentangle_indicators.aggregate._marginals_result import Marginals
 
@@ -167,7 +167,7 @@ def joint_table(r: Joint) -> Table:
         f"{'exp(I)/n = ' * (r.draws == r.n)}{r.saturation:.2g}"
     )
     note += f": {overlap(r)}. So only ranges are printed." if r.saturated else "."
-    if r.dependence != "Rows are taken as independent.":
+    if r.dependence != INDEPENDENT:
         note += f" {r.dependence}"
     return Table(("quantity", "value [nats]", "how to read it"), tuple(rows), "Joint", note)
 

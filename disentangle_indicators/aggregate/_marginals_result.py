@@ -7,6 +7,7 @@ import numpy as np
 
 from disentangle_indicators._array import Float
 from disentangle_indicators._blocks import Block, Table, power_of_ten, with_error
+from disentangle_indicators._clusters import INDEPENDENT
 from disentangle_indicators._result import Result
 
 __all__ = ["BOUND", "ERROR", "Marginals"]
@@ -15,7 +16,7 @@ ERROR = "±: how far the value of all data may be, because these rows are a samp
 """What errors about the population are, in notes of tables."""
 
 BOUND = "≥: lower bound, two standard errors down, where fewer than ten posteriors overlap"
-"""What stands in place of a saturated value."""
+"""What tables print for a saturated value."""
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -111,7 +112,7 @@ class Marginals(Result):
         """Return how to read the errors and bounds of latents in tables."""
         text = f"{ERROR}; {BOUND}" if self.saturated.any() else ERROR
         said = self.dependence.rstrip(".")
-        if said in ("", "Rows are taken as independent"):
+        if self.dependence in ("", INDEPENDENT):
             return text  # which the table of the indicators prints
         return f"{text}; {said[:1].lower()}{said[1:]}"
 

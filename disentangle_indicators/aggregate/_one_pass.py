@@ -12,6 +12,7 @@ import numpy as np
 
 from disentangle_indicators._array import Array, Float, to_numpy
 from disentangle_indicators._errors import Undefined
+from disentangle_indicators._progress import Progress
 from disentangle_indicators._provenance import Provenance
 from disentangle_indicators.aggregate._marginals import (
     from_entropies,
@@ -114,7 +115,9 @@ def one_pass_marginals(encodings: Encodings) -> Marginals:
     picked = np.flatnonzero(picked_rows(n))
     mean, var = np.empty((len(picked), d)), np.empty((len(picked), d))
     sketch = MarginalSketch.of_batches(_noting(encodings, picked, mean, var))
-    made = of_sketch(sketch, mean, var, lambda latents: _columns(encodings, latents), encodings)
+    made = of_sketch(
+        sketch, mean, var, lambda latents: _columns(encodings, latents), encodings.progress
+    )
     return replace(
         made,
         provenance=Provenance(
@@ -128,7 +131,7 @@ def of_sketch(
     mean: Float,
     var: Float,
     again: Callable[[list[int]], Iterable[tuple[int, tuple[Float, Float]]]] | None = None,
-    shown: Encodings | None = None,
+    progress: Progress | None = None,
 ) -> Marginals:
     """Compute the marginals from a sketch, and the errors of totals from some of its rows (s, d).
 
@@ -145,7 +148,10 @@ def of_sketch(
     surprise, sampling = np.empty_like(mean), {}
     doubtful = []
     near = Neighbours(len(mean), None)
-    for h in range(d) if shown is None else _shown(shown):
+    latents: Iterable[int] = range(d)
+    if progress is not None:
+        latents = progress(latents, "marginals", d)
+    for h in latents:
         found = sketch.latent(h)
         line = Line.of(n, found.density)
         entropy[h], errors[h] = found.entropy, found.estimate
@@ -196,12 +202,6 @@ def _noting(
         mean[a:b], var[a:b] = to_numpy(m)[rows], to_numpy(v)[rows]
         yield m, v
         first = last
-
-
-def _shown(encodings: Encodings) -> Iterator[int]:
-    latents = range(encodings.d)
-    shown = encodings.progress
-    return iter(latents if shown is None else shown(latents, "marginals", encodings.d))
 
 
 def _columns(

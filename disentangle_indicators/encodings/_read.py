@@ -161,9 +161,7 @@ def read_encodings(
     else:
         path = Path(path)
         if is_summary(path):
-            raise ValueError(
-                f"{path} holds sums over rows, and not the rows: score(path) takes it"
-            )
+            raise ValueError(f"{path} holds sums over rows, not rows: score(path) takes it")
         contents, files = open_source(path)
     with reading(path):
         if packed is None:
