@@ -9,9 +9,10 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from scipy.stats import kstest
 
 from disentangle_indicators import Encodings, Summary, read_encodings, score
-from disentangle_indicators._row_sample import SAMPLED, Sample
+from disentangle_indicators._row_sample import SAMPLED, Sample, ranks_of
 from disentangle_indicators.summary import merge, parts_of
 
 D = 3
@@ -89,6 +90,28 @@ def test_the_sample_is_like_the_rows():
             np.abs(some.mean(axis=0) - every.mean(axis=0)) <= 5 * spread / np.sqrt(SAMPLED)
         )
         assert np.all(np.abs(some.std(axis=0) - spread) <= 5 * spread / np.sqrt(2 * SAMPLED) * 1.3)
+
+
+def test_ranks_are_uniform_and_see_every_number():
+    """Of whole numbers too, whose last bits are all 0."""
+    whole = np.arange(4000.0)[:, None]
+    ranks = ranks_of(np.hstack([whole, 0 * whole]), np.ones((4000, 2)))
+    assert kstest(ranks / 2.0**64, "uniform").pvalue > 1e-6
+    powers = 2.0 ** np.stack(np.divmod(np.arange(1600), 40), axis=1)  # which differ in few bits
+    assert len(np.unique(ranks_of(powers, np.ones((1600, 2))))) == 1600
+    zero = np.zeros((1, 3))
+    one_moved = [zero + np.eye(3)[h] for h in range(3)]
+    found = [ranks_of(zero, zero), *(ranks_of(m, zero) for m in one_moved)]
+    found += [ranks_of(zero, v) for v in one_moved]
+    assert len({int(rank[0]) for rank in found}) == 7
+
+
+def test_the_error_of_a_total_of_one_latent_is_that_of_the_latent():
+    """It is scaled to the error that all rows give the latent."""
+    mean, var = (x[:, :1] for x in rows(20_000))
+    errors = score(Summary.of(Encodings.of(mean, var))).result.standard_errors
+    for name in ("mutual_information", "kl_posterior_prior"):
+        assert errors[name] == pytest.approx(errors[f"{name}_per_latent"][0], rel=1e-3)
 
 
 def test_score_of_sums_is_score_of_rows():
