@@ -484,8 +484,8 @@ class Encodings:
     @property
     def dependence(self) -> str:
         """One sentence on rows that depend on each other: clusters, copies, or none named."""
-        if self.copy_notes:
-            return self.copy_notes[0]
+        if self.copy_notes and (found := self.independent_codes):
+            return f"Copies of one row count as one draw, of {found[0]}."
         if self.cluster_codes is not None:
             return f"Rows of one cluster count as one draw, of {self.draws}."
         return INDEPENDENT

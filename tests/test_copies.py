@@ -182,15 +182,16 @@ def test_encodings_name_their_copies():
     encodings = Encodings.of(mean, np.full(mean.shape, 0.1))
     assert encodings.copies.rows == 300
     assert encodings.independent_codes[0] == 100
-    assert encodings.dependence.startswith(
-        "300 of 300 rows repeat the means of another row exactly"
-    )
-    assert "100 distinct rows" in encodings.dependence
+    (note,) = encodings.copy_notes
+    assert note.startswith("300 of 300 rows repeat the means of another row exactly")
+    assert "100 distinct rows" in note
+    assert encodings.dependence == "Copies of one row count as one draw, of 100."
     named = Encodings.of(encodings, clusters=original)
     assert named.copies is encodings.copies
     assert named.dependence == "Rows of one cluster count as one draw, of 100."
     other = Encodings.of(encodings, clusters=np.arange(300) % 50)
-    assert other.dependence == encodings.dependence
+    assert other.copy_notes == encodings.copy_notes
+    assert other.dependence.startswith("Copies of one row count as one draw, of ")
     assert Encodings.of(mean).copies.rows == 300  # means only
     near = Encodings.of(
         mean + 1e-3 * np.random.default_rng(8).normal(size=mean.shape), var=mean**0
