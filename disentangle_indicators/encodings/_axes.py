@@ -36,7 +36,7 @@ def axes_of(
     AmbiguousEncodings
         When the axes have several readings.
     ValueError
-        When the array has no axis of samples, or is one of the whole data set.
+        When the array has no axis of rows, or is one of the whole data set.
     """
     if layout not in (None, *LAYOUTS):
         raise ValueError(f"layout must be one of {', '.join(LAYOUTS)}; got {layout!r}")
@@ -62,7 +62,7 @@ def axes_of(
 
 
 def _check_samples(contents: Contents, mean: Stored, layout: str | None) -> None:
-    """Refuse an array without an axis of samples, as one image of fewer channels than pixels a row."""
+    """Refuse an array without an axis of rows, as one image of fewer channels than pixels a row."""
     shape = mean.shape
     if len(shape) > 2 and mean.dtype == "uint8":
         raise ValueError(f"{mean} looks like images, not encodings; {IMAGES}")
@@ -74,11 +74,11 @@ def _check_samples(contents: Contents, mean: Stored, layout: str | None) -> None
             "score the latents themselves"
         )
     image = len(shape) == 3 and shape[0] < shape[1] == shape[2]
-    if contents.one_sample or (image and layout == "channels"):
+    if contents.one_row or (image and layout == "channels"):
         raise ValueError(
             f"{mean} looks like one image (channels, height, width), without an axis of rows; "
             "stack the images, as np.stack(images) does, or give the folder of their files; for "
-            "samples of a series (n, channels, steps) add an axis, mean[..., None]"
+            "rows of a series (n, channels, steps) add an axis, mean[..., None]"
         )
 
 

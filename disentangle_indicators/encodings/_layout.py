@@ -13,7 +13,7 @@ from disentangle_indicators.encodings._stored import Stored, reading
 from disentangle_indicators.posteriors import Encodings, block_rows
 
 LAYOUTS = ("channels", "last", "flatten", "transposed")
-"""Sites are samples of the latents on axis 1 or on the last axis, sites are latents, or a table has
+"""Sites are rows of the latents on axis 1 or on the last axis, sites are latents, or a table has
 one row for each latent."""
 
 OF_SITES = ("channels", "last")
@@ -25,7 +25,7 @@ _SHOWN = 16
 def blocks(
     path: Path, mean: Stored, scale: Stored | None, layout: str, rows: int | None
 ) -> Iterator[tuple[NDArray[Any], NDArray[Any] | None]]:
-    """Yield means and scales in row order, float32 or float64, `rows` samples at a time.
+    """Yield means and scales in row order, float32 or float64, `rows` rows at a time.
 
     Parameters
     ----------
@@ -50,7 +50,7 @@ def blocks(
 
 
 def laid_out(shape: tuple[int, ...], layout: str) -> tuple[int, int, int]:
-    """Return the samples, the latents and the sites a sample of an array of this shape."""
+    """Return the rows, the latents and the sites of a row of an array of this shape."""
     sites = {"channels": prod(shape[2:]), "last": prod(shape[1:-1])}.get(layout, 1)
     return shape[0] * sites, prod(shape[1:]) // max(sites, 1), sites
 
@@ -96,7 +96,7 @@ def _floats(block: NDArray[Any], key: str, path: Path) -> NDArray[Any]:
 
 
 def _blocks(stored: Stored, layout: str, rows: int) -> Iterator[NDArray[Any]]:
-    """Yield slices of exactly `rows` samples, the last one excepted, whatever the layout."""
+    """Yield slices of exactly `rows` rows, the last one excepted, whatever the layout."""
     sites = laid_out(stored.shape, layout)[2]
     held: NDArray[Any] | None = None
     for raw in stored.blocks(max(1, rows // sites)):

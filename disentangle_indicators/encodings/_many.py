@@ -151,7 +151,7 @@ def _of_npy(folder: Path, files: list[Path]) -> Contents:
         name = stem or folder.name
         stacked = len(parts[0].shape) in (1, 3)  # latents, or channels and a grid, of one sample
         made[name] = (stack if stacked else continued)(name, parts)
-        how = "stacked, one sample each" if stacked else "read one after the other"
+        how = "stacked, one row each" if stacked else "read one after the other"
         notes.append(f"{len(parts)} files of {name!r} are {how}")
     return Contents(made, notes=tuple(notes))
 
@@ -159,7 +159,7 @@ def _of_npy(folder: Path, files: list[Path]) -> Contents:
 def _continued_files(files: Sequence[Path]) -> Contents:
     """Open files that continue each other: arrays of one name are one array."""
     parts = [open_file(file) for file in files]
-    if all(part.one_sample for part in parts):
+    if all(part.one_row for part in parts):
         parts = [part.without_sizes() for part in parts]
     first = parts[0]
     for file, part in zip(files, parts, strict=True):
@@ -168,12 +168,12 @@ def _continued_files(files: Sequence[Path]) -> Contents:
                 f"{file} has {part.listing()}, and {files[0]} has {first.listing()}: files of one "
                 "data set have the same arrays"
             )
-    join = stack if first.one_sample else continued
+    join = stack if first.one_row else continued
     arrays = {name: join(name, [part.arrays[name] for part in parts]) for name in first.arrays}
     notes = first.notes
     if len(files) > 1:
-        how = "stacked, one sample each" if first.one_sample else "read one after the other"
+        how = "stacked, one row each" if first.one_row else "read one after the other"
         notes += (f"{len(files)} files are {how}, from {files[0].name} to {files[-1].name}",)
-    if first.one_sample:
+    if first.one_row:
         notes += ("latents that sd-scripts stores are samples of the posteriors, not their means",)
     return Contents(arrays, first.metadata, notes)

@@ -137,7 +137,7 @@ def _without_mean(contents: Contents) -> ValueError:
     if vague := keys_of(contents, "ambiguous mean"):
         return AmbiguousEncodings(
             f"{vague[0]!r} often is one vector for the whole data set; if it holds the posterior "
-            f"mean of every sample, add mean_key={vague[0]!r}"
+            f"mean of every row, add mean_key={vague[0]!r}"
         )
     for pair in (("0", "1"), ("arr_0", "arr_1")):
         if tuple(contents.arrays) == pair:

@@ -95,7 +95,7 @@ def read_encodings(
         the axis of latents or channels, or has the shape (2, n, d); `mean_key` names that array.
     layout : {"channels", "last", "flatten", "transposed"}, optional
         One of the first three is compulsory when the means have more than two axes: "channels"
-        makes every site of (n, C, ...) a sample of C latents, and every image a cluster; "last" does
+        makes every site of (n, C, ...) a row of C latents, and every image a cluster; "last" does
         so with (n, ..., C); "flatten" makes every entry a latent. "transposed" reads tables of the
         shape (d, n).
     factors, labels, clusters : key or path, optional

@@ -93,8 +93,8 @@ class Contents:
     notes: tuple[str, ...] = ()
 
     @property
-    def one_sample(self) -> bool:
-        """Whether the arrays are those of one sample, without an axis of samples."""
+    def one_row(self) -> bool:
+        """Whether the arrays are those of one row, without an axis of rows."""
         return any(
             _SIZE.sub("", key) in OF_ONE_SAMPLE and len(array.shape) == 1
             for key, array in self.arrays.items()
@@ -242,7 +242,7 @@ def cut_anew(parts: Iterator[NDArray[Any]], rows: int) -> Iterator[NDArray[Any]]
 
 
 def stack(name: str, parts: Sequence[Stored]) -> Stored:
-    """Return arrays of one sample each as one array of all samples."""
+    """Return arrays of one row each as one array of all rows."""
     shape = one_shape(name, [part.shape for part in parts])
 
     def samples() -> Iterator[NDArray[Any]]:

@@ -140,7 +140,7 @@ def _check_shapes(contents: Contents, mean: str, key: str, *, chosen: bool) -> N
 def _refuse_weights(contents: Contents, mean_key: str | None, *, asked_twice: bool) -> None:
     """Refuse the weights of a network, unless arguments name an array of them and its scale.
 
-    Posteriors can be the weights of a network: those of an embedding with one row per sample.
+    Posteriors can be the weights of a network: those of an embedding with one row per input.
     """
     weights = [key for key in contents.arrays if _WEIGHT.fullmatch(key)]
     if mean_key is None:

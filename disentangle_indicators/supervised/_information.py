@@ -45,7 +45,7 @@ class Information(NamedTuple):
 
 
 class Chance(NamedTuple):
-    """Information of latents that know nothing, with the same bins and values; nats.
+    """Information that shuffled latents show, with the same bins and values; nats.
 
     Parameters
     ----------
@@ -63,7 +63,7 @@ class Chance(NamedTuple):
 
 
 class Known(NamedTuple):
-    """What latents know beyond chance: 0 where that may be chance.
+    """What latents capture beyond chance: 0 where that may be chance.
 
     Parameters
     ----------
@@ -137,11 +137,11 @@ def prepare(z: Float, factors: Factors, p: dict[str, Any]) -> tuple[Index, Binne
 
 
 Labels = tuple[Binned, Chance | None]
-"""Classes of K factors, and what latents that know nothing get, if it is to be taken off."""
+"""Classes of K factors, and what latents without information get, if it is to be taken off."""
 
 
 def prepare_chance(z: Float, factors: Factors, p: dict[str, Any]) -> tuple[Index, Labels]:
-    """Put both into bins, and say what latents that know nothing get at ``level``.
+    """Put both into bins, and say what latents without information get at ``level``.
 
     Half of the rows go by what :func:`counts` said of all rows, in ``counts``.
     """
@@ -173,8 +173,8 @@ def ruled(own: Any, counts: Any) -> Any:
 def code_bins(label: Index, p: dict[str, Any]) -> int:
     """Return how many bins a latent gets for one factor.
 
-    Those of equal counts are at least as many as the factor has values, and a multiple of ``bins``,
-    so that they are within those of a factor that is cut into as many itself.
+    Those of equal counts are at least as many as the factor has values, and a multiple of
+    ``bins``, so that they are within those of a factor that is cut into as many itself.
     """
     if p["code_bins"] == "width":
         return int(p["bins"])
@@ -220,7 +220,7 @@ def between(labels: list[Index]) -> Float:
 def chance(
     cells: Index, of_factors: Binned, level: float | None, share: float = 1.0, counts: Any = None
 ) -> Chance | None:
-    """Return what latents that know nothing get: None where no level is given.
+    """Return what latents without information get: None where no level is given.
 
     Where the rows are a `share` of a sample, `above` is as far above the mean as for the sample.
     """
@@ -235,10 +235,10 @@ def chance(
 
 
 def known(cells: Index, of_factors: Labels) -> tuple[Information, Known]:
-    """Return what latents seem to know, and what they know beyond chance.
+    """Return what latents seem to capture, and what they capture beyond chance.
 
-    The share is the adjusted one of Vinh, Epps & Bailey (2010), (I - E) / (H - E). Without `Chance`
-    they know all that they seem to.
+    The share is the adjusted one of Vinh, Epps & Bailey (2010), (I - E) / (H - E). Without
+    `Chance` they capture all that they seem to.
     """
     table, by_chance = of_factors
     found = information(cells, table)
@@ -254,7 +254,7 @@ def known(cells: Index, of_factors: Labels) -> tuple[Information, Known]:
 
 
 def average(values: Float, weights: Float, rule: str) -> float:
-    """Return the mean of values of latents: plain, or by how much they know, 0 if nothing."""
+    """Return the mean of values of latents: plain, or by how much they capture, 0 if nothing."""
     if rule == "latents":
         return float(np.mean(values))
     total = float(np.sum(weights))

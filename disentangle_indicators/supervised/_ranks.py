@@ -3,11 +3,12 @@ r"""How far a code keeps the order of a factor, or its classes apart, whatever t
 .. math:: R = \frac{\operatorname{cov}(r(z), r(v))}{\operatorname{var}(r(v))}, \qquad
     R^2 = \frac{\sum_c n_c (\bar r_c - \bar r)^2}{\sum_i (r_i(v) - \bar r)^2}
 
-r is the mid-rank, and :math:`\bar r_c` the mean rank of the code in class c. The first is for values
-with an order, the second for classes without one; with two values they are the same, the square of
-2 AUC - 1. Spearman's correlation has the spread of r(z) below as well, and no code without ties can
-have that of a factor with ties: for a factor of 0 and 1 Spearman's square ends at 3 p (1 - p). Here
-every code that keeps the values of the factor in order, or its classes apart, has 1.
+r is the mid-rank, and :math:`\bar r_c` the mean rank of the code in class c. The first is for
+values with an order, the second for classes without one; with two values they are the same, the
+square of 2 AUC - 1. Spearman's correlation has the spread of r(z) below as well, and no code
+without ties can have that of a factor with ties: for a factor of 0 and 1 Spearman's square ends at
+3 p (1 - p). Here every code that keeps the values of the factor in order, or its classes apart,
+has 1.
 """
 
 from typing import NamedTuple
@@ -21,7 +22,7 @@ __all__ = ["Explained", "beyond_chance", "explained"]
 
 
 class Explained(NamedTuple):
-    """The squares R^2 of codes with one factor, and what codes that know nothing have on average.
+    """The squares R^2 of codes with one factor, and what codes without information have on average.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""DCIMIG: the share of all factors that latents hold which know one factor and only one."""
+"""DCIMIG: the share of the factors' entropy in latents that capture one factor and only one."""
 
 from typing import Any
 
@@ -31,12 +31,12 @@ def dcimig(
     protocol: str = "default",
     **overrides: Any,
 ) -> float:
-    r"""Best gap of a latent for each factor, as a share of all there is to know.
+    r"""Best gap of a latent for each factor, as a share of the entropy of all factors.
 
     .. math:: \frac{\sum_k \max_{h: k_h = k} g_h}{\sum_k H(v_k)}, \qquad
         g_h = I(z_h; v_{k_h}) - \max_{k \ne k_h} I(z_h; v_k)
 
-    where :math:`k_h` is the factor that latent h knows best; a factor that is no latent's best
+    where :math:`k_h` is the factor that latent h captures best; a factor that is no latent's best
     adds 0.
 
     Parameters
@@ -45,7 +45,7 @@ def dcimig(
     factors : array, shape (n, K) or (n,)
         As :func:`~disentangle_indicators.supervised.as_table` takes them. Constant factors are
         left out, and so are rows without a value of the factor at hand. With one factor the gap is
-        all that the latent knows.
+        all that the latent captures.
     rng : numpy.random.Generator or int
         Not used: nothing is drawn. All metrics take it.
     protocol : {"default", "ubisoft"}
@@ -69,10 +69,10 @@ def dcimig(
 
     Notes
     -----
-    Sepliarskaia et al. (2019), section 4. It rewards latents that know one factor, once for each
-    factor: latents that know nothing cost nothing, and neither do two latents that know the same
-    factor. Factors of many values count more, and as gaps are in nats a latent that knows all of a
-    factor of few values and a little of one of many has a small one.
+    Sepliarskaia et al. (2019), section 4. It rewards latents that capture one factor, once for
+    each factor: latents without information cost nothing, and neither do two latents that capture
+    the same factor. Factors of many values count more, and as gaps are in nats a latent that
+    captures all of a factor of few values and a little of one of many has a small one.
 
     Examples
     --------
@@ -108,7 +108,7 @@ METRIC = Metric(
     "DCIMIG, or 3CharM",
     _compute,
     PROTOCOLS,
-    "the share of the factors' entropy in latents that know one factor and only one; factors of "
+    "the share of the factors' entropy in latents that capture one factor and only one; factors of "
     "many values count more, and a second latent for a factor costs nothing",
     SOURCES,
     prepare=info.prepare,

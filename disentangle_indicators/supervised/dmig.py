@@ -53,9 +53,9 @@ def dmig(
     .. math:: \frac1K \sum_k \frac{I(z_{(1)}; v_k) - I(z_{(2)}; v_k)}
         {H(v_k) - \min\{I(v_k; v_l), I(z_{(2)}; v_k)\}}
 
-    where :math:`z_{(1)}` and :math:`z_{(2)}` are the two latents that know most about factor k, and
-    l is the other factor of which the second latent knows the largest share. Where that latent is
-    the factor l, the denominator is :math:`H(v_k | v_l)`, the largest gap there can be.
+    where :math:`z_{(1)}` and :math:`z_{(2)}` are the latents of most information about factor k,
+    and l is the other factor of which the second latent captures the largest share. Where that
+    latent is the factor l, the denominator is :math:`H(v_k | v_l)`, the largest gap there can be.
 
     Parameters
     ----------
@@ -71,16 +71,16 @@ def dmig(
     **overrides
         Parameters that differ from the protocol's:
 
-        - bins, code_bins, factor_bins, adjust: as :func:`~disentangle_indicators.supervised.mig` takes
-          them.
+        - bins, code_bins, factor_bins, adjust: as :func:`~disentangle_indicators.supervised.mig`
+          takes them.
         - excuse: "known" as above, or "shared" for :math:`H(v_k | v_l)` whatever the second latent
-          knows.
+          captures.
 
     Returns
     -------
     float
         Between 0 and 1, where 1 is best. A factor that nothing is left of, as the other one
-        determines it and the second latent knows that, is left out; 0 when all are.
+        determines it and the second latent captures that, is left out; 0 when all are.
 
     Raises
     ------
@@ -93,8 +93,8 @@ def dmig(
     Notes
     -----
     Watcharasupat & Lerch (2021), eq. (2). It rewards one latent per factor where MIG cannot reach
-    1, as a latent that is one factor knows of all that depend on it. It lies where dependence is by
-    chance: over few rows factors of many values seem to share much.
+    1, as a latent that is one factor shares information with all that depend on it. It lies where
+    dependence is by chance: over few rows factors of many values seem to share much.
 
     Examples
     --------
@@ -142,7 +142,7 @@ def _compute(
 
 
 def _second(mutual: Float, second: Float) -> Any:
-    """Say which latents are second (d, K): more than one if they know the same."""
+    """Say which latents are second (d, K): more than one if they capture the same."""
     return (np.abs(mutual - second) <= info.TIE) & (mutual > 0)
 
 

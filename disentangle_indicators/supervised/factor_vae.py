@@ -49,7 +49,7 @@ PROTOCOLS: dict[str, dict[str, Any]] = {
 
 SOURCES = {
     "default": "Kim and Mnih (2018), section 3, on arrays: the votes that score come from a third "
-    "of the rows, which the votes that train have not seen, so that codes which know nothing score "
+    "of the rows, which the votes that train have not seen, so that codes without information score "
     "1/K at any n; only constant latents are left out, so that the scale does not matter",
     "locatello2019": "disentanglement_lib, as a variant for fixed data: batches are drawn from the "
     "rows at hand, where a simulator drew fresh ones; variances over all rows, where 10,000 drawn "
@@ -119,7 +119,7 @@ def factor_vae(
     -----
     Kim and Mnih (2018), section 3 and Figure 2. It rewards a factor that holds a latent still, and
     needs no classifier that could mix latents. It says nothing of a factor that two latents share,
-    and a batch that shares a factor which no latent knows still votes for some latent. Rows and
+    and a batch that shares a factor which no latent captures still votes for some latent. Rows and
     not a simulator are drawn from: where factors are correlated, sharing one narrows the others.
 
     Examples

@@ -71,7 +71,7 @@ PROTOCOLS: dict[str, dict[str, Any]] = {
 SOURCES = {
     "default": "Higgins et al. (2017), with a classifier that is fitted until it converges and "
     "does not see the scale of the codes; its accuracy is over a third of the rows, from which it "
-    "was not fitted, so that codes which know nothing score 1/K at any n",
+    "was not fitted, so that codes without information score 1/K at any n",
     "higgins2017": "Higgins et al. (2017), section 3, on arrays: a linear classifier without a "
     "penalty, trained until it converges; their figures drop the lower half of all scores, and "
     "this drops none",
@@ -121,8 +121,8 @@ def higgins(
         - pairs: L, over which a point averages.
         - train, evaluate: points for the classifier, and for its accuracy.
         - C, max_iter: of scikit-learn's LogisticRegression, converged or not.
-        - standardise: points to mean 0 and variance 1 first, which matters only to a penalty and to
-          the path of the optimiser.
+        - standardise: points to mean 0 and variance 1 first, which matters only to a penalty and
+          to the path of the optimiser.
         - rescale: (accuracy - 1/K) / (1 - 1/K) in place of the accuracy, for K classes.
         - values: "rows" takes a value as often as rows have it, "values" each alike.
         - factor_bins: equal-width bins of each factor, or None to take its values as they are, and
@@ -142,15 +142,15 @@ def higgins(
         of range.
     Undefined
         With fewer than two factors, when a factor has no value that two rows share (in both parts
-        of the rows, if some are held out; without it K and chance would be others), and on codes so
-        large that the classifier cannot be fitted to them as they are.
+        of the rows, if some are held out; without it K and chance would be others), and on codes
+        so large that the classifier cannot be fitted to them as they are.
 
     Notes
     -----
     Higgins et al. (2017), section 3, on arrays: both rows of a pair are drawn from those at hand,
     so the other factors vary as they do there. It rewards codes in which some direction stands
-    still when a factor does. It is blind to one factor that no latent knows, and with many pairs
-    also to rotations: :func:`~disentangle_indicators.rotation.higgins_law` says how many.
+    still when a factor does. It is blind to one factor that no latent captures, and with many
+    pairs also to rotations: :func:`~disentangle_indicators.rotation.higgins_law` says how many.
 
     C = 1 matters where classes differ by little: two latents turned by 44.95 degrees are still
     separable, and a classifier with C = 1e6 separates them, but C = 1 leaves 0.6.

@@ -88,7 +88,7 @@ def infomec(
     factors : array, shape (n, K) or (n,)
         Used as classes: a continuous one is put in 20 bins of equal counts. Constant factors are
         left out, and so are rows without a value of the factor at hand. With one factor InfoM is 1
-        if a latent knows it. A factor that no latent knows spreads its information evenly.
+        if a latent captures it. A factor that no latent captures spreads its information evenly.
     rng : numpy.random.Generator or int
         Breaks ties of codes, draws the null and shuffles the rows.
     protocol : {"default", "hsu2023"}
@@ -124,9 +124,9 @@ def infomec(
     Notes
     -----
     Hsu et al. (2023), section 4; the information is that of Ross (2014), eq. (2). InfoM rewards
-    latents that know one factor, InfoC factors in one latent, InfoE factors that can be read off
-    linearly. A ratio of information knows no size: a latent that knows a little of one factor is as
-    modular as one that knows all of it, which is why noise needs a test.
+    latents that capture one factor, InfoC factors in one latent, InfoE factors that can be read
+    off linearly. A ratio of information ignores size: a latent that captures a little of one
+    factor is as modular as one that captures all of it, which is why noise needs a test.
 
     Examples
     --------
@@ -166,8 +166,8 @@ def neighbour_information(x: Float, y: Index, neighbours: int) -> Float:
 
     Notes
     -----
-    Ross (2014), eq. (2). In one dimension the k nearest rows of a class lie next to each other once
-    sorted, so that k + 1 windows of k + 1 rows hold them.
+    Ross (2014), eq. (2). In one dimension the k nearest rows of a class lie next to each other
+    once sorted, so that k + 1 windows of k + 1 rows hold them.
 
     Examples
     --------

@@ -41,7 +41,7 @@ PROTOCOLS: dict[str, dict[str, Any]] = {
 
 SOURCES = {
     "default": "Suter et al. (2019), with the deviation in random groups of the same sizes in "
-    "place of the largest one of all rows, so that codes which know nothing score 0 but for the "
+    "place of the largest one of all rows, so that codes without information score 0 but for the "
     "best of K chances, and no single row sets the scale; latents that vary count alike",
     "suter2019": "Suter et al. (2019), section 4, with the largest deviation of a group, as "
     "disentanglement_lib computes it with diff_quantile 1: factors in 20 bins",
@@ -107,8 +107,8 @@ def irs(
     Notes
     -----
     Suter et al. (2019), section 4. It rewards latents that one factor determines, however many
-    latents that factor has. It says nothing of factors that no latent knows. Against all rows, it
-    grows as groups get smaller, down to one row each, where anything scores 1; against random
+    latents that factor has. It says nothing of factors that no latent captures. Against all rows,
+    it grows as groups get smaller, down to one row each, where anything scores 1; against random
     groups a group of one row says nothing. Latents that are noise lower the default score: leave
     out the unused ones first.
 

@@ -41,8 +41,8 @@ def jemmig(
     .. math:: \frac1K \sum_k 1 - \frac{H(z_{(1)}, v_k) - I(z_{(1)}; v_k) + I(z_{(2)}; v_k)}
         {H(v_k) + \log B}
 
-    where :math:`z_{(1)}` and :math:`z_{(2)}` are the two latents that know most about factor k, in
-    B bins. The numerator is :math:`H(z_{(1)} | v_k) + H(v_k | z_{(1)}) + I(z_{(2)}; v_k)`: what
+    where :math:`z_{(1)}` and :math:`z_{(2)}` are the latents of most information about factor k,
+    in B bins. The numerator is :math:`H(z_{(1)} | v_k) + H(v_k | z_{(1)}) + I(z_{(2)}; v_k)`: what
     the latent holds beside the factor, what it lacks, and what another one holds too.
 
     Parameters
@@ -77,9 +77,9 @@ def jemmig(
     -----
     Do & Tran (2020), section 4.3, whose number, the numerator in nats, is a part; less is better
     there. It rewards a latent whose values are those of the factor and no more, so it lowers, as
-    MIG does not, the score of a latent that knows two factors, and also of one that knows a factor
-    of few values with more precision than that takes. Among latents that know a factor equally well
-    the one with the least joint entropy counts.
+    MIG does not, the score of a latent that captures two factors, and also of one that captures a
+    factor of few values with more precision than that takes. Among latents that capture a factor
+    equally well the one with the least joint entropy counts.
 
     Examples
     --------

@@ -22,7 +22,7 @@ PROTOCOLS: dict[str, dict[str, Any]] = {
 SOURCES = {
     "default": "as spearman, divided by the spread of the factor's ranks alone: a code that keeps "
     "the values of the factor in order, or its classes apart, has 1 whatever their ties; less what "
-    "codes that know nothing have on average, so that a factor of many classes does not correlate "
+    "codes without information have on average, so that a factor of many classes does not correlate "
     "with anything; 0 for each factor that is left without a latent",
     "pearson": "Hyvarinen and Morioka (2016), as the identifiability literature reports it: the "
     "mean over matched pairs of the absolute Pearson correlation; circular and categorical factors "
@@ -52,9 +52,9 @@ def mcc(
     codes : array, shape (n, d)
         A constant latent has correlation 0.
     factors : array, shape (n, K) or (n,)
-        As :func:`~disentangle_indicators.supervised.as_table` takes them. R is the correlation with
-        an ordinal or continuous factor, the multiple correlation with the cosine and sine of a
-        circular one, and the correlation ratio of a categorical one. Constant factors are left
+        As :func:`~disentangle_indicators.supervised.as_table` takes them. R is the correlation
+        with an ordinal or continuous factor, the multiple correlation with the cosine and sine of
+        a circular one, and the correlation ratio of a categorical one. Constant factors are left
         out, and so are rows without a value of the factor at hand.
     rng : numpy.random.Generator or int
         Not used: nothing is drawn. All metrics take it.
@@ -88,11 +88,11 @@ def mcc(
     Notes
     -----
     Hyvarinen and Morioka (2016), section 6, and the literature since, for sources that are
-    identified up to their order and a change of scale. It rewards a latent for each factor. It says
-    nothing of latents that are not matched, or of a latent that knows several factors; a latent
-    that is no monotone function of its factor, such as its square, correlates with nothing, and no
-    latent alone is both cosine and sine of an angle. The matching is chosen on the rows that it is
-    scored on, which the null shows. Of a factor of 0 and 1 the rank slope is 2 AUC - 1.
+    identified up to their order and a change of scale. It rewards a latent for each factor. It
+    says nothing of latents that are not matched, or of a latent that captures several factors; a
+    latent that is no monotone function of its factor, such as its square, correlates with nothing,
+    and no latent alone is both cosine and sine of an angle. The matching is chosen on the rows
+    that it is scored on, which the null shows. Of a factor of 0 and 1 the rank slope is 2 AUC - 1.
 
     Examples
     --------

@@ -46,7 +46,7 @@ SOURCES = {
     "cao2022": "Cao et al. (2022), disentanglement_lib_med: 20 bins of equal width; the "
     "informations of each factor add up to 1",
     "cao2022-top": "Cao et al. (2022), top-k MED, for representations of many dimensions: of the "
-    "latents that know a factor best the k most disentangled, here 2, and the score of these",
+    "latents that capture a factor best the k most disentangled, here 2, and the score of these",
 }
 
 
@@ -72,7 +72,7 @@ def med(
     factors : array, shape (n, K) or (n,)
         As :func:`~disentangle_indicators.supervised.as_table` takes them. Constant factors are
         left out, and so are rows without a value of the factor at hand. With one factor the score
-        is 1, if a latent knows it.
+        is 1, if a latent captures it.
     rng : numpy.random.Generator or int
         Not used: nothing is drawn. All metrics take it.
     protocol : {"default", "cao2022", "cao2022-top"}
@@ -80,7 +80,7 @@ def med(
         Parameters that differ from the protocol's:
 
         - bins, code_bins, factor_bins: as in :func:`mig`.
-        - level: probability with which any of the d K informations of latents that know nothing
+        - level: probability with which any of the d K informations of shuffled latents
           counts, as in :func:`modularity`; None to take all information as it is.
         - importance: "share" of the factor's entropy, or "column" for informations of each factor
           that add up to 1.
@@ -89,7 +89,7 @@ def med(
     Returns
     -------
     float
-        Between 0 and 1, where 1 is best; 0 when no latent knows anything. So is the part
+        Between 0 and 1, where 1 is best; 0 when no latent captures anything. So is the part
         "completeness". No unit.
 
     Raises
@@ -102,9 +102,9 @@ def med(
 
     Notes
     -----
-    Cao et al. (2022), section 3. It rewards latents that know one factor, without the fit that
-    makes DCI slow; it does not see what latents know only together. Without `level` information by
-    chance is spread over all factors, so that many latents that know nothing lower it.
+    Cao et al. (2022), section 3. It rewards latents that capture one factor, without the fit that
+    makes DCI slow; it does not see what latents capture only together. Without `level` information
+    by chance is spread over all factors, so that many latents without information lower it.
 
     Examples
     --------
@@ -141,7 +141,7 @@ def _compute(
 
 
 def _top(importance: Float, top: int) -> Any:
-    """Return whether a latent is among the most disentangled of those that know its factor best."""
+    """Return whether a latent is among the most disentangled of those that capture its factor best."""
     factor = np.where(importance.max(axis=1) > 0, importance.argmax(axis=1), -1)
     order = np.argsort(-disentanglement(importance)[1], kind="stable")
     kept = np.zeros(len(importance), dtype=bool)

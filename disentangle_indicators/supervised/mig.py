@@ -46,7 +46,7 @@ PROTOCOLS: dict[str, dict[str, Any]] = {
 SOURCES = {
     "default": "Chen et al. (2018), eq. (6), over bins of equal counts, no fewer than the factor "
     "has values: outliers do not move the bins, and their number does not cap a perfect code; less "
-    "what permuted rows get, so that many values are not known by chance",
+    "what permuted rows get, so that factors of many values do not score by chance",
     "locatello2019": "disentanglement_lib: 20 bins of equal width, factors as they are",
     "dent": "disentangling-correlated-factors: factors in 20 bins too",
     "ubisoft": "Carbonneau et al. (2022): 10 bins of codes and of factors, divided by the entropy "
@@ -67,8 +67,8 @@ def mig(
     .. math:: \frac1K \sum_k \frac{J(z_{(1)}; v_k) - J(z_{(2)}; v_k)}{H(v_k)}, \qquad
         J(z; v) = H(v) \max\Big(0, \frac{I(z; v) - E}{H(v) - E}\Big)
 
-    where :math:`z_{(1)}` and :math:`z_{(2)}` are the two latents that know most about factor k, and
-    E is the mean of I over permuted rows. With ``adjust=False``, as published, J is I.
+    where :math:`z_{(1)}` and :math:`z_{(2)}` are the latents of most information about factor k,
+    and E is the mean of I over permuted rows. With ``adjust=False``, as published, J is I.
 
     Parameters
     ----------
@@ -84,9 +84,10 @@ def mig(
         Parameters that differ from the protocol's:
 
         - bins: of each latent, at least 1.
-        - code_bins: "width" for equal widths between the extremes, where bins fewer than the values
-          of a factor cap the score of a perfect code below 1, and a few outliers empty most bins;
-          "count" for equal counts, in so many times `bins` that the factor has no more values.
+        - code_bins: "width" for equal widths between the extremes, where bins fewer than the
+          values of a factor cap the score of a perfect code below 1, and a few outliers empty most
+          bins; "count" for equal counts, in so many times `bins` that the factor has no more
+          values.
         - factor_bins: of equal width, or None to take the values of factors as they are, and 20
           bins of equal counts for a continuous one.
         - adjust: whether to subtract what permuted rows get, of which a factor of many values has
@@ -109,18 +110,18 @@ def mig(
     Notes
     -----
     Chen et al. (2018), eq. (6). It rewards one latent per factor and says nothing about a latent
-    that knows several factors. Without `adjust` both informations are biased upwards, by about
+    that captures several factors. Without `adjust` both informations are biased upwards, by about
     (bins - 1)(values - 1) / 2n nats; with 700 classes in 6,000 rows the second one is 4 nats of
     chance, and the gap of a perfect code is 0.33.
 
-    Bins of equal counts know no distances: they cut across values of a factor, and they see the
+    Bins of equal counts ignore distances: they cut across values of a factor, and they see the
     order of the codes within a value, however small its differences are. So the default marks down
     a code that is perfect but for a trace: with two factors of 10 values and 2,000 rows it gives
     1.00 to the factors, 0.92 to these with noise of a hundredth of their standard deviation, and
-    0.64 to these turned by 0.2 degrees, where each latent does know, by traces, the other factor.
-    With 100 bins, which cut less and see more, the last two are 0.98 and 0.00. Bins of equal width
-    give 0.99 to all three, but five outliers take that to 0.00, where the default stays at 0.92.
-    Posterior samples hide what is smaller than their noise.
+    0.64 to these turned by 0.2 degrees, where each latent does capture, by traces, the other
+    factor. With 100 bins, which cut less and see more, the last two are 0.98 and 0.00. Bins of
+    equal width give 0.99 to all three, but five outliers take that to 0.00, where the default
+    stays at 0.92. Posterior samples hide what is smaller than their noise.
 
     Examples
     --------

@@ -31,8 +31,8 @@ PROTOCOLS: dict[str, dict[str, Any]] = {
 }
 
 SOURCES = {
-    "default": "Li et al. (2020), over bins of equal counts, of what latents know beyond chance and "
-    "weighted by it: latents that know nothing are left out, not averaged in, so that 1 is in "
+    "default": "Li et al. (2020), over bins of equal counts, of what latents capture beyond chance, "
+    "weighted by it: latents without information are left out, not averaged in, so that 1 is in "
     "reach, and noise scores 0",
     "ubisoft": "Carbonneau et al. (2022): 10 bins of codes and of factors, divided by the entropy "
     "of the code, the plain mean over all latents; a constant code counts as 0 there, where it "
@@ -48,15 +48,15 @@ def mig_sup(
     protocol: str = "default",
     **overrides: Any,
 ) -> float:
-    r"""Gap between the two factors that a latent knows best, averaged over latents.
+    r"""Gap between the two factors that a latent captures best, averaged over latents.
 
     .. math:: \frac{\sum_h w_h (s_{h(1)} - s_{h(2)})}{\sum_h w_h}, \qquad
         s_{hk} = \frac{I(z_h; v_k) - E_{hk}}{H(v_k) - E_{hk}}, \qquad
         w_h = \sum_k I(z_h; v_k) - E_{hk}
 
-    where :math:`E_{hk}` is the information expected of permuted rows, and an entry counts as 0 where
-    it may be chance. With ``level=None`` nothing is subtracted; with ``average="latents"`` all
-    weights are the same.
+    where :math:`E_{hk}` is the information expected of permuted rows, and an entry counts as 0
+    where it may be chance. With ``level=None`` nothing is subtracted; with ``average="latents"``
+    all weights are the same.
 
     Parameters
     ----------
@@ -81,7 +81,7 @@ def mig_sup(
     Returns
     -------
     float
-        Between 0 and 1, where 1 is best. 0 when no latent knows anything.
+        Between 0 and 1, where 1 is best. 0 when no latent captures anything.
 
     Raises
     ------
@@ -95,8 +95,8 @@ def mig_sup(
     -----
     Li et al. (2020), section 4; the expected information is exact and the limit of chance is that
     of a chi-square law, as in :func:`~disentangle_indicators.supervised.modularity`. It rewards
-    latents that know one factor, and says nothing about a factor that several latents share or none
-    knows: read it beside MIG, which looks the other way.
+    latents that capture one factor, and says nothing about a factor that several latents share or
+    none captures: read it beside MIG, which looks the other way.
 
     Examples
     --------

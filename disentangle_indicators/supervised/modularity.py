@@ -43,11 +43,11 @@ PROTOCOLS: dict[str, dict[str, Any]] = {
 }
 
 SOURCES = {
-    "default": "Ridgeway & Mozer (2018), over bins of equal counts, of what latents know beyond "
-    "chance and weighted by it: latents that know nothing are left out, not averaged in, and noise "
+    "default": "Ridgeway & Mozer (2018), over bins of equal counts, of what latents capture beyond "
+    "chance and weighted by it: latents without information are left out, not averaged in, and noise "
     "scores 0, not .7",
     "locatello2019": "disentanglement_lib: 20 bins of equal width, factors as they are, the plain "
-    "mean over all latents, those that know nothing too",
+    "mean over all latents, those without information too",
     "dent": "disentangling-correlated-factors: factors in 20 bins too",
     "ubisoft": "Carbonneau et al. (2022): 10 bins of codes and of factors; a latent that captures "
     "nothing at all counts as 0 there, where it was nan",
@@ -68,18 +68,18 @@ def modularity(
         q_h = 1 - \frac{\sum_{k \ne k_h} J_{hk}^2}{(K - 1) J_{h k_h}^2}, \qquad
         J_{hk} = I(z_h; v_k) - E_{hk}, \qquad w_h = \sum_k J_{hk}
 
-    where :math:`k_h` is the factor that latent h knows best, :math:`E_{hk}` is the information
+    where :math:`k_h` is the factor that latent h captures best, :math:`E_{hk}` is the information
     expected of permuted rows, :math:`J_{hk}` is 0 up to :math:`m_{hk}`, as it may be chance, and
-    :math:`r_h = 1 - (m_{h k_h} / J_{h k_h})^2` rises from 0 to 1 above it. With ``level=None`` J is
-    I and r is 1; with ``average="latents"`` all weights are the same.
+    :math:`r_h = 1 - (m_{h k_h} / J_{h k_h})^2` rises from 0 to 1 above it. With ``level=None`` J
+    is I and r is 1; with ``average="latents"`` all weights are the same.
 
     Parameters
     ----------
     codes : array, shape (n, d)
     factors : array, shape (n, K) or (n,)
         As :func:`~disentangle_indicators.supervised.as_table` takes them. Constant factors are
-        left out, and so are rows without a value of the factor at hand. With one factor all latents
-        that know something have modularity 1.
+        left out, and so are rows without a value of the factor at hand. With one factor all
+        latents that capture something have modularity 1.
     rng : numpy.random.Generator or int
         Not used: nothing is drawn. All metrics take it.
     protocol : {"default", "locatello2019", "dent", "ubisoft"}
@@ -95,7 +95,7 @@ def modularity(
     Returns
     -------
     float
-        Between 0 and 1, where 1 is best. 0 when no latent knows anything.
+        Between 0 and 1, where 1 is best. 0 when no latent captures anything.
 
     Raises
     ------
@@ -107,13 +107,13 @@ def modularity(
 
     Notes
     -----
-    Ridgeway & Mozer (2018), section 3. It rewards latents that know one factor, and says nothing
-    about a factor that no latent knows or that all know: two factors in ten latents of one of them
-    have modularity 1. Over all latents and with information as it is, noise scores .5 to .7, as its
-    information is by chance larger for factors of more values; hence the default. There
-    :math:`E_{hk}` is the exact mean over permutations (Vinh, Epps & Bailey, 2010, eq. 24a), and
-    :math:`2 n m_{hk}` is how far a chi-square law of as many degrees of freedom is above its mean
-    with probability level / (d K). So over few rows nothing may count.
+    Ridgeway & Mozer (2018), section 3. It rewards latents that capture one factor, and says
+    nothing about a factor that no latent captures or that all capture: two factors in ten latents
+    of one of them have modularity 1. Over all latents and with information as it is, noise scores
+    .5 to .7, as its information is by chance larger for factors of more values; hence the default.
+    There :math:`E_{hk}` is the exact mean over permutations (Vinh, Epps & Bailey, 2010, eq. 24a),
+    and :math:`2 n m_{hk}` is how far a chi-square law of as many degrees of freedom is above its
+    mean with probability level / (d K). So over few rows nothing may count.
 
     Examples
     --------

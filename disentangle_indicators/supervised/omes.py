@@ -74,8 +74,8 @@ def omes(
     **overrides
         Parameters that differ from the protocol's:
 
-        - alpha: weight of O, which a latent loses that moves with several factors; the rest is that
-          of E, which a factor loses that moves several latents.
+        - alpha: weight of O, which a latent loses that moves with several factors; the rest is
+          that of E, which a factor loses that moves several latents.
         - pooling: over latents, "mean" as above, or "max" for the largest S O and the largest S E.
         - correlation: "signed", over both orders of each pair, where less than 0 counts as 0; or
           "absolute", over one order, without its sign.
@@ -89,7 +89,7 @@ def omes(
     -------
     float
         Between 0 and 1, where 1 is best. No unit. 0 without a latent, and for a factor that no
-        latent follows. Latents that know nothing score (alpha / K + (1 - alpha) / d), not 0.
+        latent follows. Latents without information score (alpha / K + (1 - alpha) / d), not 0.
 
     Raises
     ------
@@ -98,15 +98,15 @@ def omes(
         of range.
     Undefined
         When all factors are constant, and when for one of them no two rows differ in that factor
-        alone: without it K would be another, and with K the score of codes that know nothing.
+        alone: without it K would be another, and with K the score of codes without information.
 
     Notes
     -----
     Dapueto et al. (2024), "Transferring disentangled representations", the metric OMES, as the
-    code that they published defines it. It rewards one latent per factor and one factor per latent,
-    with no classifier. It cannot tell a latent that follows a factor from one that is noise: both
-    move within a pair, so leave out unused latents first. It needs rows that agree in all factors
-    but one.
+    code that they published defines it. It rewards one latent per factor and one factor per
+    latent, with no classifier. It cannot tell a latent that follows a factor from one that is
+    noise: both move within a pair, so leave out unused latents first. It needs rows that agree in
+    all factors but one.
 
     Examples
     --------

@@ -58,7 +58,7 @@ def rmig(
 
     .. math:: \frac1K \sum_k I(z_{(1)}; v_k) - I(z_{(2)}; v_k)
 
-    where :math:`z_{(1)}` and :math:`z_{(2)}` are the two latents that know most about factor k.
+    where :math:`z_{(1)}` and :math:`z_{(2)}` are the latents of most information about factor k.
 
     Parameters
     ----------
@@ -73,8 +73,8 @@ def rmig(
     **overrides
         Parameters that differ from the protocol's:
 
-        - bins, code_bins, factor_bins, adjust: as :func:`~disentangle_indicators.supervised.mig` takes
-          them.
+        - bins, code_bins, factor_bins, adjust: as :func:`~disentangle_indicators.supervised.mig`
+          takes them.
         - divide_by: None for nats, or "factor" or "code", whose entropy normalises.
 
     Returns
@@ -94,9 +94,9 @@ def rmig(
     Notes
     -----
     Do & Tran (2020), section 4.3, with the informations estimated from codes where they integrate
-    the posteriors. In nats it says how much is known where MIG, the same gap per entropy, says what
-    share: factors of many values count more. It lies as MIG does: it says nothing about a latent
-    that knows several factors. The parts are both versions.
+    the posteriors. In nats it says how much is known where MIG, the same gap per entropy, says
+    what share: factors of many values count more. It lies as MIG does: it says nothing about a
+    latent that captures several factors. The parts are both versions.
 
     Examples
     --------

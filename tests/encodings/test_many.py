@@ -123,7 +123,7 @@ def test_numbered_npy_files_are_samples_or_parts(tmp_path, pair):
     encodings = read_encodings(tmp_path)
     np.testing.assert_array_equal(encodings.mean, pair[0])
     np.testing.assert_array_equal(encodings.var, pair[1])
-    assert "23 files of 'mean' are stacked, one sample each" in encodings.notes
+    assert "23 files of 'mean' are stacked, one row each" in encodings.notes
     for file in tmp_path.iterdir():
         file.unlink()
     for i, rows in enumerate((slice(9), slice(9, 23))):
@@ -184,7 +184,7 @@ def test_samples_in_folders_of_an_archive(tmp_path):
 
     encodings = read_encodings(archive(packed), packed="mean,std", layout="channels")
     np.testing.assert_array_equal(encodings.mean, np.moveaxis(packed[:, :2], 1, -1).reshape(-1, 2))
-    assert "12 arrays of set.zip are stacked, one sample each" in encodings.notes
+    assert "12 arrays of set.zip are stacked, one row each" in encodings.notes
     broken = archive([*packed, packed[0, :2]])
     with pytest.raises(ValueError, match=r"set\.zip: .*00000012\.npy has the shape \(2, 4, 4\)"):
         read_encodings(broken, packed="mean,std", layout="channels").summary()
@@ -217,7 +217,7 @@ def test_caches_of_one_image_each_are_stacked(tmp_path, names):
         )
     encodings = read_encodings(tmp_path, mean_key="latents", layout="channels")
     np.testing.assert_array_equal(encodings.mean, np.moveaxis(latents, 1, -1).reshape(-1, 4))
-    assert "4 files are stacked, one sample each, from" in " ".join(encodings.notes)
+    assert "4 files are stacked, one row each, from" in " ".join(encodings.notes)
     assert "samples of the posteriors, not their means" in " ".join(encodings.notes)
 
 

@@ -84,7 +84,7 @@ def _as_vector(stored: Stored, rows: set[int]) -> Stored:
     """Return a vector as what it is: in MATLAB every array has two axes.
 
     A row is a vector if another array has as many rows, and a column always is, unless the name is
-    that of means or scales, which have one sample or one latent then.
+    that of means or scales, which have one row or one latent then.
     """
     row = len(stored.shape) == 2 and stored.shape[0] == 1 and stored.shape[1] in rows
     if role(stored.name) is not None or not (row or stored.shape[1:] == (1,)):

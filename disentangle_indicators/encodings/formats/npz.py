@@ -64,7 +64,7 @@ def read(path: Path) -> Contents:
 
 
 def _of_samples(path: Path, archive: zipfile.ZipFile, inner: list[zipfile.ZipInfo]) -> Contents:
-    """Return the members in folders of an archive, one a sample, as one array in their order.
+    """Return the members in folders of an archive, one a row, as one array in their order.
 
     That is how EDM2 and its like store an image set: 00000/img-mean-std-00000000.npy, ...
     """
@@ -90,7 +90,7 @@ def _of_samples(path: Path, archive: zipfile.ZipFile, inner: list[zipfile.ZipInf
     stacked = Stored(name, (len(inner), *first.shape), first.dtype, blocks)
     return Contents(
         {name: stacked},
-        notes=(f"{len(inner)} arrays of {path.name} are stacked, one sample each",),
+        notes=(f"{len(inner)} arrays of {path.name} are stacked, one row each",),
     )
 
 
