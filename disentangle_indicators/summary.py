@@ -158,10 +158,7 @@ class Summary:
     def marginals(self) -> "Marginals":
         """The marginals of the aggregated posterior, to about 1e-6 nats.
 
-        Raises
-        ------
-        Undefined
-            Where posteriors are so narrow that the sketch cannot tell the entropy of a latent.
+        Where posteriors are too narrow for sums, the information of a latent is a lower bound.
         """
         from disentangle_indicators.aggregate._one_pass import of_sketch
 

@@ -225,16 +225,18 @@ def from_entropies(
     rows: tuple[Float, Float, Float],
     n: int,
     codes: tuple[int, Any] | None = None,
+    bounded: Any = False,
 ) -> Marginals:
     """Return the marginals that follow from entropies (d,), and from their errors and shortfalls.
 
     `second` and `log_var` (d,) are S and ell; `rows` are means, variances and surprises (s, d) of
-    the rows that standard errors are taken from.
+    the rows that standard errors are taken from. Of `bounded` latents (d,) the entropy is a lower
+    bound; they count as saturated.
     """
     information = np.maximum(entropy - 0.5 * (LOG_2PI + 1 + log_var), 0.0)
     kl_prior = np.maximum(0.5 * (LOG_2PI + second) - entropy, 0.0)
     looseness = np.maximum(0.5 * (LOG_2PI + 1 + np.log(second)) - entropy, 0.0)
-    saturated = is_saturated(information, n if codes is None else codes[0])
+    saturated = is_saturated(information, n if codes is None else codes[0]) | bounded
     short = np.where(saturated, np.inf, np.where(short < _ROUNDING, 0.0, short))
     mean, var, surprise = rows
     influence = _influence(mean, var, surprise, second, saturated)
@@ -251,7 +253,7 @@ def from_entropies(
         total_looseness=float(looseness.sum()),
         total_shortfall=float(short.sum()),
         total_kl_prior_low=max(low, 0.0),
-        quadrature_error=float(errors.max()),
+        quadrature_error=float(np.max(errors, where=np.logical_not(bounded), initial=0.0)),
         entropy=entropy,
         information=information,
         kl_prior=kl_prior,

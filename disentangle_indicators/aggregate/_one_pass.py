@@ -1,10 +1,10 @@
 """The marginals of more rows than one wants to hold: from one pass, by the sketch.
 
-The sketch gives entropies and their standard errors, and says where it cannot: these latents alone
-are read again, for the exact tree, if they are few.
+The sketch gives entropies, their standard errors and a bound of its own error. Latents with a bound
+that is too large are read again, for the exact tree, if they are few. Otherwise only bounds are left.
 """
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -12,7 +12,6 @@ import numpy as np
 
 from disentangle_indicators._array import Array, Float, to_numpy
 from disentangle_indicators._errors import Undefined
-from disentangle_indicators._progress import Progress
 from disentangle_indicators._provenance import Provenance
 from disentangle_indicators.aggregate._marginals import (
     from_entropies,
@@ -90,11 +89,13 @@ def one_pass_marginals(encodings: Encodings) -> Marginals:
     Raises
     ------
     Undefined
-        For means only, with clusters, and where posteriors are so narrow that one pass cannot tell
-        the entropy of more latents than can be read again in about ten seconds.
+        For means only, and with clusters.
 
     Notes
     -----
+    Latents with posteriors too narrow for sums are read again where that takes at most about ten
+    seconds. Otherwise they count as saturated: their information is a lower bound.
+
     A fast Gauss transform (Greengard and Strain, 1991) over cells of mean and variance, see
     :class:`MarginalSketch`. Standard errors of single latents are those of all rows, those of
     totals come from 4,096 rows at even steps.
@@ -115,9 +116,7 @@ def one_pass_marginals(encodings: Encodings) -> Marginals:
     picked = np.flatnonzero(picked_rows(n))
     mean, var = np.empty((len(picked), d)), np.empty((len(picked), d))
     sketch = MarginalSketch.of_batches(_noting(encodings, picked, mean, var))
-    made = of_sketch(
-        sketch, mean, var, lambda latents: _columns(encodings, latents), encodings.progress
-    )
+    made = of_sketch(sketch, mean, var, encodings)
     return replace(
         made,
         provenance=Provenance(
@@ -127,30 +126,22 @@ def one_pass_marginals(encodings: Encodings) -> Marginals:
 
 
 def of_sketch(
-    sketch: MarginalSketch,
-    mean: Float,
-    var: Float,
-    again: Callable[[list[int]], Iterable[tuple[int, tuple[Float, Float]]]] | None = None,
-    progress: Progress | None = None,
+    sketch: MarginalSketch, mean: Float, var: Float, encodings: Encodings | None = None
 ) -> Marginals:
     """Compute the marginals from a sketch, and the errors of totals from some of its rows (s, d).
 
-    `again` reads whole columns of the latents that the sketch cannot tell.
-
-    Raises
-    ------
-    Undefined
-        Where there are such latents, and they cannot be read again.
+    Doubtful latents are read again from the encodings. Without these, or where that takes long,
+    the entropy is lowered by the bound of its error: the information becomes a lower bound.
     """
     n, d = sketch.n, sketch.d
     second, log_var = np.array([sketch.moments(h) for h in range(d)]).T
     entropy, errors, short = np.empty((3, d))
     surprise, sampling = np.empty_like(mean), {}
-    doubtful = []
+    doubtful: dict[int, float] = {}
     near = Neighbours(len(mean), None)
     latents: Iterable[int] = range(d)
-    if progress is not None:
-        latents = progress(latents, "marginals", d)
+    if encodings is not None and encodings.progress is not None:
+        latents = encodings.progress(latents, "marginals", d)
     for h in latents:
         found = sketch.latent(h)
         line = Line.of(n, found.density)
@@ -159,33 +150,42 @@ def of_sketch(
         surprise[:, h] = line.surprise(mean[:, h], var[:, h])
         sampling[h] = found.errors
         if _is_doubtful(found, short[h]):
-            doubtful.append(h)
-    if doubtful and again is None:
-        names = ", ".join(map(str, doubtful[:8])) + (", ..." if len(doubtful) > 8 else "")
-        raise Undefined(
-            f"posteriors are too narrow for sums in {len(doubtful)} latents ({names}); exact "
-            "marginals need the rows"
-        )
-    for h, column in again(doubtful) if again else ():
-        tree = tree_of(h, *column)
-        entropy[h], errors[h] = tree_entropy(tree)
-        short[h] = shortfall(tree, *column, Neighbours(n, None))
-        surprise[:, h] = row_surprise(*column, picked_rows(n))
-        del sampling[h]
+            doubtful[h] = max(found.guarantee, found.estimate)
+    bounded = np.zeros(d, dtype=bool)
+    if encodings is not None and n * len(doubtful) <= AGAIN:
+        for h, column in _columns(encodings, list(doubtful)):
+            tree = tree_of(h, *column)
+            entropy[h], errors[h] = tree_entropy(tree)
+            short[h] = shortfall(tree, *column, Neighbours(n, None))
+            surprise[:, h] = row_surprise(*column, picked_rows(n))
+            del sampling[h]
+    else:
+        for h, error in doubtful.items():
+            entropy[h] -= error
+            bounded[h] = True
     rows = mean, var, surprise
-    result = from_entropies(entropy, errors, short, second, log_var, rows, n)
+    result = from_entropies(entropy, errors, short, second, log_var, rows, n, bounded=bounded)
     for h, of_latent in sampling.items():
         for name, error in of_latent.items():
             result.standard_errors[name][h] = error
     return replace(
         result,
-        dependence=INDEPENDENT,
+        dependence=_sentence(np.flatnonzero(bounded)),
         population_errors=population_errors(result.standard_errors, result.shortfall),
     )
 
 
+def _sentence(bounded: Any) -> str:
+    """Return what the reader of the table must know of its rows, and of latents with bounds."""
+    if not len(bounded):
+        return INDEPENDENT
+    names = ", ".join(map(str, bounded[:8])) + (", ..." if len(bounded) > 8 else "")
+    some = f"latent {names} has" if len(bounded) == 1 else f"latents {names} have"
+    return f"{INDEPENDENT} Sums give only a bound where posteriors are very narrow: {some} a ≥."
+
+
 def _is_doubtful(found: Latent, short: float) -> bool:
-    """Whether the sketch cannot tell the entropy: beyond its guarantee, and beyond what n tells."""
+    """Whether the error of the sketch is too large, beside the error that n rows have anyway."""
     wide = found.guarantee > CERTIFIED and max(found.estimate, short) > CERTIFIED
     return wide or found.estimate > CERTIFIED or found.negative > NEGATIVE
 
@@ -210,14 +210,7 @@ def _columns(
     """Read some latents again, whole."""
     if not latents:
         return
-    n = encodings.n
-    if n * len(latents) > AGAIN:
-        names = ", ".join(map(str, latents[:8])) + (", ..." if len(latents) > 8 else "")
-        raise Undefined(
-            f"posteriors are too narrow for one pass in {len(latents)} latents ({names}), and too "
-            "many to be read again; exact marginals have to be asked for"
-        )
-    columns = np.empty((2, len(latents), n))
+    columns = np.empty((2, len(latents), encodings.n))
     first = 0
     for pair in encodings.batches():
         last = first + pair[0].shape[0]
