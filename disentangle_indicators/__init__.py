@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from disentangle_indicators import report as report
     from disentangle_indicators import rotation as rotation
     from disentangle_indicators import supervised as supervised
+    from disentangle_indicators import theorems as theorems
     from disentangle_indicators import unsupervised as unsupervised
     from disentangle_indicators._indicators import Indicators, indicators
     from disentangle_indicators.encodings import read_encodings, write_encodings
@@ -68,6 +69,7 @@ _MODULES = (
     "report",
     "rotation",
     "supervised",
+    "theorems",
     "unsupervised",
 )
 

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from disentangle_indicators._array import Float
 
-__all__ = ["Copies", "find_copies", "joined"]
+__all__ = ["Copies", "distinct", "find_copies", "joined"]
 
 LEAST = 1e-3
 """Share of rows with an exact copy below which copies change nothing."""
@@ -99,6 +99,17 @@ def joined(clusters: Any, copies: Copies) -> NDArray[np.int64]:
     first = np.unique(copies.codes, return_index=True)[1][copies.codes]
     _, start, codes = np.unique(clusters, return_index=True, return_inverse=True)
     return _components(np.concatenate([rows, rows]), np.concatenate([first, start[codes]]))
+
+
+def distinct(x: Float) -> NDArray[np.int64]:
+    """Return the numbers of the first of all rows (n, d) that are the same, bit by bit.
+
+    Examples
+    --------
+    >>> distinct(np.array([[1.0], [2.0], [1.0], [3.0]]))
+    array([0, 1, 3])
+    """
+    return np.sort(np.unique(_same(x), return_index=True)[1])
 
 
 def find_copies(mean: Float, latents: Any = None) -> Copies | None:

@@ -32,3 +32,6 @@ SMALL_COST = 0.01
 
 OTHER_SPREAD = 0.4
 """Median size of the log variance of q(z_h) above which codes spread otherwise than the prior."""
+
+ALMOST_ALL = 0.95
+"""Share of rows that use an active latent at least, and that do not use a passive one."""

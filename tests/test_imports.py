@@ -15,7 +15,10 @@ import disentangle_indicators
 ROOT = Path(__file__).parents[1]
 LIBRARY = "disentangle_indicators"
 HEAVY = ["torch", "matplotlib", "pandas", "sklearn", "scipy", "rich"]
-MODULES = ["aggregate", "comparison", "plots", "report", "rotation", "supervised", "unsupervised"]
+MODULES = [
+    *("aggregate", "comparison", "plots", "report"),
+    *("rotation", "supervised", "theorems", "unsupervised"),
+]
 NAMES = getattr(disentangle_indicators, "__all__", [])
 
 
