@@ -3,6 +3,7 @@
 import logging
 import os
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -79,8 +80,8 @@ def score(
         ``read_encodings`` returns, which has its variances, factors and clusters with it. Or the
         path of a file that ``read_encodings`` reads without further arguments; or what
         ``np.load`` returns of such a file; or a Normal or Independent distribution. Or a
-        Summary of rows that were not kept, or its file, which give the indicators, the marginals
-        and the verdict.
+        Summary of rows that were not kept, or its file, which give the indicators, the marginals,
+        the joint of a sample of the rows, and the verdict.
     *unnamed
         Refused: an array beside the means needs the name of its scale.
     var, std, logvar, logstd : array, shape (n, d)
@@ -169,15 +170,17 @@ def score(
         )
     rows = {"var": var, "std": std, "logvar": logvar, "logstd": logstd, "batches": batches}
     rows |= {"factors": factors, "labels": labels, "clusters": clusters, "order": order}
-    rows |= {"metrics": metrics, "joint": joint or None, "certify": certify or None}
-    rows |= {"covariance": covariance}
+    rows |= {"metrics": metrics, "certify": certify or None, "covariance": covariance}
+    points = POINTS if joint is None or isinstance(joint, bool) else int(joint)
+    wanted = None if joint is None else bool(joint)
     mean = _opened(mean)
     if isinstance(mean, Summary):
         priors = {"prior_mean": prior_mean, "prior_var": prior_var, "moments": moments}
         _refuse_beside("sums stand", rows | priors)
-        return _of_summary(mean, name, threshold, marginals=marginals)
+        asked = Asked(threshold, marginals, wanted, points, False, None, rng)
+        return _of_summary(mean, name, asked)
     if moments is not None:
-        rows |= {"mean": mean, "marginals": marginals or None}
+        rows |= {"mean": mean, "marginals": marginals or None, "joint": joint or None}
         _refuse_beside("moments= stand", rows)
         return _of_moments(
             indicators(
@@ -211,8 +214,6 @@ def score(
         raise ValueError("metrics need ground-truth factors or labels; there are none")
     if joint is not None and not isinstance(joint, (bool, int, np.integer)):
         raise ValueError(f"joint must be True, False, None or a number of points; got {joint!r}")
-    points = POINTS if joint is None or isinstance(joint, bool) else int(joint)
-    wanted = None if joint is None else bool(joint)
     generator(rng)  # refuses what is no seed
     asked = Asked(threshold, marginals, wanted, points, certify, _options(metrics), rng)
     long = announcement(
@@ -259,34 +260,40 @@ def _refuse_beside(what: str, rows: dict[str, Any]) -> None:
         raise ValueError(f"{what} for the rows; they exclude {given}")
 
 
-def _of_summary(
-    summary: Summary, name: str, threshold: float, *, marginals: bool | None
-) -> Scorecard:
-    """Return the scorecard of sums over rows that were not kept."""
+def _of_summary(summary: Summary, name: str, asked: Asked) -> Scorecard:
+    """Return the scorecard of sums over rows that were not kept, with the joint of their sample."""
     result = of_sample(
         summary.moments,
         summary.sample.mean,
         summary.sample.var,
-        threshold,
+        asked.threshold,
         summary.prior_mean,
         summary.prior_var,
     )
     found: dict[str, Any] = dict.fromkeys(PARTS)
-    reasons = {"joint": "it needs the rows"}
+    reasons: dict[str, str] = {}
     if summary.moments.scatter is None:
         reasons["covariance"] = f"sums of {result.d} latents are kept without it"
+    if asked.marginals is not False:
+        found["marginals"] = summary.marginals
+    sample = Encodings.of(summary.sample.mean, summary.sample.var)
     try:
-        found["marginals"] = None if marginals is False else summary.marginals
+        found["joint"] = SECTIONS["joint"](sample, asked)
     except Undefined as refusal:
-        reasons["marginals"] = str(refusal)
+        reasons["joint"] = str(refusal)
+    if found["joint"] is not None and sample.n < summary.n:
+        some = (
+            f"The joint is of {sample.n} rows, drawn by a hash of their numbers from {summary.n}."
+        )
+        found["joint"] = replace(found["joint"], dependence=some)
     names = tuple(part.name or "rows" for part in summary.parts)
     count = len(names)
     return Scorecard(
         name=name or (names[0] if count == 1 else ""),
         source=f"sums over {result.n} rows of {result.d} latents, of {count} "
         f"part{'s' * (count > 1)}",
-        verdict=verdict(result, found["marginals"]),
-        distance=distance(result, found["marginals"]),
+        verdict=verdict(result, found["marginals"], found["joint"]),
+        distance=distance(result, found["marginals"], found["joint"]),
         result=result,
         **found,
         reasons=reasons,
@@ -297,7 +304,7 @@ def _of_summary(
             "disentangle_indicators.score",
             tuple(map(Input, names)),
             {
-                "threshold": threshold,
+                "threshold": asked.threshold,
                 "prior_mean": summary.prior_mean,
                 "prior_var": summary.prior_var,
                 "sha256 of numbers": [part.digest for part in summary.parts],

@@ -13,7 +13,7 @@ from scipy.stats import kstest
 
 from disentangle_indicators import Encodings, Summary, read_encodings, score
 from disentangle_indicators._row_sample import SAMPLED, Sample, ranks_of
-from disentangle_indicators.aggregate import marginals
+from disentangle_indicators.aggregate import joint, marginals
 from disentangle_indicators.summary import merge, parts_of
 
 D = 3
@@ -291,6 +291,29 @@ def test_a_latent_too_narrow_for_sums_gets_a_bound_and_the_others_numbers():
     assert ours.information[0] == pytest.approx(exact.information[0], abs=1e-4)
     assert ours.information[1] <= exact.information[1]
     assert "latent 1 has a ≥" in " ".join(str(card).split())
+
+
+def test_the_joint_is_that_of_the_sample_however_rows_were_cut():
+    mean, var = rows(6000)
+    one, two = (score(merge(shards(mean, var, cuts))) for cuts in ([], [1000, 1001, 4500]))
+    assert one.joint.n == SAMPLED
+    assert one.joint.mutual_information_low == two.joint.mutual_information_low
+    sample = merge(shards(mean, var, [])).sample
+    again = joint(sample.mean, sample.var, rng=0)
+    assert one.joint.total_correlation == again.total_correlation
+    assert one.joint.dependence.startswith("The joint is of 4096 rows, drawn by a hash")
+    assert score(of()).joint.dependence == "Rows are taken as independent."
+    assert score(of(), joint=False).joint is None
+    assert score(of(), marginals=False).joint is None
+
+
+def test_the_range_of_the_prior_is_that_of_the_rows_and_their_sample():
+    """Latents of the same size with random signs are uncorrelated: only the joint shows it."""
+    mean, var = rows(6000)
+    signs = np.random.default_rng(1).choice([-1, 1], size=6000)
+    summary = Summary.of(Encodings.of(np.c_[mean[:, 0], signs * mean[:, 0]], var[:, [0, 0]]))
+    assert score(summary).distance.total.low > 0.1
+    assert score(summary, joint=False).distance.total.low < 0.01
 
 
 def test_float32_and_streams_give_the_sums_of_their_numbers():

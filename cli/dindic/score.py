@@ -239,7 +239,10 @@ def _of_shard(files: tuple[str, ...], options: dict[str, Any]) -> "Scorecard":
     with bad_input(encodings.name):
         summary = Summary.of(encodings, name=str(encodings.path))
         card = score_summary(
-            summary, threshold=options["threshold"], marginals=options["marginals"]
+            summary,
+            threshold=options["threshold"],
+            marginals=options["marginals"],
+            joint=False,
         )
     with failing_output():
         summary.save(options["state"])
