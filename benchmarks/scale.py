@@ -84,9 +84,7 @@ def one_pass(n: int, d: int) -> None:
     floor = cpu(read)[0] - made
     line("one read", floor, n * d, floor)
     for name, errors in (("indicators, without errors", False), ("with standard errors", True)):
-        seconds, _ = cpu(
-            lambda e=errors: Moments.of_batches(rows(), errors=e)
-        )
+        seconds, _ = cpu(lambda e=errors: Moments.of_batches(rows(), errors=e))
         line(name, seconds - made, n * d, floor)
     start = peak()
     seconds, summary = cpu(lambda: Summary.of(Encodings.of(batches=rows), name="rows"))

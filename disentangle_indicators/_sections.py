@@ -5,11 +5,13 @@ for. One that has no value for this encoder raises Undefined, and only it is lef
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
+from numpy.typing import NDArray
 
+from disentangle_indicators._array import Array, generator, to_numpy
 from disentangle_indicators._cost import (
     Cost,
     of_certificate,
@@ -20,6 +22,7 @@ from disentangle_indicators._cost import (
 )
 from disentangle_indicators._errors import Undefined
 from disentangle_indicators._result import Result
+from disentangle_indicators._row_sample import SAMPLED
 from disentangle_indicators._sources import WIDE
 from disentangle_indicators.posteriors import Encodings
 
@@ -47,7 +50,10 @@ def _joint(encodings: Encodings, asked: Asked) -> Result | None:
     if asked.joint is False or (asked.joint is None and _is_simple(encodings, asked)):
         return None
     if asked.joint is None and (reason := joint_left_out((encodings,), asked.points)):
-        raise Undefined(reason)
+        small = of_joint(SAMPLED, encodings.d, asked.points).is_small
+        if encodings.clusters is not None or encodings.n <= SAMPLED or not small:
+            raise Undefined(reason)
+        return _joint_of_some(encodings, asked)
     from disentangle_indicators.aggregate import joint
 
     try:
@@ -56,6 +62,30 @@ def _joint(encodings: Encodings, asked: Asked) -> Result | None:
         if asked.joint:
             raise
         return None  # the marginals have none either, and give the reason
+
+
+def _joint_of_some(encodings: Encodings, asked: Asked) -> Result:
+    """Return the joint of random rows, where that of all rows takes long; it has wider ranges."""
+    from disentangle_indicators.aggregate import joint
+
+    rng = generator(asked.rng)
+    rows = np.sort(rng.choice(encodings.n, SAMPLED, replace=False))
+    some = joint(*_read(encodings, rows), rng=asked.rng, points=asked.points)
+    text = f"The joint is of {SAMPLED} random rows of {encodings.n}; joint=True takes all of them."
+    return replace(some, dependence=text)
+
+
+def _read(encodings: Encodings, rows: NDArray[np.int64]) -> tuple[Array, Array]:
+    """Read some rows, whose numbers are sorted; arrays (s, d)."""
+    kept, first = list[tuple[Array, Array]](), 0
+    for batch in encodings.batches():
+        last = first + batch[0].shape[0]
+        a, b = np.searchsorted(rows, [first, last])
+        mean, var = (to_numpy(x)[rows[a:b] - first] for x in batch)
+        kept.append((mean, var))
+        first = last
+    mean, var = (np.concatenate(parts) for parts in zip(*kept, strict=True))
+    return mean, var
 
 
 def _is_simple(encodings: Encodings, asked: Asked) -> bool:

@@ -625,3 +625,27 @@ def test_no_sentence_names_an_option_of_the_command_line():
     )
     assert "--metrics" not in text
     assert "--marginals" not in text
+
+
+@pytest.mark.parametrize("streamed", [False, True])
+def test_where_the_joint_takes_long_it_is_that_of_random_rows(streamed):
+    """In units of the prior, like the joint of all rows, and with a range for the population."""
+    rng = np.random.default_rng(0)
+    n = 40_000
+    mean = rng.normal(size=(n, 4)) * [0.9, 0.9, 0.5, 0.0]
+    var = np.broadcast_to([0.19, 0.19, 0.75, 1.0], mean.shape)
+    prior = {"prior_mean": [3.0, 0, 0, 1], "prior_var": [4.0, 1, 1, 1]}
+    shifted = mean * np.sqrt(prior["prior_var"]) + prior["prior_mean"]
+    scaled = var * prior["prior_var"]
+    parts = [(shifted[k : k + 7000], scaled[k : k + 7000]) for k in range(0, n, 7000)]
+    given = {"batches": parts} if streamed else {"mean": shifted, "var": scaled}
+    found = score(**given, **prior, name="x").joint
+    assert found.n == 4096
+    assert found.dependence.startswith("The joint is of 4096 random rows of 40000")
+    truth = -0.5 * float(np.log([0.19, 0.19, 0.75]).sum())
+    low, high = found.mutual_information_low, found.mutual_information_high
+    margin = 5 * found.standard_errors["mutual_information_low"]
+    assert low - margin < truth < high + margin
+    again = score(mean, var=var).joint
+    assert again.mutual_information == pytest.approx(found.mutual_information, abs=1e-9)
+    assert score(mean, var=var, clusters=np.arange(n) // 2).reasons["joint"].startswith("it takes")
