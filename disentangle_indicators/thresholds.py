@@ -35,3 +35,6 @@ OTHER_SPREAD = 0.4
 
 ALMOST_ALL = 0.95
 """Share of rows that use an active latent at least, and that do not use a passive one."""
+
+KEPT = 0.9
+"""Share of what a linear map keeps, in nats, that a narrower class of maps must keep."""

@@ -13,6 +13,7 @@ from dindic.check import check
 from dindic.convert import convert
 from dindic.encode import encode
 from dindic.higgins_law import higgins_law
+from dindic.match import match
 from dindic.merge import merge
 from dindic.metrics import metrics
 from dindic.models import models
@@ -44,6 +45,6 @@ logging.getLogger("disentangle_indicators").addHandler(Announcements())
 
 for command in (
     *(audit, axes, bundle, check, compare, convert, encode, higgins_law),
-    *(merge, metrics, models, score, study, train, traverse),
+    *(match, merge, metrics, models, score, study, train, traverse),
 ):
     main.add_command(command)

@@ -4,5 +4,17 @@ from disentangle_indicators.comparison._by import compare_by
 from disentangle_indicators.comparison._compare import compare
 from disentangle_indicators.comparison._comparison_result import Comparison
 from disentangle_indicators.comparison._lines import Line, saved_report
+from disentangle_indicators.comparison._match import match
+from disentangle_indicators.comparison._match_result import Match, MatchedLatent, MatchedPair
 
-__all__ = ["Comparison", "Line", "compare", "compare_by", "saved_report"]
+__all__ = [
+    "Comparison",
+    "Line",
+    "Match",
+    "MatchedLatent",
+    "MatchedPair",
+    "compare",
+    "compare_by",
+    "match",
+    "saved_report",
+]

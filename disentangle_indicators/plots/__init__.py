@@ -14,9 +14,11 @@ from disentangle_indicators._means_result import MeansOnly
 from disentangle_indicators._result import Result
 from disentangle_indicators._scorecard_result import Scorecard
 from disentangle_indicators.aggregate import Density
+from disentangle_indicators.comparison import Match
 from disentangle_indicators.plots._save import save
 from disentangle_indicators.plots._style import figure_of
 from disentangle_indicators.plots.aggregate import marginal
+from disentangle_indicators.plots.encoders import matching
 from disentangle_indicators.plots.latents import pulse, pulses
 from disentangle_indicators.plots.rotation import pairs, violin
 from disentangle_indicators.rotation import Audit, Audits
@@ -26,13 +28,14 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-__all__ = ["PLOTS", "draw", "marginal", "pairs", "pulse", "pulses", "save", "violin"]
+__all__ = ["PLOTS", "draw", "marginal", "matching", "pairs", "pulse", "pulses", "save", "violin"]
 
 PLOTS: "dict[str, Callable[..., Axes]]" = {
     "pulse": pulse,
     "marginal": marginal,
     "violin": violin,
     "pairs": pairs,
+    "matching": matching,
 }
 """All pictures of one result, by name: functions of ``(result, ax=None)`` that return axes."""
 
@@ -44,6 +47,7 @@ DRAWN: "dict[type[Result], Callable[..., Axes]]" = {
     Audit: violin,
     Audits: violin,
     PreferredAxes: pairs,
+    Match: matching,
 }
 """The picture that belongs to a result, by the class of the result."""
 

@@ -41,7 +41,10 @@ def test_help_lists_every_command(dindic, flag):
     text = dindic(flag).stdout
     models = ["bundle", "encode", "models", "study", "train", "traverse"]
     metrics = ["audit", "check", "higgins-law", "metrics"]
-    assert sorted([*models, *metrics, "axes", "compare", "convert", "merge", "score"]) == COMMANDS
+    assert (
+        sorted([*models, *metrics, "axes", "compare", "convert", "match", "merge", "score"])
+        == COMMANDS
+    )
     assert all(f"\n  {name} " in text for name in COMMANDS)
     assert "dindic score encodings.npz" in text
 
@@ -111,6 +114,7 @@ def test_old_spellings_work_and_are_hidden(dindic):
         "score": ["--cluster", "--null"],
         "audit": ["--subspace", "--cluster"],
         "axes": ["--subspace"],
+        "match": ["--subspace"],
         "encode": ["--limit"],
         "traverse": ["--seed-images"],
     }.items():

@@ -9,6 +9,7 @@ from matplotlib.image import imread
 
 from disentangle_indicators import indicators, plots, score
 from disentangle_indicators.aggregate import density
+from disentangle_indicators.comparison import match
 from disentangle_indicators.rotation import audit_rotations, axes
 
 RNG = np.random.default_rng(0)
@@ -21,6 +22,7 @@ RESULTS = {
     "Density": lambda: density(MEAN, VAR, latent=0),
     "Audit": lambda: audit_rotations("mig", MEAN, MEAN > 0, rotations=5, search=False, rng=0),
     "Axes": lambda: axes(MEAN, VAR, rng=0),
+    "Match": lambda: match([(MEAN, VAR)] * 3, same_rows=True, rotations=19),
 }
 
 
