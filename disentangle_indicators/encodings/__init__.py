@@ -1,5 +1,6 @@
 """Files in, batches of posterior means and variances out."""
 
+from disentangle_indicators.encodings._append import append_encodings
 from disentangle_indicators.encodings._columns import read_column
 from disentangle_indicators.encodings._layout import spread_of_channels
 from disentangle_indicators.encodings._read import read_encodings
@@ -12,6 +13,7 @@ __all__ = [
     "FORMATS",
     "AmbiguousEncodings",
     "Encodings",
+    "append_encodings",
     "read_column",
     "read_encodings",
     "spread_of_channels",

@@ -82,18 +82,18 @@ def write_encodings(
     array([0.25, 0.25])
     """
     path = Path(path)
-    _check_suffix(path)
-    arrays = {"mean": _host(mean, "mean")}
+    check_suffix(path)
+    arrays = {"mean": host(mean, "mean")}
     shape = arrays["mean"].shape
     if len(shape) < 2 or 0 in shape:
         raise ValueError(f"mean must have the shape (n, d); its shape is {shape}")
     check_finite(arrays["mean"], "mean")
     scale, values = one_scale(var, std, logvar, logstd)
     if scale:
-        arrays["logvar"] = _logvar(_host(values, scale), scale, shape)
-    arrays |= _beside(path, shape[0], factors, factor_names, labels, clusters)
+        arrays["logvar"] = log_variance(host(values, scale), scale, shape)
+    arrays |= beside(path, shape[0], factors, factor_names, labels, clusters)
     with atomic(path) as temporary:
-        _store(temporary, path, arrays, metadata)
+        store(temporary, path, arrays, metadata)
     return path
 
 
@@ -146,10 +146,10 @@ def stream_encodings(
     array([ 1.,  1., -1., -1.], dtype=float32)
     """
     path = Path(path)
-    _check_suffix(path)
+    check_suffix(path)
     if len(shape) != 2 or min(shape) < 1:
         raise ValueError(f"the shape must be (n, d), both positive; it is {shape}")
-    others = _beside(path, shape[0], factors, factor_names, labels, clusters)
+    others = beside(path, shape[0], factors, factor_names, labels, clusters)
     with atomic(path) as temporary, TemporaryDirectory(prefix=".", dir=path.parent) as scratch:
         arrays = {
             name: np.lib.format.open_memmap(Path(scratch, name), "w+", np.dtype(dtype), shape)
@@ -159,17 +159,17 @@ def stream_encodings(
         for name, values in arrays.items():
             for start in range(0, shape[0], _ROWS):
                 check_finite(values[start : start + _ROWS], name)
-        _store(temporary, path, arrays | others, metadata)
+        store(temporary, path, arrays | others, metadata)
 
 
-def _check_suffix(path: Path) -> None:
+def check_suffix(path: Path) -> None:
     if suffix_of(path) not in WRITERS:
         raise ValueError(
             f"{path}: encodings are written to {' or '.join(WRITERS)}, not to {path.suffix!r}"
         )
 
 
-def _beside(
+def beside(
     path: Path,
     n: int,
     factors: Any,
@@ -191,7 +191,7 @@ def _beside(
     return arrays
 
 
-def _store(
+def store(
     temporary: Path,
     path: Path,
     arrays: dict[str, NDArray[Any]],
@@ -208,11 +208,11 @@ def _store(
     WRITERS[suffix].write(temporary, arrays, said)
 
 
-def _host(values: Any, name: str) -> NDArray[Any]:
+def host(values: Any, name: str) -> NDArray[Any]:
     return plain(as_array(values, name))
 
 
-def _logvar(values: NDArray[Any], scale: str, shape: tuple[int, ...]) -> NDArray[Any]:
+def log_variance(values: NDArray[Any], scale: str, shape: tuple[int, ...]) -> NDArray[Any]:
     if values.shape != shape and (found := repeated(values.shape, shape, scale)):
         values = np.broadcast_to(values.reshape(found[0]), shape)
     if values.shape != shape:

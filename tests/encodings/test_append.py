@@ -1,0 +1,61 @@
+"""Encodings that arrive in batches are those of one array, whatever the batches are."""
+
+import numpy as np
+import pytest
+
+from disentangle_indicators.encodings import append_encodings, read_encodings, write_encodings
+
+
+def append(path, *batches):
+    with append_encodings(path) as file:
+        for batch in batches:
+            file.add(**batch)
+
+
+@pytest.mark.parametrize("batch", [1, 7, 23])
+@pytest.mark.parametrize("suffix", ["npz", "safetensors"])
+@pytest.mark.parametrize("scale", ["var", "std", "logvar", "logstd"])
+def test_any_split_gives_the_same_file(tmp_path, pair, batch, suffix, scale):
+    mean, var = pair
+    values = {"var": var, "std": var**0.5, "logvar": np.log(var), "logstd": np.log(var) / 2}[scale]
+    labels, clusters, factors = np.arange(23), np.arange(23) // 4, np.arange(46).reshape(23, 2)
+    columns = {"labels": labels, "clusters": clusters, "factors": factors}
+    one, two = tmp_path / f"one.{suffix}", tmp_path / f"two.{suffix}"
+    write_encodings(one, mean, **{scale: values}, **columns, factor_names=["a", "b"])
+    with append_encodings(two, factor_names=["a", "b"]) as file:
+        for start in range(0, 23, batch):
+            part = slice(start, start + batch)
+            beside = {name: column[part] for name, column in columns.items()}
+            file.add(mean[part], **{scale: values[part]}, **beside)
+    assert one.read_bytes() == two.read_bytes() or suffix == "npz"  # zip stores the time
+    a, b = read_encodings(one), read_encodings(two)
+    np.testing.assert_array_equal(a.mean, b.mean)
+    np.testing.assert_array_equal(a.var, b.var)
+    np.testing.assert_array_equal(a.labels, b.labels)
+    np.testing.assert_array_equal(a.clusters, b.clusters)
+    assert a.factors.names == b.factors.names == ("a", "b")
+
+
+@pytest.mark.parametrize(
+    ("batch", "message"),
+    [
+        ({}, "give var=, std=, logvar= or logstd="),
+        ({"var": np.zeros((2, 3))}, "var must be positive"),
+        ({"mean": np.zeros((2, 4)), "var": np.ones((2, 4))}, r"the shape \(b, 3\)"),
+        ({"mean": np.full((2, 3), np.nan), "var": np.ones((2, 3))}, r"mean\[4, 0\] = nan"),
+        ({"var": np.ones((2, 3)), "labels": [1, 2]}, "first has none, and row 4 has labels"),
+    ],
+)
+def test_a_bad_batch_leaves_nothing(tmp_path, batch, message):
+    good = {"mean": np.zeros((4, 3)), "var": np.ones((4, 3))}
+    with pytest.raises(ValueError, match=message):
+        append(tmp_path / "a.npz", good, {"mean": np.zeros((2, 3))} | batch)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_no_batch(tmp_path):
+    with pytest.raises(ValueError, match="no batch with a row was added"):
+        append(tmp_path / "a.npz")
+    with pytest.raises(ValueError, match=r"encodings are written to \.npz"):
+        append(tmp_path / "a.csv")
+    assert list(tmp_path.iterdir()) == []
