@@ -15,6 +15,7 @@ except ImportError:
 from dindic_models.config import Config
 from dindic_models.data import open_data, rows
 from dindic_models.encode import encode
+from dindic_models.feed import Feed
 from dindic_models.train import train
 
 torch.set_num_threads(1)
@@ -28,7 +29,7 @@ with tempfile.TemporaryDirectory() as folder:
     np.save(f"{folder}/images.npy", images.reshape(-1, 6, 6).astype(np.float32))
     data = open_data(f"{folder}/images.npy")
     model = train(config, data, f"{folder}/run")
-    path = encode(f"{folder}/encodings.npz", model, data, rows(data, "train"))
+    path = encode(f"{folder}/encodings.npz", model, Feed(data, rows(data, "train")))
     with np.load(path) as encoded:
         card = score(encoded["mean"], logvar=encoded["logvar"])
 

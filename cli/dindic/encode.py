@@ -34,9 +34,10 @@ from dindic.output import progress, say_notes, say_written
 def encode(output: str, images: int | None, batch: int, quiet: bool, **options: Any) -> None:
     """Encode images with a trained model.
 
-    MODEL is a folder of dindic train, the name of a bundled model (dindic models), or a third-party
-    weights file with --network. The output contains posterior means and log variances, and the
-    factors and labels of the images; dindic score reads it.
+    MODEL is a folder of dindic train, the name of a bundled model (dindic models), a folder of
+    diffusers or pythae, an .onnx file, or a third-party weights file with --network or --encoder. The
+    output contains posterior means and log variances, and the factors and labels of the images; dindic
+    score reads it.
 
     \b
     Examples:
@@ -44,6 +45,9 @@ def encode(output: str, images: int | None, batch: int, quiet: bool, **options: 
       dindic encode sprites_beta4 --images 10000 -o sprites.npz
       dindic encode runs/b10 --data mnist/ --split train --images 10000 -o train.npz
       dindic encode model.pt --network burgess --data mnist/ --split test -o x.npz
+      dindic encode sd-vae-ft-mse --data photos/ --size 256 -o x.npz
+      dindic encode encoder.onnx --data images.npy -o x.npz
+      dindic encode model.pt --encoder my_model:Encoder --returns mean,logvar --data images.npy -o x.npz
     """
     from disentangle_indicators.encodings.formats import WRITERS, suffix_of
 
@@ -55,22 +59,19 @@ def encode(output: str, images: int | None, batch: int, quiet: bool, **options: 
             raise BadInput(f"{output} would overwrite an input")
         from dindic_models.data import some
         from dindic_models.encode import encode as write
+        from dindic_models.feed import Feed
 
-        rows, words = opened.rows, opened.notes[-1]
+        rows, words, encoder = opened.rows, opened.words, opened.encoder
         if images is not None and images < len(rows):
             rows, words = some(rows, images, seed=0), f"{images} random images of: {words}"
         if not quiet:
-            say_notes((*opened.notes[:-1], words))
-        checkpoint = opened.checkpoint
+            say_notes((*opened.notes, words))
         with failing_output():
             path = write(
                 output,
-                checkpoint.model,
-                opened.data,
-                rows,
-                metadata=_about(checkpoint, options["network"], words),
-                batch=batch,
-                device=opened.device,
+                encoder,
+                Feed(opened.data, rows, batch=batch, span=encoder.span),
+                metadata={**encoder.about, "images": words},
                 progress=None if quiet else progress,
             )
     if not quiet:
@@ -80,14 +81,3 @@ def encode(output: str, images: int | None, batch: int, quiet: bool, **options: 
 
 def _is_input(output: str, inputs: list[str | None]) -> bool:
     return any(path and Path(path).exists() and Path(path).samefile(output) for path in inputs)
-
-
-def _about(checkpoint: Any, network: str | None, words: str) -> dict[str, str]:
-    """Return which model, by its hash, and which images; no path."""
-    about = {"model": checkpoint.sha256, "images": words}
-    if checkpoint.config is None:
-        return about | {"network": str(network)}
-    config = checkpoint.config
-    names = ("network", "noise", "beta", "latents", "seed", "split", "split_seed")
-    about |= {name: str(getattr(config, name)) for name in names} | {"step": str(checkpoint.step)}
-    return about | {"sigma2": f"{float(checkpoint.model.noise.variance().detach()):.6g}"}

@@ -93,8 +93,7 @@ def traverse(output: str, kind: str, quiet: bool, **options: Any) -> None:
 
     The grid has one block per used latent, the most informative latent first. In a block the latent
     sweeps a range while the other latents stay at the means of q(z|x); each row is one image.
-    MODEL is a folder of dindic train, the name of a bundled model (dindic models), or a third-party
-    weights file with --network.
+    MODEL is what dindic encode takes, if it has a decoder.
 
     \b
     Examples:
@@ -114,7 +113,7 @@ def traverse(output: str, kind: str, quiet: bool, **options: Any) -> None:
         opened = open_model(options)
         _refuse_inputs(output, options, opened)
         if not quiet:
-            say_notes(opened.notes)
+            say_notes((*opened.notes, opened.words))
         drawn, words = _draw(kind, opened, options, None if quiet else progress)
         from disentangle_indicators.plots import save
 
@@ -129,7 +128,8 @@ def _refuse_inputs(output: str, options: dict[str, Any], opened: "Opened") -> No
     """Refuse to replace a file that was read, or one in a folder of images."""
     target = Path(output).resolve()
     files = [options["model"], options["encodings"]]
-    images = [options["data"], opened.checkpoint.data.get("path")]
+    checkpoint = opened.encoder.checkpoint
+    images = [options["data"], checkpoint and checkpoint.data.get("path")]
     read = [Path(path).resolve() for path in files + images if path]
     folders = [Path(path).resolve() for path in images if path]
     if target.exists() and (target in read or not set(folders).isdisjoint(target.parents)):
@@ -142,13 +142,12 @@ def _draw(
     """Return the picture and a sentence about it."""
     from dindic_models import pictures, traverse
 
-    model, (span, steps) = opened.checkpoint.model, (options["span"], options["steps"])
+    model, (span, steps) = opened.encoder, (options["span"], options["steps"])
     rows = _rows(kind, opened, options)
     images, names = opened.data.images[rows], tuple(str(row) for row in rows)
-    name = f"{opened.checkpoint.path.resolve().name}, {opened.data.name}"
+    name = f"{Path(options['model']).resolve().name}, {opened.data.name}"
     if kind == "reconstruction":
-        known = opened.checkpoint.config is not None
-        found = traverse.reconstruct(model, images, noise=known)
+        found = traverse.reconstruct(model, images)
         return pictures.draw_reconstructions(
             found, names=names, heading=f"{name}: {found.words}"
         ), found.words
@@ -203,7 +202,7 @@ def _information(
     from dindic_models.traverse import information, information_of
     from disentangle_indicators import read_encodings
 
-    model, images, rows = opened.checkpoint.model, opened.data.images, opened.rows
+    model, images, rows = opened.encoder, opened.data.images, opened.rows
     if options["encodings"] is None:
         rng = np.random.default_rng(options["seed"])
         return information_of(model, images, rows, rng=rng, most=ENOUGH, progress=progress)

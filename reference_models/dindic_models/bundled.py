@@ -118,7 +118,7 @@ def bundle(
         nothing is written.
     """
     whole = load(run)
-    if whole.config is None or whole.data.get("fingerprint") != data.fingerprint:
+    if whole.data.get("fingerprint") != data.fingerprint:
         raise ValueError(f"{run} was not trained on these data")
     shape = (whole.model.shape[0], whole.model.shape[1], whole.model.shape[2])
     about = {key: whole.data[key] for key in ("name", "fingerprint", "n")}

@@ -3,8 +3,6 @@
 While training there is a third file, training.safetensors: weights, Adam's averages, the counts
 and the history, everything that going on needs, in one file and so in one atomic step. A run that
 is killed between two files has an older model.safetensors, never a broken one.
-
-Weights of others are read from a .pt, .pth or .safetensors file of tensors (a state_dict).
 """
 
 import hashlib
@@ -15,17 +13,15 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from pickle import UnpicklingError
 from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
-from torch import Tensor
+from torch import Tensor, nn
 
 from dindic_models.config import Config, make_model, settings
-from dindic_models.networks import NETWORKS, Shape, burgess_shape
-from dindic_models.noise import FixedGaussian
+from dindic_models.networks import Shape
 from dindic_models.vae import VAE
 from disentangle_indicators._files import atomic
 
@@ -34,10 +30,12 @@ __all__ = [
     "Checkpoint",
     "bundled_names",
     "file_hash",
+    "fit",
     "load",
     "read_config",
     "read_devices",
     "read_tensors",
+    "refuse_encodings",
     "save_config",
     "save_model",
     "step_of",
@@ -59,11 +57,9 @@ class Checkpoint:
     Attributes
     ----------
     model : VAE
-    config : Config or None
-        None for weights of others.
+    config : Config
     data : dict
-        Name, fingerprint, number of images and path of the data it was trained on; empty for
-        weights of others.
+        Name, fingerprint, number of images and path of the data it was trained on.
     sha256 : str
         Of the file of weights.
     path : Path
@@ -74,7 +70,7 @@ class Checkpoint:
     """
 
     model: VAE
-    config: Config | None
+    config: Config
     data: dict[str, Any]
     sha256: str
     path: Path
@@ -161,22 +157,14 @@ def _opened(path: Path) -> Iterator[Any]:
         raise ValueError(f"{path}: damaged, or not a .safetensors file ({error})") from error
 
 
-WEIGHTS = (".pt", ".pth", ".ckpt", ".bin", ".safetensors")
-"""Suffixes of files of weights."""
-
-
-def load(path: str | Path, *, network: str | None = None) -> Checkpoint:
-    """Load a model: a folder written by training, or a file of weights that others trained.
+def load(path: str | Path) -> Checkpoint:
+    """Load a model that was trained here: a folder written by training.
 
     Parameters
     ----------
     path : path
-        A folder with config.json and model.safetensors; or a .pt, .pth or .safetensors file with
-        a state_dict, for which `network` is needed; or, where there is no such file or folder, the
-        name of a bundled model.
-    network : str, optional
-        For a file of weights, a key of :data:`dindic_models.networks.NETWORKS`; image size and
-        number of latents are read from the weights ("burgess" only so far).
+        A folder with config.json and model.safetensors; or, where there is no such file or folder,
+        the name of a bundled model. :func:`~dindic_models.openers.open_encoder` opens any model.
 
     Returns
     -------
@@ -185,7 +173,7 @@ def load(path: str | Path, *, network: str | None = None) -> Checkpoint:
     Raises
     ------
     FileNotFoundError
-        If there is no such file, folder or bundled model.
+        If there is no such folder or bundled model.
     ValueError
         If something is missing, damaged, foreign, or does not fit.
 
@@ -201,26 +189,14 @@ def load(path: str | Path, *, network: str | None = None) -> Checkpoint:
         raise FileNotFoundError(
             f"no such model: {path}; bundled ones are {', '.join(bundled_names())}"
         )
-    if (path.is_file() and network is None) or (path.is_dir() and not (path / CONFIG).is_file()):
-        _refuse_encodings(path)
-    if path.is_dir():
-        if network is not None:
-            raise ValueError(
-                f"{path}: network= is for files of weights; this folder names its own"
-            )
-        return _load_folder(path)
-    if path.suffix.lower() not in WEIGHTS:
-        raise ValueError(
-            f"{path} is no file of weights, whose name ends in {', '.join(WEIGHTS)}; compute the "
-            "encodings where the model was made, and save them: np.savez('encodings.npz', mean=mean, "
-            "logvar=logvar)"
-        )
-    if network is None:
-        raise ValueError(f"{path} is a file of weights: name their network, as network='burgess'")
-    return _load_weights(path, network)
+    if path.is_file():
+        raise ValueError(f"{path} is a file, and no folder of a training run")
+    if not (path / CONFIG).is_file():
+        refuse_encodings(path)
+    return _load_folder(path)
 
 
-def _refuse_encodings(path: Path) -> None:
+def refuse_encodings(path: Path) -> None:
     """Refuse what contains encodings already, a file or a folder with such a file."""
     from disentangle_indicators import read_encodings
 
@@ -244,7 +220,7 @@ def _load_folder(folder: Path) -> Checkpoint:
     except (ValueError, TypeError, RuntimeError) as error:  # a size that no tensor can have
         raise ValueError(f"{folder / CONFIG}: {_first_line(error)}") from error
     weights, said = read_tensors(folder / MODEL)
-    _fit(model, weights, folder / MODEL)
+    fit(model, weights, folder / MODEL)
     step = _step(said)
     return Checkpoint(model.eval(), config, data, found, folder, step, read_devices(folder))
 
@@ -318,49 +294,7 @@ def _count(value: Any) -> bool:
     return isinstance(value, int) and not isinstance(value, bool) and value > 0
 
 
-def _load_weights(path: Path, network: str) -> Checkpoint:
-    if network not in NETWORKS:
-        raise ValueError(f"there is no network {network!r}; there is {', '.join(NETWORKS)}")
-    if network != "burgess":
-        raise ValueError(
-            f"weights of others are read for the burgess network only, not for {network!r}"
-        )
-    weights = _state_dict(path)
-    try:
-        shape, latents = burgess_shape(weights)
-        pair = NETWORKS[network](shape, latents, 1)
-    except (KeyError, IndexError, ValueError, RuntimeError) as error:
-        raise ValueError(
-            f"{path}: not the weights of a {network} network ({_first_line(error)})"
-        ) from error
-    model = VAE(pair, FixedGaussian(), shape, "sigmoid")
-    _fit(model, weights | {k: v for k, v in model.state_dict().items() if k[:5] == "noise"}, path)
-    return Checkpoint(model.eval(), None, {}, file_hash(path), path)
-
-
-def _state_dict(path: Path) -> dict[str, Tensor]:
-    """Read a dict of tensors; a file that needs code to be read is refused."""
-    if path.suffix == ".safetensors":
-        return read_tensors(path)[0]
-    with open(path, "rb") as stream:
-        try:
-            values = torch.load(stream, map_location="cpu", weights_only=True)
-        except MemoryError as error:
-            raise MemoryError(f"{path}: there is not enough memory to read it") from error
-        except Exception as error:  # damage makes torch raise almost anything
-            said = "" if isinstance(error, UnpicklingError) else f" ({_first_line(error)})"
-            raise ValueError(
-                f"{path}: damaged, or it holds code or objects, which are never loaded; save the "
-                f"tensors alone: torch.save(model.state_dict(), path){said}"
-            ) from error
-    if isinstance(values, dict) and isinstance(values.get("state_dict"), dict):  # Lightning
-        values = values["state_dict"]
-    if not isinstance(values, dict) or not all(isinstance(v, Tensor) for v in values.values()):
-        raise ValueError(f"{path}: not a state_dict, a dict of tensors")
-    return {str(name): tensor for name, tensor in values.items()}
-
-
-def _fit(model: VAE, weights: Mapping[str, Tensor], path: Path) -> None:
+def fit(model: nn.Module, weights: Mapping[str, Tensor], path: Path) -> None:
     """Put weights into a model; names and shapes must be its own, and values finite."""
     wanted = model.state_dict()
     for name, mine in wanted.items():

@@ -209,7 +209,6 @@ def _reconstructions(ax: "Axes", study: Study, names: Sequence[str], number: int
 def _seeds(study: Study, run: str, number: int) -> tuple[Any, NDArray[Any], tuple[str, ...]]:
     """Return the model of a run, some test images, the same for all runs, and their names."""
     checkpoint = study.checkpoint(run)
-    assert checkpoint.config is not None
     split, seed = checkpoint.config.split, checkpoint.config.split_seed
     chosen = some(rows(study.data, "test", split=split, seed=seed), number, seed=seed)
     return checkpoint.model, study.data.images[chosen], tuple(map(str, chosen))

@@ -19,6 +19,7 @@ from dindic_models.checkpoint import Checkpoint, load
 from dindic_models.data import Data, rows, some
 from dindic_models.devices import set_precision
 from dindic_models.encode import encode
+from dindic_models.feed import Feed
 from dindic_models.history import HISTORY, Row, evaluate, read_csv
 from disentangle_indicators import indicators, read_encodings
 from disentangle_indicators._files import atomic
@@ -101,15 +102,14 @@ def measure(
     """
     set_precision("float32")
     model, config = checkpoint.model, checkpoint.config
-    if config is None:
-        raise ValueError(f"{checkpoint.path}: measuring needs the settings it was trained with")
     device = device or torch.device("cpu")
     test = some(
         rows(data, "test", split=config.split, seed=config.split_seed),
         images,
         seed=config.split_seed,
     )
-    encode(encodings, model, data, test, metadata={"model": checkpoint.sha256}, device=device)
+    about = {"model": checkpoint.sha256}
+    encode(encodings, model, Feed(data, test), metadata=about, device=device)
     dtype = next(model.parameters()).dtype
     judged = evaluate(model, Batches(data.images, test, device, dtype), config)
     posteriors = read_encodings(encodings)
@@ -187,7 +187,6 @@ def about_run(model: Path) -> dict[str, Any]:
     its share. Looks at held-out images and checkpoints are not counted.
     """
     found = load(model)
-    assert found.config is not None
     history = read_csv(model / HISTORY)
     return {
         "noise": found.config.noise,

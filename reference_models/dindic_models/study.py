@@ -23,6 +23,7 @@ from dindic_models.checkpoint import MODEL, Checkpoint, file_hash, load, step_of
 from dindic_models.config import Config
 from dindic_models.data import Data, rows, some
 from dindic_models.encode import encode
+from dindic_models.feed import Feed
 from dindic_models.folders import SHARED, check_folder
 from dindic_models.history import HISTORY, read_csv, write_csv
 from dindic_models.measure import IMAGES, KEPT, Measured, about_run, keep, kept, measure
@@ -295,12 +296,12 @@ def _measured_and_cut(
         whole = Path(scratch, encodings.name)
         found = measure(checkpoint, data, whole, images=images, device=device)
     encodings.unlink(missing_ok=True)
-    if stay and config is not None:
+    if stay:
         seed = config.split_seed
         test = some(rows(data, "test", split=config.split, seed=seed), images, seed=seed)
         fewer = some(test, stay, seed=seed)
         about = {"model": checkpoint.sha256}
-        encode(encodings, checkpoint.model, data, fewer, metadata=about, device=device)
+        encode(encodings, checkpoint.model, Feed(data, fewer), metadata=about, device=device)
     return found
 
 

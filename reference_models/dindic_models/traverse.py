@@ -5,8 +5,7 @@ image (Fig. 2, 7 and 12 to 14 of the paper); a one-shot traversal sweeps about t
 (Fig. 3). :mod:`dindic_models.pictures` draws them.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from math import ceil, prod
 from typing import Any, NamedTuple
@@ -18,7 +17,8 @@ from torch import Tensor
 
 from dindic_models.batches import Progress
 from dindic_models.data import Images, to_unit
-from dindic_models.encode import posteriors
+from dindic_models.encode import check_shape, posteriors
+from dindic_models.encoder import Encoder, as_encoder, evaluating
 from dindic_models.noise import MixtureOfGaussians, NetworkGaussian, Noise
 from dindic_models.vae import VAE
 from disentangle_indicators import Encodings, indicators
@@ -32,7 +32,7 @@ VALUES = 1 << 20
 
 
 def traverse(
-    model: VAE,
+    model: Any,
     images: NDArray[Any],
     latents: Sequence[int],
     *,
@@ -45,8 +45,9 @@ def traverse(
 
     Parameters
     ----------
-    model : VAE
-        On any device.
+    model : Encoder, VAE, nn.Module or callable
+        With a decoder, on any device. Where its codes have sites, as (b, C, h, w), a latent is a
+        channel, and sweeps at all sites at once.
     images : array, shape (s, C, H, W)
         Seed images, uint8 or floats in [0, 1]; their codes are the means of q(z | x).
     latents : sequence of int, length l
@@ -62,12 +63,12 @@ def traverse(
     Returns
     -------
     array, shape (s, l, steps, C, H, W)
-        G(z), not clipped.
+        G(z), not clipped, in the units of images in [0, 1].
 
     Raises
     ------
     ValueError
-        On images of another shape, a latent that is not there, or a range without an extent.
+        If the model has no decoder, and on images of another shape, a latent that is not there, or a range without an extent.
 
     Examples
     --------
@@ -81,24 +82,28 @@ def traverse(
         raise ValueError(f"steps must be at least 2; got {steps}")
     if not -np.inf < span[0] < span[1] < np.inf:
         raise ValueError(f"span must be two finite numbers, the lower first; got {tuple(span)}")
-    with _looking(model):
-        mean = model.encode(_input(model, images))[0]
+    encoder = as_encoder(model)
+    with evaluating(encoder):
+        mean = encoder.encode(_input(encoder, images)).mean
         check_latents(latents, mean.shape[1])
         chosen = torch.tensor(latents, dtype=torch.long, device=mean.device)
         values = torch.linspace(*span, steps, dtype=mean.dtype, device=mean.device)
         shape = (len(mean), len(latents), steps)
-        out = np.empty((prod(shape), *model.shape), mean.new_empty(0).cpu().numpy().dtype)
-        size = max(1, VALUES // prod(model.shape))
-        starts: Iterable[int] = range(0, len(out), size)
+        size = max(1, VALUES // prod(images.shape[1:]))
+        starts: Iterable[int] = range(0, prod(shape), size)
         if progress is not None:
-            starts = progress(starts, "decoding", ceil(len(out) / size))
+            starts = progress(starts, "decoding", ceil(prod(shape) / size))
+        decoded = []
         for start in starts:
-            index = torch.arange(start, min(start + size, len(out)), device=mean.device)
+            index = torch.arange(start, min(start + size, prod(shape)), device=mean.device)
             seed, latent, step = torch.unravel_index(index, shape)
-            z, swept = mean[seed], chosen[latent, None]
-            z = z.scatter(1, swept, values[step, None] + around_seed * z.gather(1, swept))
-            out[start : start + size] = model.reconstruct(z).cpu().numpy()
-    return out.reshape(*shape, *model.shape)
+            z = mean[seed]
+            rows, swept = torch.arange(len(z), device=z.device), chosen[latent]
+            value = values[step].reshape(-1, *[1] * (z.ndim - 2))
+            z[rows, swept] = value + around_seed * z[rows, swept]
+            decoded.append(encoder.unit(encoder.decode(z)).cpu().numpy())
+    out = np.concatenate(decoded)
+    return out.reshape(*shape, *out.shape[1:])
 
 
 class Memberships(NamedTuple):
@@ -144,21 +149,20 @@ class Reconstructions:
         return np.square(self.images - self.mean)
 
 
-def reconstruct(model: VAE, images: NDArray[Any], *, noise: bool = True) -> Reconstructions:
+def reconstruct(model: Any, images: NDArray[Any]) -> Reconstructions:
     """Decode the means of q(z | x), and say what the noise model makes of the residuals.
 
     Parameters
     ----------
-    model : VAE
+    model : Encoder, VAE, nn.Module or callable
+        With a decoder. Foreign models state no noise model.
     images : array, shape (s, C, H, W)
         uint8 or floats in [0, 1].
-    noise : bool
-        Whether the noise model is known; it is not for weights that others trained.
 
     Raises
     ------
     ValueError
-        On images of another shape.
+        If the model has no decoder, and on images of another shape.
 
     Examples
     --------
@@ -170,19 +174,21 @@ def reconstruct(model: VAE, images: NDArray[Any], *, noise: bool = True) -> Reco
     ((2, 1, 8, 8), (2, 1, 8, 8, 2))
     """
     members = deviations = None
-    with _looking(model):
-        x = _input(model, images)
-        g = model.decode(model.encode(x)[0])
-        mean = model.noise.mean(g)
+    encoder = as_encoder(model)
+    with evaluating(encoder):
+        x = _input(encoder, images)
+        z = encoder.encode(x).mean
+        mean = encoder.unit(encoder.decode(z))
+        x = encoder.unit(x)
         words = f"mean squared residual {float((x - mean).square().mean()):.4g}"
-        if not noise:
-            pass
-        elif isinstance(model.noise, MixtureOfGaussians):
-            members = memberships(model.noise, x, g)
-        elif isinstance(model.noise, NetworkGaussian):
-            deviations = (0.5 * model.noise.log_variances(g)).exp().cpu().numpy()
-        else:
-            words += f", sigma^2 = {float(model.noise.variance()):.4g}"
+        if isinstance(encoder.module, VAE):
+            own = encoder.module
+            if isinstance(own.noise, MixtureOfGaussians):
+                members = memberships(own.noise, x, own.decode(z))
+            elif isinstance(own.noise, NetworkGaussian):
+                deviations = (0.5 * own.noise.log_variances(own.decode(z))).exp().cpu().numpy()
+            else:
+                words += f", sigma^2 = {float(own.noise.variance()):.4g}"
     return Reconstructions(x.cpu().numpy(), mean.cpu().numpy(), words, members, deviations)
 
 
@@ -261,7 +267,7 @@ def information(
 
 
 def information_of(
-    model: VAE,
+    model: Any,
     images: Images,
     rows: NDArray[np.int64],
     *,
@@ -273,7 +279,8 @@ def information_of(
 
     Parameters
     ----------
-    model : VAE
+    model : Encoder, VAE, nn.Module or callable
+        Where its codes have sites, each site of an image is a row.
     images : Images, shape (n, C, H, W)
     rows : array of int, shape (r,)
     rng : numpy.random.Generator
@@ -284,8 +291,13 @@ def information_of(
     if len(rows) > most:
         rows = np.sort(rng.choice(rows, most, replace=False))
     batches = posteriors(model, images, rows, progress=progress)
-    mean, logvar = map(np.concatenate, zip(*batches, strict=True))
+    mean, logvar = (by_site(np.concatenate(x)) for x in zip(*batches, strict=True))
     return information(mean, np.exp(logvar, dtype=np.float64), progress=progress)
+
+
+def by_site(codes: Floats) -> Floats:
+    """Return codes (n, C, h, w) as rows of C latents, one for each site; others as they are."""
+    return np.moveaxis(codes, 1, -1).reshape(-1, codes.shape[1])
 
 
 def choose(
@@ -347,25 +359,12 @@ def check_latents(latents: Sequence[int], d: int) -> None:
             raise ValueError(f"latents must be from 0 to {d - 1}; got {latent}")
 
 
-@contextmanager
-def _looking(model: VAE) -> Iterator[None]:
-    """Evaluate without gradients, and leave the model in the mode it was in."""
-    training = model.training
-    model.eval()
-    try:
-        with torch.no_grad():
-            yield
-    finally:
-        model.train(training)
-
-
-def _input(model: VAE, images: NDArray[Any]) -> Tensor:
-    if images.ndim != 4 or tuple(images.shape[1:]) != tuple(model.shape):
-        raise ValueError(
-            f"images must have the shape (s, {', '.join(map(str, model.shape))}); their shape is "
-            f"{images.shape}"
-        )
+def _input(encoder: Encoder, images: NDArray[Any]) -> Tensor:
+    """Return images on the device and in the units of a model."""
+    if images.ndim != 4:
+        raise ValueError(f"images must have the shape (s, C, H, W); their shape is {images.shape}")
+    check_shape(encoder, images.shape[1:])
     if len(images) == 0:
         raise ValueError("images must be at least one; got none")
-    like = next(model.parameters())
-    return torch.from_numpy(to_unit(images)).to(like.device, like.dtype)
+    x = torch.from_numpy(to_unit(images)).to(encoder.device, encoder.dtype)
+    return encoder.scaled(x)

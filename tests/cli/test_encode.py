@@ -202,7 +202,7 @@ def test_weights_of_others_need_to_be_told_their_images(say, dindic, folder):
     model = [foreign("mnist_vae"), "-o", "x.npz"]
     assert "as --network burgess" in say("encode", *model)
     message = say("encode", *model, "--network", "burgess")
-    assert "the weights file names no data set: add --data PATH" in message
+    assert "the model names no data set: add --data PATH" in message
     assert "burgess network only" in say("encode", *model, "--network", "mnist")
     assert "there is no network 'resnet'" in say("encode", *model, "--network", "resnet")
 
@@ -214,8 +214,8 @@ def test_sprites_without_official_parts_are_encoded_at_random(dindic, folder):
     images = "200 random images of: sprites has no official parts, so all 737280 images"
     assert f"note: {images}" in result.stderr
     found = read_encodings("x.safetensors")
-    assert found.factor_names == ("shape", "scale", "orientation", "position_x", "position_y")
-    assert np.ptp(found.factors, axis=0).tolist() == [2, 5, 39, 31, 31]
+    assert found.factors.names == ("shape", "scale", "orientation", "position_x", "position_y")
+    assert np.ptp(found.factors.to_array(), axis=0).tolist() == [2, 5, 39, 31, 31]
 
 
 @needs_shared
@@ -224,12 +224,14 @@ def test_rendered_sprites_give_the_encodings_of_others(tmp_path, n):
     """Of the same factors, though their images were drawn by another program."""
     from dindic_models.data.sprites import SIZES
     from dindic_models.encode import encode
+    from dindic_models.feed import Feed
+    from dindic_models.openers import open_encoder
 
     with np.load(SHARED / "encodings" / "dsprites_btcvae.npz") as theirs:
         mean, var, factors = (theirs[name][:n] for name in ("mean", "var", "factors"))
     chosen = np.ravel_multi_index(tuple(factors.T.astype(np.int64)), SIZES)
-    model = load(foreign("dsprites_btcvae"), network="burgess").model
-    path = encode(tmp_path / "x.npz", model, open_data(dataset="sprites"), chosen)
+    model = open_encoder(foreign("dsprites_btcvae"), network="burgess")
+    path = encode(tmp_path / "x.npz", model, Feed(open_data(dataset="sprites"), chosen))
     found = read_encodings(path)
     np.testing.assert_array_equal(found.factors, factors)
     used = 0.5 * (mean**2 + var - 1 - np.log(var)).mean(0) > 0.5

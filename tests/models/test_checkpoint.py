@@ -36,6 +36,7 @@ from dindic_models.checkpoint import (
 from dindic_models.config import Config, make_model
 from dindic_models.networks import NETWORKS, burgess
 from dindic_models.noise import NOISES
+from dindic_models.openers import open_encoder
 
 SHAPE = {"celeba": (3, 16, 16), "burgess": (1, 32, 32)}
 DATA = {"name": "mnist", "sha256": "0" * 64, "n": 60000}
@@ -76,7 +77,7 @@ def weights():
 def refuse(path, *words, network=None, file=None):
     """Loading ends with a ValueError that names the file and says all words."""
     with pytest.raises(ValueError, match=".") as error:
-        load(path, network=network)
+        load(path) if network is None else open_encoder(path, network=network)
     assert type(error.value) is ValueError
     for word in (str(file or path), *words):
         assert word in str(error.value), f"{word!r} is not in {error.value}"
@@ -298,29 +299,29 @@ class TestWeightsOfOthers:
         state |= {f"decoder.{k}": v for k, v in decoder.state_dict().items()}
         path = tmp_path / f"model{suffix}"
         save_file(state, path) if suffix == ".safetensors" else torch.save(state, path)
-        loaded = load(path, network="burgess")
-        assert loaded.model.shape == shape
-        assert loaded.config is None
-        assert loaded.data == {}
-        assert not loaded.model.training
+        loaded = open_encoder(path, network="burgess")
+        assert loaded.shape == shape
+        assert loaded.checkpoint is None
+        assert loaded.noise is None
+        assert not loaded.module.training
         x = torch.rand(2, *shape)
-        mean, logvar = loaded.model.encode(x)
-        assert mean.shape == (2, d)
+        mean, logvar, convention = loaded.encode(x)
+        assert (mean.shape, convention) == ((2, d), "logvar")
         torch.testing.assert_close((mean, logvar), encoder(x))
         image = torch.sigmoid(decoder(mean))
-        torch.testing.assert_close(loaded.model.reconstruct(mean), image)
+        torch.testing.assert_close(loaded.decode(mean), image)
 
     def test_the_old_format_of_torch(self, tmp_path, weights):
         """A pickle without a zip: read, as tensors alone."""
         path = tmp_path / "model.pt"
         torch.save(weights, path, _use_new_zipfile_serialization=False)
         assert not zipfile.is_zipfile(path)
-        state = load(path, network="burgess").model.state_dict()
+        state = open_encoder(path, network="burgess").module.state_dict()
         assert all(torch.equal(state[name], tensor) for name, tensor in weights.items())
 
     def test_the_state_dict_of_a_lightning_checkpoint(self, tmp_path, weights):
         torch.save({"state_dict": weights, "epoch": 3}, tmp_path / "last.ckpt")
-        state = load(tmp_path / "last.ckpt", network="burgess").model.state_dict()
+        state = open_encoder(tmp_path / "last.ckpt", network="burgess").module.state_dict()
         assert all(torch.equal(state[name], tensor) for name, tensor in weights.items())
 
     @pytest.mark.parametrize("new", [True, False])
@@ -346,7 +347,7 @@ class TestWeightsOfOthers:
         torch.save(burgess((1, 32, 32), 2).encoder, path, _use_new_zipfile_serialization=new)
         self.refuse(path, "never loaded", "state_dict")
         with pytest.raises(ValueError, match=r"state_dict\(\), path\)$"):  # no advice of torch
-            load(path, network="burgess")
+            open_encoder(path, network="burgess")
 
     @pytest.mark.parametrize("name", ["model.pt", "model.safetensors", "model", "model.ckpt"])
     @pytest.mark.parametrize(
@@ -443,11 +444,11 @@ class TestWeightsOfOthers:
     def test_only_burgess(self, tmp_path, weights):
         torch.save(weights, tmp_path / "model.pt")
         with pytest.raises(ValueError, match="for the burgess network only, not for 'mlp'"):
-            load(tmp_path / "model.pt", network="mlp")
+            open_encoder(tmp_path / "model.pt", network="mlp")
         with pytest.raises(ValueError, match="there is no network 'resnet'; there is mnist"):
-            load(tmp_path / "model.pt", network="resnet")
+            open_encoder(tmp_path / "model.pt", network="resnet")
         with pytest.raises(ValueError, match="name their network, as network='burgess'"):
-            load(tmp_path / "model.pt")
+            open_encoder(tmp_path / "model.pt")
 
 
 @pytest.mark.slow
@@ -526,11 +527,11 @@ def test_encodings_are_not_encoded_again(tmp_path):
         with pytest.raises(
             ValueError, match=r"adata\.npz contains encodings already .*: score the"
         ):
-            load(source)
+            open_encoder(source)
 
 
 def test_a_model_of_another_library_is_no_file_of_weights(tmp_path):
-    (tmp_path / "a.onnx").write_bytes(b"\x08\x08")
+    (tmp_path / "a.keras").write_bytes(b"\x08\x08")
     for network in (None, "burgess"):
-        with pytest.raises(ValueError, match=r"a\.onnx is no file of weights, .*np\.savez"):
-            load(tmp_path / "a.onnx", network=network)
+        with pytest.raises(ValueError, match=r"a\.keras is no file of weights, .*np\.savez"):
+            open_encoder(tmp_path / "a.keras", network=network)

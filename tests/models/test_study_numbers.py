@@ -390,13 +390,6 @@ def test_images_of_the_split_that_the_model_was_trained_on(tmp_path):
         assert study.rows[name]["images"] == len(test)
 
 
-def test_weights_of_others_are_not_measured(tmp_path, measured):
-    checkpoint = replace(measured.checkpoint("learned"), config=None)
-    with pytest.raises(ValueError, match="measuring needs the settings it was trained with"):
-        measure(checkpoint, DATA, tmp_path / "a.safetensors")
-    assert not any(tmp_path.iterdir())
-
-
 def test_no_test_images_no_row(tmp_path):
     study = run_study({"a": config(epochs=1)}, dataset(pictures(3)), tmp_path)
     assert study.rows == {}
