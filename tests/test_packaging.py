@@ -16,6 +16,7 @@ from packaging.version import Version
 
 import disentangle_indicators
 from dindic import main
+from disentangle_indicators.supervised import METRICS
 
 ROOT = Path(__file__).parents[1]
 PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
@@ -99,6 +100,21 @@ def test_every_command_is_in_the_changelog(name):
     assert re.search(rf"`dindic {name}\b", (ROOT / "CHANGELOG.md").read_text()), (
         f"add a line on `dindic {name}` to CHANGELOG.md, under Unreleased"
     )
+
+
+@pytest.mark.parametrize("name", METRICS)
+def test_every_metric_is_in_the_changelog(name):
+    assert f"`{name}`" in (ROOT / "CHANGELOG.md").read_text()
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / ".github" / "workflows").glob("*.yml")), ids=str)
+def test_workflows_name_actions_by_hash_and_ask_for_few_permissions(path):
+    text = path.read_text()
+    actions = re.findall(r"uses: (\S+)", text)
+    assert actions
+    assert not [action for action in actions if not re.fullmatch(r"[\w./-]+@[0-9a-f]{40}", action)]
+    assert re.search(r"^permissions:", text, re.MULTILINE)
+    assert "write-all" not in text
 
 
 @pytest.mark.parametrize("target", ["demo", "test"])
