@@ -107,7 +107,9 @@ def test_every_metric_is_in_the_changelog(name):
     assert f"`{name}`" in (ROOT / "CHANGELOG.md").read_text()
 
 
-@pytest.mark.parametrize("path", sorted((ROOT / ".github" / "workflows").glob("*.yml")), ids=str)
+@pytest.mark.parametrize(
+    "path", sorted((ROOT / ".github" / "workflows").glob("*.yml")), ids=lambda p: p.name
+)
 def test_workflows_name_actions_by_hash_and_ask_for_few_permissions(path):
     text = path.read_text()
     actions = re.findall(r"uses: (\S+)", text)
