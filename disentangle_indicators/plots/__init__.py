@@ -13,29 +13,60 @@ from disentangle_indicators._indicators_result import Indicators
 from disentangle_indicators._means_result import MeansOnly
 from disentangle_indicators._result import Result
 from disentangle_indicators._scorecard_result import Scorecard
-from disentangle_indicators.aggregate import Density
-from disentangle_indicators.comparison import Match
+from disentangle_indicators.aggregate import Density, Joint
+from disentangle_indicators.comparison import Comparison, Match
 from disentangle_indicators.plots._save import save
 from disentangle_indicators.plots._style import figure_of
-from disentangle_indicators.plots.aggregate import marginal
+from disentangle_indicators.plots.aggregate import brackets, correlation, marginal, marginals
+from disentangle_indicators.plots.comparison import rate
 from disentangle_indicators.plots.encoders import matching
+from disentangle_indicators.plots.factors import matrix
+from disentangle_indicators.plots.information import information, variances
 from disentangle_indicators.plots.latents import pulse, pulses
 from disentangle_indicators.plots.rotation import pairs, violin
+from disentangle_indicators.plots.training import training
 from disentangle_indicators.rotation import Audit, Audits
 from disentangle_indicators.rotation import Axes as PreferredAxes
+from disentangle_indicators.supervised import MetricScore, Scores
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-__all__ = ["PLOTS", "draw", "marginal", "matching", "pairs", "pulse", "pulses", "save", "violin"]
+__all__ = [
+    "PLOTS",
+    "brackets",
+    "correlation",
+    "draw",
+    "information",
+    "marginal",
+    "marginals",
+    "matching",
+    "matrix",
+    "pairs",
+    "pulse",
+    "pulses",
+    "rate",
+    "save",
+    "training",
+    "variances",
+    "violin",
+]
 
 PLOTS: "dict[str, Callable[..., Axes]]" = {
     "pulse": pulse,
+    "information": information,
+    "variances": variances,
+    "marginals": marginals,
     "marginal": marginal,
+    "brackets": brackets,
+    "correlation": correlation,
+    "matrix": matrix,
     "violin": violin,
     "pairs": pairs,
     "matching": matching,
+    "rate": rate,
+    "training": training,
 }
 """All pictures of one result, by name: functions of ``(result, ax=None)`` that return axes."""
 
@@ -48,6 +79,10 @@ DRAWN: "dict[type[Result], Callable[..., Axes]]" = {
     Audits: violin,
     PreferredAxes: pairs,
     Match: matching,
+    Joint: brackets,
+    Scores: matrix,
+    MetricScore: matrix,
+    Comparison: rate,
 }
 """The picture that belongs to a result, by the class of the result."""
 

@@ -7,6 +7,7 @@ grey, a mark, a line or a number tells them apart as well.
 from collections.abc import Iterable, Sequence
 from functools import cache
 from math import ceil
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import numpy as np
@@ -40,6 +41,9 @@ HINTED = 1.04
 
 SIZES, MOST = (SMALL, 7, 6), 0.3
 """Font sizes of a legend inside of axes, and the share of their height that it should not pass."""
+
+MANY = 200
+"""Latents above which marks are drawn as pixels, and columns as one shape a state."""
 
 WIDENED = 1.1
 """By how much the constrained layout widens axes that are alone in a row."""
@@ -120,7 +124,8 @@ def head(ax: "Axes", title: str, handles: "Sequence[Artist]") -> None:
     The layout leaves the legend out: one wider than its axes would shrink the axes to nothing.
     """
     rows, columns = _arranged(ax, handles)
-    ax.set_title(shortened(title, points_of(ax)[0]), fontsize=TITLE, pad=6 + LINE * rows)
+    text = title_of(title, points_of(ax)[0])
+    ax.set_title(text, fontsize=TITLE, pad=6 + LINE * rows, parse_math=False)
     place: dict[str, Any] = {
         "loc": "lower left",
         "bbox_to_anchor": (0.0, 1.0),
@@ -152,12 +157,16 @@ def foot_inside(ax: "Axes", handles: "Sequence[Artist]") -> float:
 
 def shortened(text: str, points: float, size: float = TITLE) -> str:
     """Return a text that fits a width in points, without letters of its middle if need be."""
-    for kept in range(len(text), 1, -1):
-        left = (kept + 1) // 2
-        short = text if kept == len(text) else f"{text[:left]}…{text[len(text) - kept + left :]}"
-        if _width(short, size) <= points:
-            return short
-    return text[:1]
+    from bisect import bisect_right
+
+    def kept(letters: int) -> str:
+        left = (letters + 1) // 2
+        return f"{text[:left]}…{text[len(text) - letters + left :]}"
+
+    if _width(text, size) <= points:
+        return text
+    widths = range(1, len(text))
+    return kept(bisect_right(widths, points, key=lambda letters: _width(kept(letters), size)))
 
 
 def _arranged(ax: "Axes", handles: "Sequence[Artist]", size: float = SMALL) -> tuple[int, int]:
@@ -178,11 +187,12 @@ def points_of(ax: "Axes") -> tuple[float, float]:
 @cache
 def _width(text: str, size: float) -> float:
     """Return the width of a text in points."""
-    from matplotlib.textpath import TextPath
+    from matplotlib.font_manager import FontProperties, findfont, get_font
 
-    # a dollar sign is no formula here
-    path = TextPath((0, 0), text.replace("$", "S"), size=size)
-    return HINTED * float(path.get_extents().width) if text.strip() else 0.0
+    font, fine = get_font(findfont(FontProperties())), 16  # so fine that hinting does not count
+    font.set_size(size, 72 * fine)
+    font.set_text(text)
+    return HINTED * float(font.get_width_height()[0]) / 64 / fine  # it counts in 1/64 of a pixel
 
 
 def _legend_width(labels: list[str], columns: int, size: float) -> float:
@@ -190,6 +200,74 @@ def _legend_width(labels: list[str], columns: int, size: float) -> float:
     parts = np.array_split(np.array(labels, dtype=object), columns)
     widths = [max(_width(label, size) for label in part) for part in parts]
     return sum(width + 2.8 * size for width in widths) + 2 * size * (columns - 1)
+
+
+def named(result: Any, words: str) -> str:
+    """Return a title: the name of what was scored, without its folder, and words on it."""
+    name = Path(str(getattr(result, "name", ""))).name
+    return f"{name}\n{words}" if name else words
+
+
+def title_of(text: str, points: float, size: float = TITLE) -> str:
+    """Return a title in one line if it fits, else with each of its lines shortened."""
+    whole = text.replace("\n", ": ")
+    if shortened(whole, points, size) == whole:
+        return whole
+    return "\n".join(shortened(line, points, size) for line in text.split("\n"))
+
+
+def size_of(d: int) -> float:
+    """Return the area of a mark in square points, of so many."""
+    return max(8.0, min(36.0, 1200 / d))
+
+
+def scatter_states(ax: "Axes", x: Any, y: Any, states: Sequence[str]) -> None:
+    """Draw latents in the colours and marks of their states; many as pixels in every format."""
+    from matplotlib.markers import MarkerStyle
+
+    looks = [STATES[state] for state in states]
+    colours = [look.colour for look in looks]
+    many = len(looks) > MANY
+    dots = ax.scatter(x, y, c=colours, s=size_of(len(looks)), zorder=3, rasterized=many)
+    marks = [MarkerStyle(look.mark) for look in looks]
+    dots.set_paths([mark.get_path().transformed(mark.get_transform()) for mark in marks])
+
+
+def squares(ax: "Axes", values: Any, most: float) -> None:
+    """Draw a matrix as squares whose area is the size of an entry: full if positive, else open.
+
+    Entries that are nan have no square.
+    """
+    from matplotlib.patches import PathPatch
+    from matplotlib.path import Path as Outline
+
+    corners = 0.5 * np.array([[-1, -1], [1, -1], [1, 1], [-1, 1], [-1, -1]])
+    for sign, look in (
+        (1, {"facecolor": BLUE, "edgecolor": "none"}),
+        (-1, {"facecolor": "none", "edgecolor": VERMILLION, "lw": 0.9}),
+    ):
+        rows, columns = np.nonzero(np.nan_to_num(sign * values) > 1e-3 * most)
+        if not rows.size:
+            continue
+        side = 0.92 * np.sqrt(np.abs(values[rows, columns]) / most)
+        centres = np.stack([columns, rows], axis=-1)
+        outlines = centres[:, None] + side[:, None, None] * corners
+        ax.add_patch(PathPatch(Outline.make_compound_path_from_polys(outlines), **look))
+    ax.set_xlim(-0.6, values.shape[1] - 0.4)
+    ax.set_ylim(values.shape[0] - 0.4, -0.6)
+    ax.set_aspect("equal", "box")
+
+
+def sign_handles(symbol: str, most: float) -> "list[Line2D]":
+    """Return a legend handle for positive and for negative squares, and what the widest ones are."""
+    from matplotlib.lines import Line2D
+
+    square: dict[str, Any] = {"marker": "s", "ls": "", "ms": 7}
+    return [
+        Line2D([], [], color=BLUE, label=f"{symbol} > 0", **square),
+        Line2D([], [], mfc="none", color=VERMILLION, label=f"{symbol} < 0", **square),
+        Line2D([], [], ls="", label=f"a full cell is |{symbol}| = {most:.2f}"),
+    ]
 
 
 def state_handles(states: Iterable[str]) -> "list[Line2D]":

@@ -9,16 +9,19 @@ import numpy as np
 
 from disentangle_indicators._array import Float
 from disentangle_indicators._indicators_result import Indicators
+from disentangle_indicators.plots._cut import cut
 from disentangle_indicators.plots._style import (
+    MANY,
     STATES,
     TITLE,
-    figure_of,
     foot_inside,
     new_axes,
     new_figure,
     open_frame,
     points_of,
+    scatter_states,
     shortened,
+    size_of,
     state_handles,
 )
 from disentangle_indicators.scorecard import Scorecard
@@ -84,15 +87,16 @@ def pulse(result: "Scorecard | Indicators | MeansOnly", ax: "Axes | None" = None
         handles.append(_ring("Def 3, upper bound"))
     ax.set_axis_off()
     below = foot_inside(ax, handles) + LABELS
-    lower = _cut(ax, below, *SHARES["lower"])
-    upper = _cut(ax, below, *SHARES["upper"], sharex=lower)
+    lower = cut(ax, below, *SHARES["lower"])
+    upper = cut(ax, below, *SHARES["upper"], sharex=lower)
     if exact is None:
         errors = found.standard_errors.get("mutual_information_per_latent")
         _stems(upper, third, found.states, errors)
     else:
         _stems(upper, exact.information, found.states, exact.population_errors["information"])
         ring: dict[str, Any] = {"facecolors": "none", "edgecolors": "black", "lw": 0.8}
-        upper.scatter(latents, third, s=_size(found.d), **ring)
+        ring["rasterized"] = found.d > MANY
+        upper.scatter(latents, third, s=size_of(found.d), **ring)
     upper.axhline(found.threshold, **THRESHOLD)
     upper.set_ylabel("information [nats]" if exact is None else "I(x; z_h) [nats]")
     upper.set_ylim(bottom=0)
@@ -160,7 +164,7 @@ def _share(upper: "Sequence[Axes]") -> None:
 def _means(result: Any, found: "MeansOnly", whole: "Axes") -> "Axes":
     whole.set_axis_off()
     below = foot_inside(whole, state_handles(found.states)) + LABELS
-    ax = _cut(whole, below, 0.0, 1.0)
+    ax = cut(whole, below, 0.0, 1.0)
     _stems(ax, found.mean_variance, found.states)
     ax.set(ylabel="Var(mean)", xlabel="latent")
     ax.set_ylim(bottom=0)
@@ -168,28 +172,6 @@ def _means(result: Any, found: "MeansOnly", whole: "Axes") -> "Axes":
     _frame(ax, found.d, scale)
     _entitle(ax, result, f"{found.active_units} of {found.d} latents active, n = {found.n}", scale)
     return ax
-
-
-def _cut(
-    ax: "Axes", below: float, bottom: float, height: float, sharex: "Axes | None" = None
-) -> "Axes":
-    """Cut axes from others, above a strip of so many points, as shares of the rest."""
-    from matplotlib.transforms import Bbox
-
-    def place(inset: Any, renderer: Any) -> "Bbox":  # at each drawing, after the layout
-        figure = ax.get_figure()
-        assert figure is not None
-        whole = ax.get_position()
-        points = 72 * figure.bbox.height / figure_of(ax).dpi
-        strip = min(below / points, 0.9 * whole.height)
-        rest = whole.height - strip
-        return Bbox.from_bounds(
-            whole.x0, whole.y0 + strip + bottom * rest, whole.width, height * rest
-        )
-
-    inset = ax.inset_axes((0.0, bottom, 1.0, height), sharex=sharex)
-    inset.set_axes_locator(place)
-    return inset
 
 
 def _scale(ax: "Axes") -> float:
@@ -212,22 +194,14 @@ def _width(d: int) -> float:
     return min(max(6.0, 2.5 + 0.12 * d), 18.0)
 
 
-def _size(d: int) -> float:
-    """Return the area of a mark in square points."""
-    return max(8.0, min(36.0, 1200 / d))
-
-
 def _stems(
     ax: "Axes", height: Float, states: tuple[str, ...], errors: Float | None = None
 ) -> None:
-    from matplotlib.markers import MarkerStyle
-
-    x, looks = np.arange(len(height)), [STATES[state] for state in states]
-    colours = [look.colour for look in looks]
-    ax.vlines(x, 0, height, colors=colours, lw=max(1.0, min(4.0, 160 / len(x))))
-    dots = ax.scatter(x, height, c=colours, s=_size(len(x)), zorder=3)
-    marks = [MarkerStyle(look.mark) for look in looks]
-    dots.set_paths([mark.get_path().transformed(mark.get_transform()) for mark in marks])
+    x = np.arange(len(height))
+    colours, many = [STATES[state].colour for state in states], len(x) > MANY
+    width = max(1.0, min(4.0, 160 / len(x)))
+    ax.vlines(x, 0, height, colors=colours, lw=width, rasterized=many)
+    scatter_states(ax, x, height, states)
     if errors is not None and np.any(np.isfinite(errors)):
         caps = 2 if len(x) <= CROWDED else 0
         bar: dict[str, Any] = {"ecolor": "black", "elinewidth": 0.8, "capsize": caps, "zorder": 4}

@@ -8,9 +8,10 @@ from matplotlib.figure import Figure
 from matplotlib.image import imread
 
 from disentangle_indicators import indicators, plots, score
-from disentangle_indicators.aggregate import density
-from disentangle_indicators.comparison import match
+from disentangle_indicators.aggregate import density, joint
+from disentangle_indicators.comparison import compare, match
 from disentangle_indicators.rotation import audit_rotations, axes
+from disentangle_indicators.supervised import evaluate_metrics
 
 RNG = np.random.default_rng(0)
 MEAN, VAR = RNG.normal(size=(60, 2)), np.full((60, 2), 0.1)
@@ -23,7 +24,15 @@ RESULTS = {
     "Audit": lambda: audit_rotations("mig", MEAN, MEAN > 0, rotations=5, search=False, rng=0),
     "Axes": lambda: axes(MEAN, VAR, rng=0),
     "Match": lambda: match([(MEAN, VAR)] * 3, same_rows=True, rotations=19),
+    "Joint": lambda: joint(MEAN, VAR, rng=0),
+    "Scores": lambda: sap(),
+    "MetricScore": lambda: next(iter(sap().metrics.values())),
+    "Comparison": lambda: compare([score(MEAN, var=VAR, joint=False)] * 2),
 }
+
+
+def sap():
+    return evaluate_metrics("sap", MEAN, MEAN > 0, permutations=0, rng=0)
 
 
 @pytest.mark.parametrize("name", RESULTS)
