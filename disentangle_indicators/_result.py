@@ -82,6 +82,15 @@ class Result:
         """Return the sentences and tables as Markdown."""
         return to_markdown(self.blocks())
 
+    def to_html(self) -> str:
+        """Return a page of HTML that needs nothing else: sentences, pictures and tables.
+
+        The page is the same for the same result, but for the line with the date.
+        """
+        from disentangle_indicators.report._page import page
+
+        return page(self)
+
     def to_frame(self) -> "pd.DataFrame":
         """Return a data frame with one row per latent: every field that has one value for each."""
         import pandas as pd

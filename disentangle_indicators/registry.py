@@ -55,6 +55,8 @@ class Indicator:
         A short heading.
     reading : str
         How to read the number.
+    misleads : str
+        When the number misleads.
     function : callable
         ``function(moments, q_star)``.
     definition : int, optional
@@ -83,6 +85,7 @@ class Indicator:
     title: str
     label: str
     reading: str
+    misleads: str
     function: Callable[[Moments, QStar], Any]
     definition: int | None = None
     unit: str = "nats"
@@ -124,6 +127,8 @@ INDICATORS: dict[str, Indicator] = {
             title="average KL divergence of the posteriors to the prior",
             label="Def 1",
             reading="the rate; ≥ Definition 2",
+            misleads="A large rate is no information: a latent with another mean or variance than "
+            "the prior has a rate too.",
             function=define.kl_posterior_prior,
             definition=1,
             weights=_rate,
@@ -135,6 +140,8 @@ INDICATORS: dict[str, Indicator] = {
             title="average KL divergence of the posteriors to q*",
             label="Def 2",
             reading="upper bound of I(x; z)",
+            misleads="It adds up latents, and counts twice what two latents share. It can exceed "
+            "log n and the entropy of x.",
             function=define.mutual_information,
             definition=2,
             direction="upper bound",
@@ -147,6 +154,8 @@ INDICATORS: dict[str, Indicator] = {
             title="average KL divergence of the posteriors of a latent to its q*",
             label="Def 3",
             reading="upper bound of I(x; z_h)",
+            misleads="It is too high where q(z_h) is not a Gaussian of mean 0: several clusters, "
+            "or a mean off zero.",
             function=define.mutual_information_per_latent,
             definition=3,
             direction="upper bound",
@@ -158,6 +167,8 @@ INDICATORS: dict[str, Indicator] = {
             title="Definition 1 less Definition 2",
             label="Def 4",
             reading="KL(q(z) || p) seen by S",
+            misleads="It sees only second moments. It is near 0 for latents of variance 1 that "
+            "depend on each other or have clusters.",
             function=define.kl_aggregate_prior,
             definition=4,
             direction="lower bound",
@@ -171,6 +182,7 @@ INDICATORS: dict[str, Indicator] = {
             title="KL divergence of q* to the prior",
             label="Def 5",
             reading="= Def 4 at the exact q*",
+            misleads="A difference from Definition 4 is one of the solver, not of the encoder.",
             function=define.kl_q_star_prior,
             definition=5,
             error_of="kl_aggregate_prior",
@@ -181,6 +193,7 @@ INDICATORS: dict[str, Indicator] = {
             title="Definition 1 less Definition 5",
             label="Def 6",
             reading="= Def 2 at the exact q*",
+            misleads="A difference from Definition 2 is one of the solver, not of the encoder.",
             function=define.mutual_information_via_q_star,
             definition=6,
             low=None,
@@ -191,6 +204,7 @@ INDICATORS: dict[str, Indicator] = {
             title="Definition 1 less Definition 5, of a latent",
             label="Def 7",
             reading="= Def 3 at the exact q*",
+            misleads="A difference from Definition 3 is one of the solver, not of the encoder.",
             function=define.mutual_information_per_latent_via_q_star,
             definition=7,
             low=None,
@@ -202,6 +216,7 @@ INDICATORS: dict[str, Indicator] = {
             title="Definition 1 of a latent",
             label="Def 1",
             reading="the rate of the latent",
+            misleads="It counts the distance of q(z_h) from the prior beside the information.",
             function=define.kl_posterior_prior_per_latent,
             per_latent=True,
             weights=_rate,
@@ -211,6 +226,7 @@ INDICATORS: dict[str, Indicator] = {
             title="Definition 4 of a latent",
             label="Def 4",
             reading="KL(q(z_h) || p) seen by S",
+            misleads="It sees only the second moment of the latent: clusters of variance 1 have 0.",
             function=define.kl_aggregate_prior_per_latent,
             direction="lower bound",
             per_latent=True,
@@ -221,6 +237,8 @@ INDICATORS: dict[str, Indicator] = {
             title="total correlation of a Gaussian with the covariance of q(z)",
             label="Gauss. TC",
             reading="sees correlation only",
+            misleads="0 does not mean independence. With few rows for many latents it is above 0 "
+            "by chance.",
             function=define.gaussian_total_correlation,
             covariance=True,
             influence=lambda rows: 0.5 * (rows.apart - rows.full),
@@ -232,6 +250,8 @@ INDICATORS: dict[str, Indicator] = {
             title="average KL divergence of the posteriors to the Gaussian nearest to q(z)",
             label="full bound",
             reading="upper bound of I(x; z) that sees correlation",
+            misleads="With few rows for many latents it is too low, by about the number in the "
+            "table.",
             function=define.mutual_information_full_mean,
             direction="upper bound",
             covariance=True,
@@ -243,6 +263,8 @@ INDICATORS: dict[str, Indicator] = {
             title="Definition 1 less the full-covariance bound",
             label="full distance",
             reading="KL(q(z) || p) seen by mean and covariance",
+            misleads="With few rows for many latents it is above 0 by chance. It does not see the "
+            "shape of q(z).",
             function=define.kl_aggregate_prior_full_mean,
             direction="lower bound",
             covariance=True,
@@ -263,22 +285,47 @@ DEFINITIONS = {
 
 
 class Count(NamedTuple):
-    """A count of latents: its heading in comparisons, "" for none, and what is counted."""
+    """A count of latents: its heading in comparisons, "" for none, what is counted, when it misleads."""
 
     label: str
     title: str
+    misleads: str
 
 
 COUNTS: dict[str, Count] = {
-    "used": Count("used", "latents above the threshold about their own mean"),
-    "near_deterministic": Count(
-        "", "used latents whose posterior variance is below 1e-6 of the aggregated one"
+    "used": Count(
+        "used",
+        "latents above the threshold about their own mean",
+        "It depends on the threshold; the verdict has the range of thresholds with the same count.",
     ),
-    "weak": Count("weak", "latents between 0.01 nats and the threshold"),
-    "offset": Count("", "latents above the threshold only because their mean is off zero"),
-    "unused": Count("unused", "latents below 0.01 nats"),
-    "active_units": Count("active", "latents whose mean has a variance of at least 0.01"),
-    "normal_variance": Count("", "latents with |S - 1| of at most 0.1"),
+    "near_deterministic": Count(
+        "",
+        "used latents whose posterior variance is below 1e-6 of the aggregated one",
+        "Their information is limited by the number of rows, not by the encoder.",
+    ),
+    "weak": Count(
+        "weak",
+        "latents between 0.01 nats and the threshold",
+        "Many weak latents together can carry much.",
+    ),
+    "offset": Count(
+        "",
+        "latents above the threshold only because their mean is off zero",
+        "Definition 3 takes the offset for information.",
+    ),
+    "unused": Count(
+        "unused",
+        "latents below 0.01 nats",
+        "An unused latent says nothing about x, but its mean may still be read by a metric.",
+    ),
+    "active_units": Count(
+        "active",
+        "latents whose mean has a variance of at least 0.01",
+        "It depends on the scale of the codes, and not on their noise.",
+    ),
+    "normal_variance": Count(
+        "", "latents with |S - 1| of at most 0.1", "Unused latents have S = 1 too."
+    ),
 }
 """Counts of latents by name."""
 

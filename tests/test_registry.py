@@ -29,6 +29,7 @@ def one_more(monkeypatch):
         title="participation ratio of Definition 3",
         label="eff. latents",
         reading="latents that share the information",
+        misleads="It counts latents of equal information only.",
         function=effective_latents,
         unit="latents",
         low=1.0,
@@ -43,6 +44,7 @@ def test_every_entry_is_complete(name):
     entry = INDICATORS[name]
     assert entry.name == name
     assert min(map(len, (entry.title, entry.label, entry.reading, entry.unit))) > 0
+    assert entry.misleads.endswith(".")
     assert entry.direction in DIRECTIONS
     assert (entry.sign == "") == (entry.direction == "")
     assert not (entry.weights and entry.influence)

@@ -301,6 +301,12 @@ def output_options(
     options = [
         click.option("--json", type=path, metavar="PATH", help=f"Write JSON{dash}."),
         click.option("--markdown", type=path, metavar="PATH", help=f"Write Markdown{dash}."),
+        click.option(
+            "--html",
+            type=path,
+            metavar="PATH",
+            help=f"Write one page of HTML with pictures, and the JSON beside it{dash}, alone.",
+        ),
     ]
     if rows:
         help_csv = f"Write CSV, one row per {rows}{dash}."

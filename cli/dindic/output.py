@@ -136,11 +136,16 @@ def check_outputs(options: dict[str, Any], inputs: Iterable[str] = ()) -> None:
     if list(map(options.get, WRITERS)).count("-") > 1:
         raise click.UsageError(f"only one of {', '.join(WRITERS)} can go to standard output")
     given = list(inputs)
+    page = options.get("html")
+    if page and page != "-" and not options.get("json"):
+        options["json"] = str(Path(page).with_suffix(".json"))  # the numbers of the page
     for name in (*WRITERS, "plot", "state", "output"):
         if options.get(name) == "":
             raise click.UsageError(f"--{name} needs the name of a file")
         if _same_file(options.get(name), given):
             raise BadInput(f"--{name} {options[name]} would overwrite an input")
+    if page and page == options.get("json") != "-":
+        raise BadInput(f"--html {page} and --json need two names")
     if options.get("plot"):
         check_picture(options["plot"])
 

@@ -42,6 +42,9 @@ if TYPE_CHECKING:
 ROWS = 20_000
 """Rows from which the densities of several latents are drawn."""
 
+POINTS = 160
+"""Points of a curve in a panel."""
+
 LEAST = 0.05
 """Least correlation that a full cell may stand for."""
 
@@ -120,10 +123,10 @@ def marginals(result: "Scorecard", ax: "Axes | None" = None, most: int = 9) -> "
     >>> len(ax.child_axes)
     1
     """
-    found, height, _ = ranked(result)
+    found, informative, _ = ranked(result)
     if result.encodings is None:
         raise Undefined("marginals need the encodings, which this scorecard is without")
-    shown = np.argsort(-height, kind="stable")[:most]
+    shown = np.argsort(-informative, kind="stable")[:most]
     columns = min(3, len(shown))
     rows = ceil(len(shown) / columns)
     if ax is None:
@@ -135,10 +138,10 @@ def marginals(result: "Scorecard", ax: "Axes | None" = None, most: int = 9) -> "
     for i in range(len(shown)):
         panel = cut_panel(ax, below, (i // columns, i % columns), (rows, columns))
         curve = density(mean, var, latent=i)
-        _curves(panel, curve.z, curve.density, curve.second_moment)
-        panel.set_xlim(*_shown_range(curve.z, curve.density))
+        z, height = _coarse(curve.z, curve.density)
+        _curves(panel, z, height, curve.second_moment)
         points = points_of(panel)[0]
-        words = shortened(f"latent {shown[i]}: {height[shown[i]]:.2f} nats", points, SMALL)
+        words = shortened(f"latent {shown[i]}: {informative[shown[i]]:.2f} nats", points, SMALL)
         panel.set_title(words, fontsize=SMALL, pad=2)
         panel.tick_params(labelsize=7, labelleft=False, left=False)
         panel.spines[["left", "right", "top"]].set_visible(False)
@@ -296,10 +299,14 @@ def _curves(ax: "Axes", z: Float, density: Float, second_moment: float) -> None:
     ax.set_ylim(0, 1.05 * max(float(density.max()), 0.45))
 
 
-def _shown_range(z: Float, density: Float) -> tuple[float, float]:
-    """Return where the density and the prior are not nearly 0."""
-    here = z[(density > 1e-3 * density.max()) | (np.abs(z) < 3.2)]
-    return float(here[0]), float(here[-1])
+def _coarse(z: Float, density: Float) -> tuple[Float, Float]:
+    """Return averages over neighbouring points, where the density or the prior is not nearly 0."""
+    here = (density > 1e-3 * density.max()) | (np.abs(z) < 3.2)
+    first, last = np.flatnonzero(here)[[0, -1]]
+    z, density = z[first : last + 1], density[first : last + 1]
+    groups = np.array_split(np.arange(len(z)), min(POINTS, len(z)))
+    starts, sizes = [g[0] for g in groups], [len(g) for g in groups]
+    return np.add.reduceat(z, starts) / sizes, np.add.reduceat(density, starts) / sizes
 
 
 def _handles() -> "list[Artist]":

@@ -136,7 +136,7 @@ def _columns(ax: "Axes", height: Float, states: list[str]) -> None:
         for state in dict.fromkeys(states):
             here = [s == state for s in states]
             colour = STATES[state].colour
-            ax.fill_between(x, height, where=here, step="mid", color=colour, lw=0.5)
+            ax.fill_between(x, height, where=here, color=colour, lw=0.5)
         return
     ax.bar(x, height, width=0.7, color=[STATES[s].colour for s in states])
     if d <= NUMBERED:
@@ -150,7 +150,8 @@ def _share(ax: "Axes", height: Float) -> Any:
     right = ax.twinx()
     right.spines[["top"]].set_visible(False)
     right.set(ylim=(0, 105), ylabel="cumulative share [%]")
-    (line,) = right.plot(share, color=INK, lw=1.2, drawstyle="steps-mid", label="cumulative share")
+    style = "steps-mid" if len(height) <= MANY else "default"
+    (line,) = right.plot(share, color=INK, lw=1.2, drawstyle=style, label="cumulative share")
     if len(height) == 1:
         line.set_marker("_")
     return line

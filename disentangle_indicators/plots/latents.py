@@ -205,6 +205,7 @@ def _stems(
     if errors is not None and np.any(np.isfinite(errors)):
         caps = 2 if len(x) <= CROWDED else 0
         bar: dict[str, Any] = {"ecolor": "black", "elinewidth": 0.8, "capsize": caps, "zorder": 4}
+        bar["rasterized"] = many
         known = np.where(np.isfinite(errors), errors, 0.0)
         ax.errorbar(x, height, yerr=2 * known, fmt="none", **bar)
 

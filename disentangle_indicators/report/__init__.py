@@ -1,4 +1,4 @@
-"""Results as files: JSON, CSV and Markdown, written whole or not at all."""
+"""Results as files: JSON, CSV, Markdown and HTML, written whole or not at all."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -19,6 +19,7 @@ WRITERS: dict[str, Callable[[Result], str]] = {
     "json": lambda result: result.to_json() + "\n",
     "csv": _csv,
     "markdown": lambda result: to_markdown(result.blocks()),
+    "html": lambda result: result.to_html(),
 }
 """The formats of a report, each a function from a result to text."""
 
@@ -30,7 +31,7 @@ def write(result: Result, path: str | Path, form: str) -> Path:
     ----------
     result : Result
     path : path
-    form : {"json", "csv", "markdown"}
+    form : {"json", "csv", "markdown", "html"}
 
     Returns
     -------

@@ -1,0 +1,73 @@
+"""Figures as SVG inside a page: no ids of their own, colours that follow the page, and words."""
+
+import io
+import re
+from html import escape
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+PIXELS, WIDTH = 110, 1056
+"""Pixels an inch of what is drawn as pixels, and pixels of the width of a page."""
+
+BLACK = re.compile(r"(fill|stroke): #(?:000000|202020)")
+"""Ink, which is light on a dark page."""
+
+FONTS = re.compile(r"font: (?:bold )?([\d.]+px) [^;\"]*(;?)")
+"""The size of a text, and the list of fonts that matplotlib would like."""
+
+NUMBER = re.compile(r"(?<=[\d])\.(\d{2})\d+")
+"""A number, of which two decimals of a pixel are enough."""
+
+
+def inline(figure: "Figure", key: str, title: str, description: str) -> str:
+    """Return a figure as an element of HTML.
+
+    The same figure and key give the same text, whenever it is drawn.
+
+    Parameters
+    ----------
+    figure : matplotlib figure
+    key : str
+        Unique in the page; ids begin with it.
+    title, description : str
+        What a screen reader says; neither is escaped yet.
+    """
+    import matplotlib as mpl
+
+    stream, engine = io.StringIO(), figure.get_layout_engine()
+    if engine is not None:  # once; savefig would lay out and draw twice
+        engine.execute(figure)
+        figure.set_layout_engine("none")
+    with mpl.rc_context({"svg.fonttype": "none", "svg.hashsalt": key}):
+        figure.savefig(
+            stream,
+            format="svg",
+            dpi=min(PIXELS, WIDTH / figure.get_figwidth()),
+            transparent=True,
+            metadata={"Date": None},
+        )
+    text = stream.getvalue()
+    box = re.search(r'viewBox="([^"]*)"', text)
+    assert box is not None
+    body = text[text.index(">", text.index("<svg")) + 1 : text.rindex("</svg>")]
+    body = re.sub(
+        r"<metadata>.*?</metadata>|<style.*?</style>|<!--.*?-->", "", body, flags=re.DOTALL
+    )
+    used = set(re.findall(r'(?:xlink:href="#|url\(#)([^")]*)', body))
+    body = re.sub(r' id="([^"]*)"', lambda found: found[0] if found[1] in used else "", body)
+    for name in sorted(used):
+        body = re.sub(
+            rf'(id="|href="#|url\(#){re.escape(name)}(?=[")])', rf"\g<1>{key}-{name}", body
+        )
+    body = BLACK.sub(r"\1: currentColor", body)
+    body = FONTS.sub(r"font-size: \1\2", body)
+    body = re.sub(r"\n\s*", "\n", NUMBER.sub(r".\1", body))
+    width = float(box[1].split()[2])
+    return (
+        f'<svg role="img" aria-labelledby="{key}-t {key}-d" viewBox="{box[1]}" '
+        f'style="width: {width * 4 / 3:.0f}px" xmlns:xlink="http://www.w3.org/1999/xlink">'
+        f'<title id="{key}-t">{escape(title)}</title>'
+        f'<desc id="{key}-d">{escape(description)}</desc>{body.strip()}</svg>'
+    )

@@ -1,0 +1,34 @@
+"""--html: the page, and the JSON beside it."""
+
+import json
+import re
+from pathlib import Path
+
+from disentangle_indicators.registry import COUNTS
+
+
+def test_the_page_has_the_json_beside_it(dindic, good):
+    result = dindic("score", good, "--html", "report.html", "--no-joint")
+    assert "written: report.html" in result.stderr
+    found = json.loads(Path("report.json").read_text())
+    text = Path("report.html").read_text(encoding="utf-8")
+    shown = dict(re.findall(r'data-name="([^"]*)">([^<]*)<', text))
+    assert {name: int(shown[name]) for name in COUNTS} == {name: found[name] for name in COUNTS}
+    assert "dindic score" in text
+    assert found["provenance"]["inputs"][0]["sha256"] in text
+
+
+def test_the_json_goes_where_it_is_sent(dindic, good):
+    dindic("score", good, "--no-joint", "--quiet", "--html", "a.html", "--json", "b.json")
+    assert not Path("a.json").exists()
+    assert json.loads(Path("b.json").read_text())["schema"] == "dindic.score/1"
+
+
+def test_what_would_be_overwritten_is_refused_before_anything_is_computed(dindic, good):
+    dindic("score", good, "--no-joint", "--quiet", "--json", "saved.json")
+    before = Path("saved.json").read_bytes()
+    message = dindic("score", "saved.json", good, "--html", "saved.html", code=2).stderr
+    assert "--json saved.json would overwrite an input" in message
+    assert Path("saved.json").read_bytes() == before
+    message = dindic("score", good, "--html", "x", "--json", "x", code=2).stderr
+    assert "--html x and --json need two names" in message

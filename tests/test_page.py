@@ -1,0 +1,181 @@
+"""The page of HTML: whole, alone, escaped, small, and with the numbers of the JSON."""
+
+import re
+from functools import cache
+from html.parser import HTMLParser
+from urllib.parse import urlsplit
+
+import numpy as np
+import pytest
+
+from disentangle_indicators import score
+from disentangle_indicators._blocks import Table
+from disentangle_indicators.comparison import compare
+from disentangle_indicators.registry import COUNTS, INDICATORS
+from disentangle_indicators.report._page import page
+
+HOSTILE = "\"><script>alert(1)</script><img src=x onerror=y>'&{{ 7*7 }}"
+DATE = "2026-11-26"
+VOID = {"meta", "link", "br", "img", "hr", "input"}
+
+
+class Reader(HTMLParser):
+    """Checks that tags close in order, and keeps attributes and text."""
+
+    def __init__(self, text):
+        super().__init__(convert_charrefs=True)
+        self.open, self.found, self.text = [], [], []
+        self.feed(text)
+        self.close()
+        assert self.open == []
+
+    def handle_starttag(self, tag, attrs):
+        self.found.append((tag, dict(attrs)))
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag, attrs):
+        self.found.append((tag, dict(attrs)))
+
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag
+
+    def handle_data(self, data):
+        self.text.append(data)
+
+    def tags(self, name):
+        return [attrs for tag, attrs in self.found if tag == name]
+
+
+def encodings(d=3, n=80):
+    rng = np.random.default_rng(0)
+    width = np.minimum(np.geomspace(0.02, 1.2, d), 0.999)
+    return rng.normal(size=(n, d)) * np.sqrt(1 - width), np.tile(width, (n, 1))
+
+
+@cache
+def card():
+    mean, var = encodings()
+    return score(
+        mean,
+        var=var,
+        factors=(mean[:, :2] > 0) * 1,
+        factor_names=[HOSTILE, "b"],
+        metrics="sap",
+        name=f"runs/{HOSTILE}",
+    )
+
+
+@cache
+def comparison():
+    mean, var = encodings()
+    return compare([score(mean, var=var / k, name=f"{HOSTILE}{k}", joint=False) for k in (1, 2)])
+
+
+RESULTS = {
+    "card": card,
+    "comparison": comparison,
+    "means": lambda: score(encodings()[0], name=HOSTILE),
+    "one sample": lambda: score(*encodings(n=1)[:1], var=encodings(n=1)[1]),
+}
+
+
+@cache
+def text_of(kind):
+    return page(RESULTS[kind](), DATE)
+
+
+@pytest.mark.parametrize("kind", RESULTS)
+def test_a_page_needs_nothing_else_and_runs_nothing(kind):
+    read = Reader(text_of(kind))
+    assert read.tags("script") == []
+    assert not [a for _, attrs in read.found for a in attrs if a.startswith("on")]
+    references = {
+        attrs[a]
+        for _, attrs in read.found
+        for a in ("href", "src", "xlink:href", "action", "data", "poster")
+        if a in attrs
+    }
+    assert {urlsplit(r).scheme for r in references if not r.startswith("#")} <= {"data"}
+    assert not re.search(r"@import|url\((?!#)", text_of(kind))
+    (policy,) = [m for m in read.tags("meta") if m.get("http-equiv")]
+    assert policy["content"].startswith("default-src 'none'")
+
+
+@pytest.mark.parametrize("kind", RESULTS)
+def test_ids_are_unique_and_every_reference_is_there(kind):
+    read = Reader(text_of(kind))
+    ids = [attrs["id"] for _, attrs in read.found if "id" in attrs]
+    assert len(ids) == len(set(ids))
+    wanted = {i for _, a in read.found for i in a.get("aria-labelledby", "").split()}
+    wanted |= {a["xlink:href"][1:] for _, a in read.found if a.get("xlink:href", "")[:1] == "#"}
+    wanted |= set(re.findall(r"url\(#([^)]*)\)", text_of(kind)))
+    assert wanted <= set(ids)
+
+
+@pytest.mark.parametrize("kind", ["card", "comparison"])
+def test_every_picture_has_a_title_and_a_description(kind):
+    text = text_of(kind)
+    pictures = re.findall(r"<svg.*?</svg>", text, flags=re.DOTALL)
+    assert len(pictures) == {"card": 7, "comparison": 1}[kind]
+    for picture in pictures:
+        assert re.match(
+            r"<svg role=\"img\" aria-labelledby[^>]*><title [^>]*>[^<]+</title><desc ", picture
+        )
+        assert "#000000" not in picture
+
+
+def test_names_of_strangers_are_text():
+    read = Reader(text_of("card"))
+    whole = "".join(read.text)
+    assert HOSTILE in whole
+    assert "49" not in re.findall(r"\{\{ (\S+)", whole)
+    assert read.tags("img") == []
+    assert HOSTILE not in text_of("card")
+
+
+def test_the_page_has_the_verdict_the_tables_and_how_to_read_each_number():
+    read = Reader(text_of("card"))
+    cells = {text.strip() for text in read.text}
+    assert set(card().verdict.values()) <= cells
+    for block in card().blocks():
+        if isinstance(block, Table):
+            assert {cell.strip() for row in block.rows for cell in row} - {""} <= cells
+    for name, indicator in INDICATORS.items():
+        assert name in cells
+        assert indicator.misleads in cells
+    assert {count.misleads for count in COUNTS.values()} <= cells
+
+
+def test_numbers_are_those_of_the_json():
+    found = card().to_dict()
+    shown = dict(re.findall(r'data-name="([^"]*)">([^<]*)<', text_of("card")))
+    for name in COUNTS:
+        assert shown[name] == str(found[name])
+    for name, indicator in INDICATORS.items():
+        values = np.atleast_1d(found[name])
+        ends = [float(t) for t in re.split(r" to | ± ", shown[name])]
+        expected = [values.min(), values.max()] if indicator.per_latent else values[:1]
+        np.testing.assert_allclose(ends[: len(expected)], expected, atol=6e-3)
+
+
+def test_the_page_says_what_it_takes_to_compute_it_again():
+    whole = "".join(Reader(text_of("card")).text)
+    assert "disentangle_indicators.score" in whole
+    assert f"numpy {np.__version__}" in whole
+    (metric,) = card().metrics.metrics.values()
+    assert metric.source in whole
+
+
+def test_the_same_result_gives_the_same_page_but_for_the_line_of_the_date():
+    one, other = text_of("comparison"), page(comparison(), "another day")
+    apart = [
+        pair for pair in zip(one.split("\n"), other.split("\n"), strict=True) if len(set(pair)) > 1
+    ]
+    assert [pair[0] for pair in apart] == [f'<p class="soft">Written: {DATE}</p>']
+
+
+def test_a_page_of_1024_latents_has_at_most_300_kb():
+    mean, var = encodings(1024, 50)
+    found = score(mean, var=var, joint=False, marginals=False, name="x" * 80)
+    assert len(page(found, DATE).encode()) < 300_000
