@@ -20,6 +20,7 @@ from dindic.models import models
 from dindic.output import Announcements, Commands
 from dindic.score import compare, score
 from dindic.study import study
+from dindic.theorems import theorems
 from dindic.train import train
 from dindic.traverse import traverse
 
@@ -45,6 +46,6 @@ logging.getLogger("disentangle_indicators").addHandler(Announcements())
 
 for command in (
     *(audit, axes, bundle, check, compare, convert, encode, higgins_law),
-    *(match, merge, metrics, models, score, study, train, traverse),
+    *(match, merge, metrics, models, score, study, theorems, train, traverse),
 ):
     main.add_command(command)

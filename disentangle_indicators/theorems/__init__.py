@@ -14,16 +14,21 @@ from disentangle_indicators.theorems._dimension import (
     two_nn,
 )
 from disentangle_indicators.theorems._dimension_result import IntrinsicDimension
+from disentangle_indicators.theorems._theorems import theorems
+from disentangle_indicators.theorems._theorems_result import Finding, Theorems
 
 __all__ = [
     "VARIABLES",
+    "Finding",
     "IntrinsicDimension",
+    "Theorems",
     "entropy_of_means",
     "intrinsic_dimension",
     "isometric_importance",
     "levina_bickel",
     "participation_ratio",
     "share_of_rows",
+    "theorems",
     "two_nn",
     "variables",
 ]

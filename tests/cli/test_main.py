@@ -42,7 +42,19 @@ def test_help_lists_every_command(dindic, flag):
     models = ["bundle", "encode", "models", "study", "train", "traverse"]
     metrics = ["audit", "check", "higgins-law", "metrics"]
     assert (
-        sorted([*models, *metrics, "axes", "compare", "convert", "match", "merge", "score"])
+        sorted(
+            [
+                *models,
+                *metrics,
+                "axes",
+                "compare",
+                "convert",
+                "match",
+                "merge",
+                "score",
+                "theorems",
+            ]
+        )
         == COMMANDS
     )
     assert all(f"\n  {name} " in text for name in COMMANDS)

@@ -1,0 +1,437 @@
+r"""What the theorems of the paper say of one encoder.
+
+A theorem speaks of an ideal model: posteriors without noise, an aggregated posterior that is the
+prior, latents that are independent. A trained encoder meets none of these exactly. Here each
+assumption is a number with an error: how far this encoder is from it.
+"""
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from disentangle_indicators import aggregate, rotation
+from disentangle_indicators._array import Array, Float, generator, seed_of, to_numpy
+from disentangle_indicators._blocks import with_error
+from disentangle_indicators._errors import Undefined
+from disentangle_indicators._indicators import indicators
+from disentangle_indicators._indicators_result import Indicators
+from disentangle_indicators._leave_out import deal, error
+from disentangle_indicators._progress import Progress
+from disentangle_indicators._provenance import Provenance
+from disentangle_indicators.aggregate import Joint, Marginals
+from disentangle_indicators.aggregate._joint_result import span
+from disentangle_indicators.distance import Bracket, between, distance
+from disentangle_indicators.posteriors import Encodings
+from disentangle_indicators.rotation._axes_result import sentence as sentence_of_axes
+from disentangle_indicators.states import USED
+from disentangle_indicators.theorems._counts import (
+    entropy_of_means,
+    isometric_importance,
+    participation_ratio,
+    share_of_rows,
+    variables,
+)
+from disentangle_indicators.theorems._dimension import intrinsic_dimension
+from disentangle_indicators.theorems._dimension_result import IntrinsicDimension
+from disentangle_indicators.theorems._theorems_result import Finding, Theorems
+
+__all__ = ["theorems"]
+
+SETTLED = 0.01
+"""Nats below which an assumption counts as met."""
+
+MOST_AXES = 12
+"""Used latents up to which pairs are tested unasked."""
+
+SAMPLED = 10_000
+"""Rows at most that the intrinsic dimension is computed on."""
+
+
+def theorems(
+    mean: "Array | Encodings",
+    var: Array = None,
+    *,
+    std: Array = None,
+    logvar: Array = None,
+    logstd: Array = None,
+    clusters: Any = None,
+    data: Any = None,
+    noise: float | None = None,
+    axes: bool | None = None,
+    threshold: float = USED,
+    rng: np.random.Generator | int = 0,
+    progress: Progress | None = None,
+) -> Theorems:
+    r"""Compute which assumptions of the paper's theorems an encoder meets, and by how much it misses.
+
+    Parameters
+    ----------
+    mean, var : array, shape (n, d)
+        Means and variances of the posteriors, in units of the prior N(0, 1); or
+        :class:`~disentangle_indicators.Encodings` alone.
+    std, logvar, logstd : array, shape (n, d), optional
+        In place of `var`.
+    clusters : array, shape (n,), optional
+        Rows of one cluster depend on each other.
+    data : array, shape (n, ...), optional
+        What was encoded, such as images, for its intrinsic dimension.
+    noise : float, optional
+        The normalised noise variance beta sigma^2 of the decoder, for isometric importance. By
+        default it is taken from the metadata where these have beta and sigma2.
+    axes : bool, optional
+        Whether pairs of latents are turned; by default where at most 12 are used.
+    threshold : float
+        Least information of a used latent, in nats.
+    rng : numpy.random.Generator or int
+    progress : callable, optional
+
+    Returns
+    -------
+    Theorems
+
+    Raises
+    ------
+    ValueError
+        On arrays that do not belong together, entries that are not finite, variances that are not
+        positive, and data of other rows.
+    Undefined
+        For means only, and where the marginals have no value.
+
+    Examples
+    --------
+    >>> rng = np.random.default_rng(0)
+    >>> found = theorems(rng.normal(size=(600, 2)), np.full((600, 2), 0.05))
+    >>> found["Definition 1 = I(x; z) + KL(q(z) || p)"].verdict
+    'holds'
+    >>> found.kinds
+    ('active', 'active')
+    """
+    encodings = Encodings.of(
+        mean, var, std=std, logvar=logvar, logstd=logstd, clusters=clusters, progress=progress
+    )
+    generated, seed = generator(rng), seed_of(rng)
+    means, variances = (
+        np.asarray(to_numpy(x), np.float64) for x in encodings.arrays("theorems need")
+    )
+    if data is not None and len(data) != encodings.n:
+        raise ValueError(f"data must have the rows of mean, {encodings.n}; got {len(data)}")
+    noise = _noise(encodings) if noise is None else noise
+    result = indicators(encodings, threshold=threshold)
+    joint = aggregate.joint(encodings, rng=generated)
+    exact = joint.marginals
+    used = encodings.used_or_none(threshold)
+    codes = encodings.independent_codes
+    group = deal(encodings.n, codes, generated)
+    latents = _latents(means, variances, group, noise)
+    dimensions = _dimensions(means[:, used], variances[:, used], data, codes, generated)
+    per_latent = to_numpy(result.mutual_information_per_latent)
+    shares = variables(latents["share"][0])
+    findings = [
+        _deterministic(latents["signal"], used),
+        *_prior(result, exact, joint),
+        _first(used, encodings.d, dimensions, shares, per_latent),
+        _second(exact, joint),
+        _third(result, joint),
+        _corollaries(result, exact, joint),
+        _rotations(encodings, used, axes, threshold, generated),
+    ]
+    return Theorems(
+        n=encodings.n,
+        d=encodings.d,
+        n_clusters=None if codes is None else codes[0],
+        name=encodings.name,
+        findings=tuple(findings),
+        dimensions=dimensions,
+        used=tuple(used),
+        participation=participation_ratio(per_latent),
+        participation_se=_participation_error(means, variances, group),
+        signal_to_noise=latents["signal"][0],
+        signal_to_noise_se=latents["signal"][1],
+        share=latents["share"][0],
+        share_se=latents["share"][1],
+        kinds=shares,
+        importance=latents["importance"][0],
+        importance_se=latents["importance"][1],
+        noise=noise,
+        entropy=entropy_of_means(means[_distinct(encodings)]),
+        information=exact.information,
+        notes=(encodings.dependence,),
+        provenance=Provenance(
+            "disentangle_indicators.theorems.theorems",
+            encodings.inputs,
+            {"threshold": threshold, "noise": noise, "axes": axes},
+            seed,
+        ),
+    )
+
+
+def _noise(encodings: Encodings) -> float | None:
+    """Return beta sigma^2 of the metadata, None where these do not have both."""
+    about = encodings.metadata
+    try:
+        found = float(about["beta"]) * float(about["sigma2"])
+    except (KeyError, ValueError):
+        return None
+    return found if 0 < found < math.inf else None
+
+
+def _distinct(encodings: Encodings) -> Any:
+    """Return the first row of each group of copies."""
+    if encodings.copies is None:
+        return slice(None)
+    return np.unique(encodings.copies.codes, return_index=True)[1]
+
+
+def _latents(
+    mean: Float, var: Float, group: Any, noise: float | None
+) -> dict[str, tuple[Float, Float]]:
+    """Return signal to noise, share of rows and importance of latents, each with its error."""
+
+    def values(rows: Any) -> dict[str, Float]:
+        m, v = mean[rows], var[rows]
+        return {
+            "signal": m.var(axis=0) / v.mean(axis=0),
+            "share": share_of_rows(v),
+            "importance": isometric_importance(v, noise),
+        }
+
+    whole = values(slice(None))
+    left = [values(group != g) for g in range(int(group.max()) + 1)]
+    return {name: (value, error([each[name] for each in left])) for name, value in whole.items()}
+
+
+def _participation_error(mean: Float, var: Float, group: Any) -> float:
+    """Return the standard error of the participation ratio of Definition 3."""
+    second, log_var = mean**2 + var, np.log(var)
+    left = []
+    for g in range(int(group.max()) + 1):
+        rows = group != g
+        s, average = second[rows].mean(axis=0), log_var[rows].mean(axis=0)
+        left.append(participation_ratio(np.maximum(0.5 * (np.log(s) - average), 0.0)))
+    return float(error(left))
+
+
+def _dimensions(
+    mean: Float, var: Float, data: Any, codes: Any, rng: np.random.Generator
+) -> dict[str, IntrinsicDimension]:
+    """Return the intrinsic dimension of means and samples of the used latents, and of data.
+
+    The control is what the estimate makes of so many independent Gaussians: too little, where rows
+    are few.
+    """
+    clouds: dict[str, Any] = {}
+    if mean.shape[1]:
+        clouds["means"] = mean
+        clouds["samples"] = mean + np.sqrt(var) * rng.standard_normal(mean.shape)
+        clouds["control"] = rng.standard_normal(mean.shape)
+    if data is not None:
+        clouds["data"] = data
+    rows = np.sort(rng.permutation(len(mean))[:SAMPLED])
+    found = {}
+    for name, cloud in clouds.items():
+        clusters = None if codes is None or name == "control" else codes[1][rows]
+        try:
+            found[name] = intrinsic_dimension(to_numpy(cloud)[rows], clusters=clusters, rng=rng)
+        except Undefined:
+            continue  # too few distinct rows
+    return found
+
+
+def _deterministic(signal: tuple[Float, Float], used: Sequence[int]) -> Finding:
+    """Return how much noise the posteriors of used latents have."""
+    what = "section 2", "posteriors are deterministic"
+    if not used:
+        return Finding(*what, None, None, None, None, "", "not known", "No latent is used.")
+    order = sorted(used, key=lambda h: float(signal[0][h]))
+    least, most = order[0], order[-1]
+    value, spread = float(signal[0][least]), float(signal[1][least])
+    return Finding(
+        *what,
+        value,
+        spread,
+        None,
+        None,
+        "signal/noise",
+        "met" if value > 1e6 else "missed",
+        f"Means of used latents vary {value:.3g} (latent {least}) to {float(signal[0][most]):.3g} "
+        f"(latent {most}) times as much as their posteriors; the paper takes the noise as 0.",
+    )
+
+
+def _prior(result: Indicators, exact: Marginals, joint: Joint) -> list[Finding]:
+    """Return how far q(z) is from the prior, in its marginals and jointly, and from independence."""
+    known = distance(result, exact, joint)
+    total, parts, dependence = known.total, known.marginals, known.dependence
+    return [
+        Finding(
+            "section 4",
+            "q(z) = p(z)",
+            None,
+            None,
+            *_ends(total),
+            "nats",
+            _verdict(total),
+            f"KL(q(z) || p) is {between(total)} nats, of which the marginals have {between(parts)}.",
+        ),
+        Finding(
+            "section 4",
+            "marginals of q(z) are those of the prior",
+            exact.total_kl_prior,
+            float(exact.standard_errors["total_kl_prior"]),
+            *_ends(parts),
+            "nats",
+            _verdict(parts),
+            "",
+        ),
+        Finding(
+            "section 4",
+            "q(z) is factorised",
+            None,
+            None,
+            *_ends(dependence),
+            "nats",
+            _verdict(dependence),
+            f"Its total correlation is {between(dependence)} nats.",
+        ),
+    ]
+
+
+def _ends(bracket: Bracket) -> tuple[float, float | None]:
+    return bracket.low, None if math.isinf(bracket.high) else bracket.high
+
+
+def _verdict(bracket: Bracket) -> str:
+    if bracket.high < SETTLED:
+        return "met"
+    return "missed" if bracket.low > SETTLED else "not known"
+
+
+def _first(
+    used: Sequence[int],
+    d: int,
+    dimensions: dict[str, IntrinsicDimension],
+    kinds: Sequence[str],
+    per_latent: Float,
+) -> Finding:
+    """Return the used latents beside the intrinsic dimension."""
+    what = "Theorem 1", "used latents = intrinsic dimension"
+    counts = ", ".join(f"{kinds.count(kind)} {kind}" for kind in ("active", "mixed", "passive"))
+    text = (
+        f"{len(used)} of {d} latents are used ({counts}; participation ratio "
+        f"{participation_ratio(per_latent):.1f})."
+    )
+    if not {"means", "control"} <= {*dimensions}:
+        return Finding(*what, None, None, None, None, "", "not known", text)
+    means, control = dimensions["means"], dimensions["control"]
+    spread = math.hypot(*(each.standard_errors["two_nn"] for each in (means, control)))
+    gap = control.two_nn - means.two_nn
+    text += (
+        f" Near each row, their means fill {_of(means)} dimensions "
+        f"({with_error(means.two_nn_half, means.standard_errors['two_nn_half'], 1)} at half the rows)"
+    )
+    if "samples" in dimensions:
+        text += f", their samples {_of(dimensions['samples'])}"
+    if "data" in dimensions:
+        text += f", the data {_of(dimensions['data'])}"
+    text += f"; {len(used)} independent Gaussians have {_of(control)} by the same estimate"
+    return Finding(
+        *what,
+        gap,
+        spread,
+        None,
+        None,
+        "dimensions apart",
+        "met" if abs(gap) <= 2 * spread + 0.5 else "missed",
+        f"{text}.",
+    )
+
+
+def _of(found: IntrinsicDimension) -> str:
+    return with_error(found.two_nn, found.standard_errors["two_nn"], 1)
+
+
+def _second(exact: Marginals, joint: Joint) -> Finding:
+    """Return by how much the sum of I(x; z_h) exceeds I(x; z)."""
+    low, high = span(joint, "total_correlation")
+    information = span(joint, "mutual_information")
+    known = Bracket(low or 0.0, math.inf if high is None else high)
+    total = with_error(exact.total_information, float(exact.standard_errors["total_information"]))
+    value = None if joint.saturated else joint.total_correlation
+    spread = None if joint.saturated else joint.standard_errors["total_correlation"]
+    ends = Bracket(information[0] or 0.0, math.inf if information[1] is None else information[1])
+    return Finding(
+        "Theorem 2",
+        "I(x; z) = sum of I(x; z_h)",
+        value,
+        spread,
+        *_ends(known),
+        "nats",
+        _verdict(known),
+        f"The latents have {total} nats in sum, and {between(ends)} nats jointly: the sum counts "
+        f"{between(known)} nats twice, which is the total correlation.",
+    )
+
+
+def _third(result: Indicators, joint: Joint) -> Finding:
+    """Return the check of the decomposition, which has no assumptions."""
+    spread = joint.standard_errors["residual"]
+    good = abs(joint.residual) <= 5 * spread + 1e-6 * max(1.0, float(result.kl_posterior_prior))
+    return Finding(
+        "Theorem 3",
+        "Definition 1 = I(x; z) + KL(q(z) || p)",
+        joint.residual,
+        spread,
+        None,
+        None,
+        "nats apart",
+        "holds" if good else "missed",
+        f"Definition 1, {float(result.kl_posterior_prior):.3f} nats, less I(x; z), total correlation "
+        f"and KL(q(z_h) || p) of these rows, each computed by itself, leaves "
+        f"{with_error(joint.residual, spread)} nats.",
+    )
+
+
+def _corollaries(result: Indicators, exact: Marginals, joint: Joint) -> Finding:
+    """Return by how much Definition 2 exceeds I(x; z)."""
+    low, high = span(joint, "total_correlation")
+    shape = exact.total_looseness
+    known = Bracket(shape + (low or 0.0), math.inf if high is None else shape + high)
+    gap = float(result.kl_posterior_prior) - float(result.mutual_information)
+    return Finding(
+        "Corollaries 1, 2",
+        "Definition 2 is I(x; z)",
+        None,
+        None,
+        *_ends(known),
+        "nats",
+        _verdict(known),
+        f"Definition 2, {float(result.mutual_information):.3f} nats, is too high by {between(known)} "
+        f"nats, of which the shape of marginals has {shape:.3f}. It is {gap:.3f} nats below "
+        "Definition 1: so much of KL(q(z) || p) Definition 4 sees.",
+    )
+
+
+def _rotations(
+    encodings: Encodings,
+    used: Sequence[int],
+    asked: bool | None,
+    threshold: float,
+    rng: np.random.Generator,
+) -> Finding:
+    """Return which pairs of latents may be turned."""
+    what = "Theorems 4, 5", "all rotations are as good"
+    if asked is False or (asked is None and len(used) > MOST_AXES):
+        text = f"Pairs of the {len(used)} used latents were not turned; axes=True turns them."
+        return Finding(*what, None, None, None, None, "", "not known", text)
+    found = rotation.axes(encodings, rng=rng, threshold=threshold)
+    verdicts = [pair.verdict for pair in found.pairs]
+    free = sum(v == "arbitrary" for v in verdicts)
+    known = [v for v in verdicts if v not in ("undecided", "saturated")]
+    verdict = "not known"
+    if known:
+        verdict = "met" if free == len(verdicts) else "missed" if free < len(known) else verdict
+    value = float(free) if verdicts else None
+    unit = f"of {len(verdicts)} pairs arbitrary"
+    return Finding(*what, value, None, None, None, unit, verdict, sentence_of_axes(found))

@@ -1,0 +1,138 @@
+"""theorems(): findings on encoders with known truth."""
+
+import json
+
+import numpy as np
+import pytest
+from strategies import orthogonal
+from test_theorems import linear_vae
+
+from disentangle_indicators import Encodings
+from disentangle_indicators._errors import Undefined
+from disentangle_indicators.theorems import theorems
+
+PRIOR = "q(z) = p(z)"
+TWO = "I(x; z) = sum of I(x; z_h)"
+THREE = "Definition 1 = I(x; z) + KL(q(z) || p)"
+ONE = "used latents = intrinsic dimension"
+
+
+def gaussian(n=800, k=2, v=0.1, unused=1, seed=0):
+    """Independent Gaussian latents whose aggregated posterior is the prior, and unused ones."""
+    rng = np.random.default_rng(seed)
+    mean = rng.normal(size=(n, k)) * np.sqrt(1 - v)
+    mean = (mean - mean.mean(axis=0)) / mean.std(axis=0) * np.sqrt(1 - v)
+    return (
+        np.hstack([mean, 0.001 * rng.normal(size=(n, unused))]),
+        np.hstack([np.full((n, k), v), np.ones((n, unused))]),
+    )
+
+
+@pytest.fixture(scope="module")
+def ideal():
+    return theorems(*gaussian(), noise=0.2)
+
+
+def test_an_ideal_encoder_misses_nothing_that_its_rows_could_show(ideal):
+    for assumption in (PRIOR, "q(z) is factorised", TWO):
+        assert ideal[assumption].verdict in ("met", "not known")
+    assert ideal[THREE].verdict == "holds"
+    assert ideal[ONE].verdict == "met"
+    assert ideal["all rotations are as good"].verdict in ("met", "not known")
+    assert ideal["posteriors are deterministic"].verdict == "missed"
+    assert ideal["posteriors are deterministic"].value == pytest.approx(9.0, rel=1e-6)
+    assert ideal.kinds == ("active", "active", "passive")
+    assert ideal.used == (0, 1)
+    assert ideal.importance == pytest.approx([2.0, 2.0, 0.2])
+    assert ideal.participation == pytest.approx(2.0, abs=0.01)
+
+
+def test_the_report_is_plain_and_every_theorem_has_a_sentence(ideal):
+    content = json.loads(ideal.to_json())
+    assert content["schema"] == "dindic.theorems/1"
+    assert content["counts"] == {"active": 2, "mixed": 0, "passive": 1}
+    assert len(ideal.to_frame()) == len(ideal.findings) == 9
+    text = repr(ideal)
+    for theorem in ("Theorem 1", "Theorem 2", "Theorem 3", "Theorems 4, 5", "Corollaries 1, 2"):
+        assert f"\n{theorem}" in text
+    assert ideal.to_scalars()["used"] == 2
+    assert max(map(len, text.splitlines())) <= 100
+
+
+def test_one_factor_in_two_latents_is_counted_twice():
+    """Theorem 2 and its total correlation; Theorem 1: two latents used, one dimension filled."""
+    mean, var = gaussian(n=1200, k=1, v=0.02, unused=0)
+    found = theorems(np.hstack([mean, mean]), np.hstack([var, var]), axes=False)
+    assert found[TWO].verdict == "missed"
+    assert found[TWO].low > 0.5
+    assert found[ONE].verdict == "missed"
+    assert found[ONE].value == pytest.approx(1.0, abs=5 * found[ONE].error)
+    assert found.dimensions["samples"].two_nn > 1.5
+
+
+def test_a_prior_that_is_not_met_is_missed_by_what_the_marginals_have():
+    mean, var = gaussian()
+    found = theorems(3 * mean, var, axes=False)
+    assert found[PRIOR].verdict == "missed"
+    assert found[PRIOR].low > 1
+
+
+def test_the_linear_vae_has_the_eigenvalues_of_its_data():
+    mean, var, values, s = linear_vae(np.random.default_rng(0), 300, 3, 3, 0.01)
+    encodings = Encodings.of(mean, var).replaced(metadata={"beta": "2", "sigma2": str(s / 2)})
+    found = theorems(encodings, axes=False)
+    assert found.noise == pytest.approx(s)
+    assert found.importance == pytest.approx(values, rel=1e-10)
+    assert theorems(mean, var, axes=False).importance.sum() == pytest.approx(1)
+
+
+def test_errors_of_latents_are_those_of_sampling_rows():
+    """A share p of rows that use a latent has the error sqrt(p (1 - p) / n), by the jackknife."""
+    rng = np.random.default_rng(0)
+    mean, var = gaussian(n=2000)
+    var[:, 0] = np.where(rng.random(2000) < 0.3, 0.1, 0.9)
+    found = theorems(mean, var, axes=False)
+    assert found.kinds[0] == "mixed"
+    wanted = np.sqrt(0.3 * 0.7 / 2000)
+    assert found.share_se[0] == pytest.approx(wanted, rel=5 / np.sqrt(2 * 19))
+
+
+def test_clusters_reach_the_errors():
+    mean, var = gaussian(n=600)
+    mean, var = np.repeat(mean[:60], 10, axis=0), np.repeat(var[:60], 10, axis=0)
+    mean = mean + 0.05 * np.random.default_rng(0).normal(size=mean.shape)
+    clusters = np.repeat(np.arange(60), 10)
+    rows = theorems(mean, var, axes=False)
+    whole = theorems(mean, var, axes=False, clusters=clusters)
+    assert whole.n_clusters == 60
+    assert whole.signal_to_noise_se[0] > rows.signal_to_noise_se[0] * 0.99
+
+
+def test_data_have_their_intrinsic_dimension():
+    mean, var = gaussian(n=400)
+    images = (
+        np.random.default_rng(0).normal(size=(400, 2))
+        @ orthogonal(np.random.default_rng(1), 9)[:2]
+    )
+    found = theorems(mean, var, data=images.reshape(400, 3, 3), axes=False)
+    assert (
+        abs(found.dimensions["data"].two_nn - 2)
+        < 5 * found.dimensions["data"].standard_errors["two_nn"]
+    )
+    assert "the data 2." in found[ONE].sentence or "the data 1.9" in found[ONE].sentence
+    with pytest.raises(ValueError, match="data must have the rows of mean, 400; got 399"):
+        theorems(mean, var, data=images[1:])
+
+
+def test_a_collapsed_encoder_has_findings_too():
+    found = theorems(np.zeros((60, 2)), np.ones((60, 2)))
+    assert found.used == ()
+    assert found["posteriors are deterministic"].sentence == "No latent is used."
+    assert found.kinds == ("passive", "passive")
+    assert found.dimensions == {}
+    assert "No latent is used" in repr(found)
+
+
+def test_means_only_have_no_theorems():
+    with pytest.raises(Undefined, match="theorems need the posterior variances"):
+        theorems(np.eye(3))
