@@ -167,8 +167,9 @@ def as_encoder(model: Any, **changes: Any) -> Encoder:
             f"a {type(model).__name__} cannot be called, and has no encode or encoder"
         )
     module = model if isinstance(model, nn.Module) else None
-    found: dict[str, Any] = {"decoder": _first(model, "decode", "decoder"), "module": module}
-    return Encoder(output=output, **(found | changes))
+    decoder = _first(model, "decode", "decoder")
+    found: dict[str, Any] = {"output": output, "decoder": decoder, "module": module}
+    return Encoder(**(found | changes))
 
 
 def _first(model: Any, *names: str) -> Callable[..., Any] | None:

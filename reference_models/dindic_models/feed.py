@@ -11,7 +11,7 @@ from torch import Tensor
 from dindic_models.batches import Batches, Rows
 from dindic_models.data import Data
 
-__all__ = ["Batch", "Feed", "batch_of"]
+__all__ = ["Batch", "Feed", "batch_of", "input_of"]
 
 INPUTS = ("x", "image", "images", "pixel_values", "input", "inputs", "data")
 """Keys of what is encoded, in a dict that a loader yields."""
@@ -66,20 +66,40 @@ def batch_of(given: Any) -> Batch:
     return Batch(_tensor(given), {})
 
 
+def input_of(given: Any) -> Any:
+    """Return what is encoded of a batch: itself, its first value, or the one of a known name.
+
+    Raises
+    ------
+    ValueError
+        On a dict without such a name.
+
+    Examples
+    --------
+    >>> input_of((torch.zeros(2), torch.ones(2)))
+    tensor([0., 0.])
+    """
+    if isinstance(given, Mapping):
+        found = [key for key in INPUTS if key in given]
+        if not found:
+            raise ValueError(
+                f"the loader yields a dict with {', '.join(map(str, given))}: what is encoded must "
+                f"be called {INPUTS[0]}"
+            )
+        return _tensor(given[found[0]])
+    if isinstance(given, (tuple, list)) and given and not _is_number(given[0]):
+        return _tensor(given[0])
+    return _tensor(given)
+
+
 def _of_dict(given: Mapping[str, Any]) -> Batch:
-    inputs = [key for key in INPUTS if key in given]
-    if not inputs:
-        raise ValueError(
-            f"the loader yields a dict with {', '.join(map(str, given))}: what is encoded must be "
-            f"called {INPUTS[0]}"
-        )
     found = {
         name: _column(given[key])
         for name, keys in BESIDE.items()
         for key in keys
         if key in given and given[key] is not None
     }
-    return Batch(_tensor(given[inputs[0]]), found)
+    return Batch(input_of(given), found)
 
 
 def _is_number(value: Any) -> bool:
