@@ -217,7 +217,7 @@ def brackets(result: "Joint | Scorecard", ax: "Axes | None" = None) -> "Axes":
     ax.set_yticks(range(3), ["I(x; z)", "total correlation", "KL(q(z) || p)"])
     ax.set_ylim(2.6, -0.6)
     ax.margins(x=0.05)
-    ax.set_xlim(left=0)
+    ax.set_xlim(0, max(ax.get_xlim()[1], 0.1))
     ax.set_xlabel("nats")
     open_frame(ax)
     rows = f"{found.n} rows" + " (saturated: no value of these rows)" * found.saturated

@@ -38,7 +38,8 @@ def information(result: "Scorecard | Indicators", ax: "Axes | None" = None) -> "
     result : Scorecard or Indicators
         I(x; z_h) where there are exact marginals, else Definition 3, its upper bound; in nats.
     ax : matplotlib axes, optional
-        A new figure by default. The cumulative share, in percent, has an axis on the right.
+        A new figure by default. The cumulative share, in percent, has an axis on the
+        right, where all latents together have more than 0.01 nats.
 
     Returns
     -------
@@ -71,10 +72,10 @@ def information(result: "Scorecard | Indicators", ax: "Axes | None" = None) -> "
     ax.yaxis.set_major_formatter("{x:g}")
     number(ax, order)
     ax.set_ylabel(label)
-    share = _share(ax, height[order])
+    share = [_share(ax, height[order])] if height.sum() > WEAK else []
     open_frame(ax)
     title = named(result, f"{found.used} of {found.d} latents used")
-    head(ax, title, [*state_handles(found.states), share])
+    head(ax, title, [*state_handles(found.states), *share])
     return ax
 
 
@@ -145,8 +146,7 @@ def _columns(ax: "Axes", height: Float, states: list[str]) -> None:
 
 def _share(ax: "Axes", height: Float) -> Any:
     """Draw the cumulative share on an axis of its own."""
-    whole = float(height.sum())
-    share = 100 * np.cumsum(height) / whole if whole > 0 else np.full(len(height), 100.0)
+    share = 100 * np.cumsum(height) / float(height.sum())
     right = ax.twinx()
     right.spines[["top"]].set_visible(False)
     right.set(ylim=(0, 105), ylabel="cumulative share [%]")

@@ -105,7 +105,9 @@ def _part(block: Block) -> Part:
 
 
 def _numbers(result: Result) -> list[Number]:
-    """Return the numbers of a scorecard with what each is, its range, and when it misleads."""
+    """Return the numbers of a result with what each is, its range, and when it misleads."""
+    if isinstance(result, Comparison):
+        return _compared(result)
     if not isinstance(result, Scorecard) or not isinstance(result.result, Indicators):
         return []
     found = result.result
@@ -131,6 +133,17 @@ def _numbers(result: Result) -> list[Number]:
     return numbers
 
 
+def _compared(result: Comparison) -> list[Number]:
+    """Return the range over encoders of each indicator that is compared."""
+    found = []
+    for name, indicator in INDICATORS.items():
+        values = [line.values[name] for line in result.lines if name in line.values]
+        if indicator.compared and values:
+            text = f"{min(values):.3f} to {max(values):.3f}"
+            found.append(Number(name, text, of_indicator(indicator)))
+    return found
+
+
 def _protocols(result: Result) -> list[dict[str, str]]:
     """Return the protocol of each metric: its source, its parameters and how to read it."""
     scores = getattr(result, "metrics", None)
@@ -151,12 +164,10 @@ def _origin(result: Result) -> dict[str, Any]:
     """Return what it takes to compute the result once more."""
     provenance = {} if result.provenance is None else plain(result.provenance.to_dict())
     inputs = list(provenance.get("inputs", ()))
-    if isinstance(result, Comparison):
-        inputs += [
-            given
-            for report in result.reports
-            for given in (report.get("provenance") or {}).get("inputs", ())
-        ]
+    if isinstance(result, Comparison) and not inputs:
+        origins = [report.get("provenance") or {} for report in result.reports]
+        inputs = [each for origin in origins for each in origin.get("inputs", ())]
+    inputs = list({(each["name"], each["sha256"]): each for each in inputs}.values())
     versions = {name: version(name) for name in LIBRARIES}
     own = provenance.get("version", "")
     return {

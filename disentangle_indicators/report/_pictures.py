@@ -8,6 +8,7 @@ from disentangle_indicators._errors import Undefined
 from disentangle_indicators._result import Result
 from disentangle_indicators._scorecard_result import Scorecard
 from disentangle_indicators._sections import is_large
+from disentangle_indicators.comparison import Comparison
 from disentangle_indicators.plots._style import figure_of
 from disentangle_indicators.report._svg import inline
 
@@ -68,11 +69,24 @@ CARD = (
 """The pictures of a scorecard, in the order of the page."""
 
 
+ENCODERS = (
+    Picture(
+        plots.rate,
+        "Rate and distance from the prior of each encoder",
+        "Circles are the rate, Definition 1. Squares are an upper bound of I(x; z), Definition 2. "
+        "Lines are what is known of KL(q(z) || p). The numbers above count used latents.",
+    ),
+)
+"""The pictures of a comparison."""
+
+
 def pictures(result: Result) -> list[tuple[str, str]]:
     """Return the pictures of a result: each as SVG, with its caption as text."""
     kind = type(result)
     if isinstance(result, Scorecard):
         wanted: tuple[Picture, ...] = CARD
+    elif isinstance(result, Comparison):
+        wanted = ENCODERS
     elif kind in plots.DRAWN:
         wanted = (Picture(plots.DRAWN[kind], plots.DRAWN[kind].__name__.capitalize(), ""),)
     else:
