@@ -108,6 +108,7 @@ class Scorecard(Result):
                 "reasons": dict(self.reasons),
                 **{name: _part(getattr(self, name)) for name in PARTS},
                 "factors": plain(self.factors),
+                "metadata": {} if self.encodings is None else dict(self.encodings.metadata),
                 "notes": list(self.notes),
             }
         )

@@ -163,6 +163,10 @@ def score(files: tuple[str, ...], **options: Any) -> None:
     left_out = _joint_left_out(opened, options)
     cards = [_card(each, options, metrics, left_out) for each in opened]
     fresh = [card for card in cards if not isinstance(card, dict)]
+    if options.get("sweep"):
+        swept = _swept(_side_by_side(cards, options), options)
+        finish(swept, options, draw=lambda path: _draw_sweep(swept, path))
+        return
     if len(fresh) < len(cards) and (options["plot"] or options["fail_if"]):
         raise click.UsageError("--plot and --fail-if need encodings, not saved reports")
     if len(fresh) > 1 and not options["quiet"]:
@@ -177,20 +181,60 @@ def score(files: tuple[str, ...], **options: Any) -> None:
     )
 
 
+_SWEEP = [
+    click.Option(
+        ["--x", "sweep"],
+        metavar="NAME",
+        help="Setting that encoders are shown against, such as beta: a key of the metadata, a word "
+        "before a number in the names of files, or a column of --settings.",
+    ),
+    click.Option(
+        ["--group"],
+        metavar="NAME",
+        help="What encoders of one setting differ by, such as seed: averages are over its values.",
+    ),
+    click.Option(
+        ["--settings"],
+        type=click.Path(dir_okay=False),
+        metavar="FILE.csv",
+        help="Table of settings, with a column file.",
+    ),
+]
+
 compare = click.Command(
     "compare",
-    params=score.params,
+    params=[*score.params, *_SWEEP],
     callback=score.callback,
     help="""Compare encoders, one line each, as score does with several files.
+
+    With --x, show them against a setting, averaged over seeds.
 
     \b
     Examples:
       dindic compare a.npz b.npz
       dindic compare a.npz b.npz --sort distance
       dindic compare a.npz b.npz --paired --reference b.npz
+      dindic compare a.npz b.npz --x beta --settings runs.csv --plot sweep.png
     """,
     short_help="Compare encoders, one line each.",
 )
+
+
+def _swept(compared: "Result", options: dict[str, Any]) -> "Result":
+    """Show encoders against a setting."""
+    from disentangle_indicators.comparison import Comparison, sweep
+
+    assert isinstance(compared, Comparison)
+    with bad_input():
+        return sweep(
+            compared, options["sweep"], group=options["group"], settings=options["settings"]
+        )
+
+
+def _draw_sweep(result: "Result", path: str) -> Path:
+    from disentangle_indicators.plots import save
+
+    return save(result.plot(), path)
 
 
 def _by_group(
@@ -259,6 +303,11 @@ def _points(options: dict[str, Any]) -> int | bool | None:
 
 def _check_pairs_of_options(files: tuple[str, ...], options: dict[str, Any]) -> None:
     """Refuse options that would have no effect."""
+    for name in ("group", "settings"):
+        if options.get(name) and not options["sweep"]:
+            raise click.UsageError(f"--{name} goes with --x NAME")
+    if options.get("sweep") and len(files) < 2:
+        raise click.UsageError("--x goes with two files or more")
     if options["by"] and len(files) > 1:
         raise click.UsageError("--by compares the rows of one file; give one")
     several = len(files) > 1 or options["by"]

@@ -6,6 +6,8 @@ from disentangle_indicators.comparison._comparison_result import Comparison
 from disentangle_indicators.comparison._lines import Line, saved_report
 from disentangle_indicators.comparison._match import match
 from disentangle_indicators.comparison._match_result import Match, MatchedLatent, MatchedPair
+from disentangle_indicators.comparison._sweep import sweep
+from disentangle_indicators.comparison._sweep_result import Sweep
 
 __all__ = [
     "Comparison",
@@ -13,8 +15,10 @@ __all__ = [
     "Match",
     "MatchedLatent",
     "MatchedPair",
+    "Sweep",
     "compare",
     "compare_by",
     "match",
     "saved_report",
+    "sweep",
 ]

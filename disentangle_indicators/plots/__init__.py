@@ -14,7 +14,7 @@ from disentangle_indicators._means_result import MeansOnly
 from disentangle_indicators._result import Result
 from disentangle_indicators._scorecard_result import Scorecard
 from disentangle_indicators.aggregate import Density, Joint
-from disentangle_indicators.comparison import Comparison, Match
+from disentangle_indicators.comparison import Comparison, Match, Sweep
 from disentangle_indicators.plots._save import save
 from disentangle_indicators.plots._style import figure_of
 from disentangle_indicators.plots.aggregate import brackets, correlation, marginal, marginals
@@ -24,6 +24,7 @@ from disentangle_indicators.plots.factors import matrix
 from disentangle_indicators.plots.information import information, variances
 from disentangle_indicators.plots.latents import pulse, pulses
 from disentangle_indicators.plots.rotation import pairs, violin
+from disentangle_indicators.plots.sweeps import rate_distortion, settings
 from disentangle_indicators.plots.training import training
 from disentangle_indicators.rotation import Audit, Audits
 from disentangle_indicators.rotation import Axes as PreferredAxes
@@ -47,7 +48,9 @@ __all__ = [
     "pulse",
     "pulses",
     "rate",
+    "rate_distortion",
     "save",
+    "settings",
     "training",
     "variances",
     "violin",
@@ -66,6 +69,8 @@ PLOTS: "dict[str, Callable[..., Axes]]" = {
     "pairs": pairs,
     "matching": matching,
     "rate": rate,
+    "settings": settings,
+    "rate_distortion": rate_distortion,
     "training": training,
 }
 """All pictures of one result, by name: functions of ``(result, ax=None)`` that return axes."""
@@ -83,6 +88,7 @@ DRAWN: "dict[type[Result], Callable[..., Axes]]" = {
     Scores: matrix,
     MetricScore: matrix,
     Comparison: rate,
+    Sweep: settings,
 }
 """The picture that belongs to a result, by the class of the result."""
 

@@ -164,6 +164,7 @@ def test_examples_in_the_help_run(dindic, npz, pair, folder, name):
     for file in ("encodings.npz", "a.npz", "b.npz"):
         npz(file, mean=mean, var=var, factors=factors)
     npz("run.npz", mean=mean, sigma=np.sqrt(var))
+    Path("runs.csv").write_text("file,beta\na.npz,1\nb.npz,4\n")
     np.save("mu.npy", mean)
     np.save("lv.npy", np.log(var))
     np.save("factors.npy", factors)

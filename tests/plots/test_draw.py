@@ -9,7 +9,7 @@ from matplotlib.image import imread
 
 from disentangle_indicators import indicators, plots, score
 from disentangle_indicators.aggregate import density, joint
-from disentangle_indicators.comparison import compare, match
+from disentangle_indicators.comparison import compare, match, sweep
 from disentangle_indicators.rotation import audit_rotations, axes
 from disentangle_indicators.supervised import evaluate_metrics
 
@@ -28,6 +28,7 @@ RESULTS = {
     "Scores": lambda: sap(),
     "MetricScore": lambda: next(iter(sap().metrics.values())),
     "Comparison": lambda: compare([score(MEAN, var=VAR, joint=False)] * 2),
+    "Sweep": lambda: sweep(compare([score(MEAN, var=VAR, joint=False)] * 3), [1, 2, 4]),
 }
 
 
