@@ -84,7 +84,7 @@ def traverse(
         raise ValueError(f"span must be two finite numbers, the lower first; got {tuple(span)}")
     encoder = as_encoder(model)
     with evaluating(encoder):
-        mean = encoder.encode(_input(encoder, images)).mean
+        mean = encoder.encode(images_of(encoder, images)).mean
         check_latents(latents, mean.shape[1])
         chosen = torch.tensor(latents, dtype=torch.long, device=mean.device)
         values = torch.linspace(*span, steps, dtype=mean.dtype, device=mean.device)
@@ -176,7 +176,7 @@ def reconstruct(model: Any, images: NDArray[Any]) -> Reconstructions:
     members = deviations = None
     encoder = as_encoder(model)
     with evaluating(encoder):
-        x = _input(encoder, images)
+        x = images_of(encoder, images)
         z = encoder.encode(x).mean
         mean = encoder.unit(encoder.decode(z))
         x = encoder.unit(x)
@@ -359,7 +359,7 @@ def check_latents(latents: Sequence[int], d: int) -> None:
             raise ValueError(f"latents must be from 0 to {d - 1}; got {latent}")
 
 
-def _input(encoder: Encoder, images: NDArray[Any]) -> Tensor:
+def images_of(encoder: Encoder, images: NDArray[Any]) -> Tensor:
     """Return images on the device and in the units of a model."""
     if images.ndim != 4:
         raise ValueError(f"images must have the shape (s, C, H, W); their shape is {images.shape}")
