@@ -1,6 +1,7 @@
 """What results print: sentences, labelled sentences, and tables of text."""
 
 import math
+import unicodedata
 from dataclasses import dataclass
 
 
@@ -24,6 +25,20 @@ DOCS = "docs/"
 
 WORDS = f"All words are explained in {DOCS}glossary.md."
 """Where a reader finds what a report does not explain."""
+
+
+def printable(text: str) -> str:
+    r"""Write control characters as their escapes, so that a name cannot command a terminal.
+
+    Examples
+    --------
+    >>> print(printable("\x1b[31mred"))
+    \x1b[31mred
+    """
+    return "".join(
+        repr(sign)[1:-1] if unicodedata.category(sign) == "Cc" and sign != "\n" else sign
+        for sign in text
+    )
 
 
 def with_error(value: float, error: float | None, digits: int = 3) -> str:

@@ -2,9 +2,12 @@
 
 import errno
 import os
+import platform
 import secrets
+import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from hashlib import sha256
 from pathlib import Path
 
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
@@ -24,11 +27,14 @@ def atomic(path: Path) -> Iterator[Path]:
     target = Path(os.path.realpath(path))
     if not target.parent.is_dir():
         raise NotADirectoryError(f"{target}: there is no folder {target.parent}")
-    temporary = target.with_name(f".{target.name}.{secrets.token_hex(6)}.tmp")
+    there = target.exists()
+    if there and not os.access(target, os.W_OK):
+        raise PermissionError(errno.EACCES, "the file is read-only", str(path))
+    temporary = temporary_of(target)
     try:
         with _named(path, temporary):
             temporary.touch(exist_ok=False)
-            mode = temporary.stat().st_mode
+            mode = (target if there else temporary).stat().st_mode
             yield temporary
             temporary.chmod(mode)  # safetensors makes its files private
             with open(temporary, "rb+") as stream:
@@ -36,6 +42,43 @@ def atomic(path: Path) -> Iterator[Path]:
             os.replace(temporary, target)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def temporary_of(target: Path) -> Path:
+    """Return a hidden name beside a file, after a sweep of names that killed processes left.
+
+    The name holds the machine and the process, so that no process sweeps the file of another one.
+    """
+    stem = f".dindic-{sha256(os.fsencode(target.name)).hexdigest()[:10]}-{_machine()}-"
+    if os.name == "posix":  # elsewhere signal 0 would end the process
+        for left in target.parent.glob(f"{stem}*"):
+            owner = left.name.removeprefix(stem).partition("-")[0]
+            if owner.isdigit() and not _is_alive(int(owner)):
+                _removed(left)
+    return target.with_name(f"{stem}{os.getpid()}-{secrets.token_hex(6)}.tmp")
+
+
+def _machine() -> str:
+    return sha256(platform.node().encode()).hexdigest()[:6]
+
+
+def _is_alive(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except OSError:  # it is somebody else's
+        return True
+    return True
+
+
+def _removed(path: Path) -> None:
+    """Remove a file or a folder; one that cannot be removed stays."""
+    with suppress(OSError):
+        if path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path)
+        else:
+            path.unlink()
 
 
 @contextmanager

@@ -2,10 +2,11 @@
 
 import io
 from collections.abc import Sequence
+from html import escape
 from shutil import get_terminal_size
 from typing import TYPE_CHECKING, Literal
 
-from disentangle_indicators._blocks import Block, Table
+from disentangle_indicators._blocks import Block, Table, printable
 from disentangle_indicators._wrapping import is_numeric, parts, widths, wrapped
 
 if TYPE_CHECKING:
@@ -31,7 +32,7 @@ def renderables(blocks: Sequence[Block], width: int = WIDTH) -> list["Renderable
 
     out: list[RenderableType] = []
     spaced = True  # whether the text so far ends with an empty line, as a table does
-    for block in blocks:
+    for block in map(_printable, blocks):
         if isinstance(block, str):
             out.append(Text(block))
         elif isinstance(block, dict):
@@ -51,6 +52,17 @@ def renderables(blocks: Sequence[Block], width: int = WIDTH) -> list["Renderable
             out += [Text(block.note, style="dim")] if block.note else []
         spaced = isinstance(block, Table) and not block.note
     return out
+
+
+def _printable(block: Block) -> Block:
+    """Return a block without control characters."""
+    if isinstance(block, str):
+        return printable(block)
+    if isinstance(block, dict):
+        return {printable(label): printable(text) for label, text in block.items()}
+    rows = tuple(tuple(map(printable, row)) for row in block.rows)
+    columns = tuple(map(printable, block.columns))
+    return Table(columns, rows, printable(block.title), printable(block.note))
 
 
 def _table(table: Table, width: int) -> "RichTable":
@@ -98,7 +110,6 @@ def to_html(blocks: Sequence[Block], picture: str = "") -> str:
     picture : str
         An element of HTML.
     """
-    from html import escape
 
     def cell(tag: str, text: str, numeric: bool) -> str:
         side = "right" if numeric else "left"  # Jupyter aligns every cell to the right
@@ -130,22 +141,26 @@ def to_html(blocks: Sequence[Block], picture: str = "") -> str:
 
 
 def to_markdown(blocks: Sequence[Block]) -> str:
-    """Return the blocks as Markdown paragraphs and pipe tables."""
+    """Return the blocks as Markdown paragraphs and pipe tables; names cannot add elements."""
+
+    def plain(text: str) -> str:
+        return escape(text.replace("\n", " "), quote=False)
 
     def line(cells: Sequence[str]) -> str:
-        return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
+        cells = [plain(cell).replace("|", "\\|") for cell in cells]
+        return "| " + " | ".join(cells) + " |"
 
     out = []
-    for block in blocks:
+    for block in map(_printable, blocks):
         if isinstance(block, str):
-            out.append(block)
+            out.append(plain(block))
             continue
         if isinstance(block, dict):
-            out += [f"**{label}** {sentence}" for label, sentence in block.items()]
+            out += [f"**{plain(label)}** {plain(text)}" for label, text in block.items()]
             continue
         table = [line(block.columns), line(["---"] * len(block.columns)), *map(line, block.rows)]
-        title = [f"**{block.title}**"] if block.title else []
+        title = [f"**{plain(block.title)}**"] if block.title else []
         out += [*title, "\n".join(table)]
         if block.note:
-            out.append(f"*{block.note}*")
+            out.append(f"*{plain(block.note)}*")
     return "\n\n".join(out) + "\n"

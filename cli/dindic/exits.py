@@ -1,7 +1,9 @@
 """How commands end: bad input exits 2, a failure exits 1, a bug is a traceback."""
 
+import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import click
 
@@ -57,6 +59,47 @@ def bad_input(name: str | None = None) -> Iterator[None]:
         raise OutOfMemory(message) from error
     except OSError as error:
         raise click.ClickException(str(error)) from error
+
+
+class Interrupted(click.ClickException):
+    """Ctrl-C: exit code 130, as shells have it."""
+
+    exit_code = 128 + signal.SIGINT
+
+
+class Terminated(click.ClickException):
+    """SIGTERM: exit code 143."""
+
+    exit_code = 128 + signal.SIGTERM
+
+
+STOPPED = "stopped by {}; files that were not finished are removed"
+
+
+class _Terminated(BaseException):
+    """SIGTERM, raised where the program is, so that everything is cleaned up on the way out."""
+
+
+@contextmanager
+def stopping() -> Iterator[None]:
+    """Turn Ctrl-C and SIGTERM into a message and the exit code that shells expect."""
+
+    def raised(number: int, frame: Any) -> None:
+        raise _Terminated
+
+    try:
+        before = signal.signal(signal.SIGTERM, raised)
+    except ValueError:  # not in the main thread, where signals do not arrive
+        before = None
+    try:
+        yield
+    except KeyboardInterrupt as error:
+        raise Interrupted(STOPPED.format("Ctrl-C")) from error
+    except _Terminated as error:
+        raise Terminated(STOPPED.format("SIGTERM")) from error
+    finally:
+        if before is not None:
+            signal.signal(signal.SIGTERM, before)
 
 
 @contextmanager

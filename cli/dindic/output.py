@@ -1,6 +1,7 @@
 """The end of a command: reports, pictures, the table and the gates; and progress on stderr."""
 
 import logging
+import os
 import shlex
 from collections.abc import Callable, Generator, Iterable, Sequence
 from dataclasses import replace
@@ -10,8 +11,9 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from dindic import gates
-from dindic.exits import BadInput, failing_output
+from dindic.exits import BadInput, failing_output, stopping
 from dindic.wording import in_options
+from disentangle_indicators._blocks import printable
 
 if TYPE_CHECKING:
     from disentangle_indicators import Scorecard
@@ -19,6 +21,9 @@ if TYPE_CHECKING:
     from disentangle_indicators._result import Result
 
 R = TypeVar("R", bound="Result")
+
+OUTPUTS = ("json", "csv", "markdown", "html", "plot", "state", "output")
+"""Options that name a file that is written."""
 
 CALL = "dindic.call"
 """Where the context keeps the command line."""
@@ -39,7 +44,12 @@ class Commands(click.Group):
     def invoke(self, ctx: click.Context) -> Any:
         """Run a command; a command that needs the models extra names the missing package."""
         try:
-            return super().invoke(ctx)
+            with stopping():
+                return super().invoke(ctx)
+        except click.ClickException as error:
+            # a name in a message must not command the terminal
+            object.__setattr__(error, "message", printable(error.message))
+            raise
         except ModuleNotFoundError as error:
             if error.name not in ("PIL", "torch"):
                 raise
@@ -139,15 +149,26 @@ def check_outputs(options: dict[str, Any], inputs: Iterable[str] = ()) -> None:
     page = options.get("html")
     if page and page != "-" and not options.get("json"):
         options["json"] = str(Path(page).with_suffix(".json"))  # the numbers of the page
-    for name in (*WRITERS, "plot", "state", "output"):
+    for name in OUTPUTS:
         if options.get(name) == "":
             raise click.UsageError(f"--{name} needs the name of a file")
         if _same_file(options.get(name), given):
             raise BadInput(f"--{name} {options[name]} would overwrite an input")
-    if page and page == options.get("json") != "-":
-        raise BadInput(f"--html {page} and --json need two names")
+    _check_apart(options)
     if options.get("plot"):
         check_picture(options["plot"])
+
+
+def _check_apart(options: dict[str, Any]) -> None:
+    """Refuse two outputs of one name."""
+    seen: dict[str, str] = {}
+    for name in OUTPUTS:
+        path = options.get(name)
+        if not path or path == "-":
+            continue
+        other = seen.setdefault(os.path.realpath(path), name)
+        if other != name:
+            raise BadInput(f"--{other} and --{name} are both {path}: give two names")
 
 
 def check_picture(path: str) -> None:
@@ -193,7 +214,7 @@ def say_notes(notes: tuple[str, ...], path: str | None = None) -> None:
     for note in map(in_options, notes):
         text = note if note.startswith("WARNING") else f"note: {note}"
         text = f"{path}: {text}" if path else text
-        click.secho(text, fg="yellow", err=True)
+        click.secho(printable(text), fg="yellow", err=True)
 
 
 class Announcements(logging.Handler):

@@ -118,6 +118,7 @@ def study(
         from dindic_models.data import open_data
         from dindic_models.devices import pick_device
         from dindic_models.figures import draw_all, drawn_runs
+        from dindic_models.folders import locked
         from dindic_models.grids import runs
         from dindic_models.study import run_study
         from dindic_models.train import TimeIsUpError, TimeLimit, TrainingStoppedError
@@ -133,7 +134,7 @@ def study(
             click.echo(f"{len(configs)} run{'s' * (len(configs) > 1)} on {where}", err=True)
         show = None if quiet else progress
         try:
-            with failing_output():
+            with failing_output(), locked(Path(output)):
                 done = run_study(
                     configs,
                     found,

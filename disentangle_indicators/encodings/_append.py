@@ -141,7 +141,10 @@ def append_encodings(
     """
     path = Path(path)
     check_suffix(path)
-    with atomic(path) as temporary, TemporaryDirectory(prefix=".", dir=path.parent) as scratch:
+    with (
+        atomic(path) as temporary,
+        TemporaryDirectory(prefix=f"{temporary.name}-", dir=path.parent) as scratch,
+    ):
         file = Appender(Path(scratch))
         yield file
         if file.n == 0:

@@ -150,16 +150,29 @@ def stream_encodings(
     if len(shape) != 2 or min(shape) < 1:
         raise ValueError(f"the shape must be (n, d), both positive; it is {shape}")
     others = beside(path, shape[0], factors, factor_names, labels, clusters)
-    with atomic(path) as temporary, TemporaryDirectory(prefix=".", dir=path.parent) as scratch:
+    with (
+        atomic(path) as temporary,
+        TemporaryDirectory(prefix=f"{temporary.name}-", dir=path.parent) as scratch,
+    ):
+        paths = {name: Path(scratch, name) for name in ("mean", "logvar")}
         arrays = {
-            name: np.lib.format.open_memmap(Path(scratch, name), "w+", np.dtype(dtype), shape)
-            for name in ("mean", "logvar")
+            name: np.lib.format.open_memmap(each, "w+", np.dtype(dtype), shape)
+            for name, each in paths.items()
         }
+        for each in paths.values():
+            _reserve(each)
         yield arrays["mean"], arrays["logvar"]
         for name, values in arrays.items():
             for start in range(0, shape[0], _ROWS):
                 check_finite(values[start : start + _ROWS], name)
         store(temporary, path, arrays | others, metadata)
+
+
+def _reserve(path: Path) -> None:
+    """Take the room of a sparse file; a full disk is an error now, and a dead process later."""
+    if hasattr(os, "posix_fallocate"):
+        with open(path, "rb+") as stream:
+            os.posix_fallocate(stream.fileno(), 0, path.stat().st_size)
 
 
 def check_suffix(path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from disentangle_indicators._files import atomic
 from disentangle_indicators._render import to_markdown
@@ -10,9 +11,19 @@ from disentangle_indicators._result import Result
 __all__ = ["WRITERS", "write"]
 
 
+FORMULAS = ("=", "+", "-", "@", chr(9), chr(13))
+"""First signs of text that a spreadsheet takes for a formula."""
+
+
 def _csv(result: Result) -> str:
-    frame = result.to_frame()
+    frame = result.to_frame().map(_no_formula)
+    frame.index = frame.index.map(_no_formula)
     return str(frame.to_csv(index=frame.index.name is not None))
+
+
+def _no_formula(cell: Any) -> Any:
+    """Put an apostrophe before text that a spreadsheet would compute."""
+    return f"'{cell}" if isinstance(cell, str) and cell.startswith(FORMULAS) else cell
 
 
 WRITERS: dict[str, Callable[[Result], str]] = {

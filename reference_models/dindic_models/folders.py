@@ -1,6 +1,9 @@
 """The folders of runs: whether a run may begin or be resumed there, alone or beside others."""
 
-from collections.abc import Sequence
+import errno
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
@@ -9,7 +12,7 @@ from dindic_models.config import Config
 from dindic_models.data import Data
 from dindic_models.networks import Shape
 
-__all__ = ["SHARED", "check_folder", "check_together"]
+__all__ = ["SHARED", "check_folder", "check_together", "locked"]
 
 SHARED = ("dataset", "split", "split_seed", "batch", "samples", "latents", "seed", "precision")
 """Settings that models trained together have in common, beside epochs: all that batches need."""
@@ -26,6 +29,42 @@ def check_together(configs: Sequence[Config], folders: Sequence[Path]) -> None:
             raise ValueError(f"models that are trained together share {name}; got {said}")
     if len({folder.absolute() for folder in folders}) < len(folders):
         raise ValueError("every model needs a folder of its own")
+
+
+@contextmanager
+def locked(folder: Path) -> Iterator[None]:
+    """Make a folder, and let one process at a time write to it.
+
+    The lock is that of the system (flock) and ends with the process. There is none on Windows, and
+    on file systems that have no locks.
+
+    Raises
+    ------
+    ValueError
+        Where another process writes to the folder.
+    """
+    made = not folder.exists()
+    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        import fcntl
+    except ImportError:
+        yield
+        return
+    held = os.open(folder, os.O_RDONLY)
+    try:
+        try:
+            fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            if error.errno in (errno.EWOULDBLOCK, errno.EACCES):
+                raise ValueError(
+                    f"{folder}: another process writes to this folder; wait for it, or name "
+                    "another folder"
+                ) from error
+        yield
+    finally:
+        os.close(held)
+        if made and not any(folder.iterdir()):
+            folder.rmdir()
 
 
 def check_folder(folder: Path, config: Config, shape: Shape, data: Data, resume: bool) -> None:

@@ -8,7 +8,7 @@ those of one. Several models of one seed see the same batches, and can be traine
 
 import time
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
-from contextlib import closing
+from contextlib import ExitStack, closing
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +27,7 @@ from dindic_models.devices import (
     processes,
     set_precision,
 )
-from dindic_models.folders import SHARED, check_folder, check_together
+from dindic_models.folders import SHARED, check_folder, check_together, locked
 from dindic_models.history import epoch_line, evaluate, noise_row
 from dindic_models.state import State, TrainingDivergedError
 from dindic_models.step import Step
@@ -193,14 +193,18 @@ def train_together(
     shape = (data.images.shape[1], data.images.shape[2], data.images.shape[3])
     pairs = list(zip(configs, paths, strict=True))
     states = [State.new(each, shape, path, device) for each, path in pairs]
-    with on_device(device), processes(device) as group, stop_requests() as stopping:
+    with (
+        on_device(device),
+        processes(device) as group,
+        stop_requests() as stopping,
+        ExitStack() as held,
+    ):
         if len(states) > 1 and group.size > 1:
             raise ValueError("several models are trained together by one process, not by several")
         if group.first:
             for each, path in pairs:
+                held.enter_context(locked(path))
                 check_folder(path, each, shape, data, resume)
-            for path in paths:
-                path.mkdir(parents=True, exist_ok=True)
         group.wait()
         saved = [resume and (path / TRAINING).is_file() for path in paths]
         for state, there in zip(states, saved, strict=True):

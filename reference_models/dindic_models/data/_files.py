@@ -16,6 +16,9 @@ from dindic_models.data._data import Index, digest, positions
 
 SUFFIXES = {".png", ".jpg", ".jpeg", ".bmp", ".pgm", ".ppm", ".gif", ".tif", ".tiff", ".webp"}
 
+_FORMATS = ("PNG", "JPEG", "BMP", "GIF", "TIFF", "WEBP", "PPM")
+"""What Pillow may open: no format that starts another program, as EPS does."""
+
 _CHANNELS = {"1": "L", "L": "L", "LA": "L"} | dict.fromkeys(
     ("P", "RGB", "RGBA", "RGBX", "CMYK", "YCbCr", "LAB", "HSV"), "RGB"
 )
@@ -123,7 +126,7 @@ def opened(path: Path) -> Iterator[Any]:
     from PIL import Image
 
     try:
-        with Image.open(path) as image:
+        with Image.open(path, formats=_FORMATS) as image:
             if image.mode not in _CHANNELS:
                 raise ValueError(f"{image.mode} pixels have more than 8 bits; save it with 8")
             if getattr(image, "is_animated", False):
