@@ -31,7 +31,7 @@ RESULTS = {
 
 
 def test_formats():
-    assert list(WRITERS) == ["json", "csv", "markdown", "html"]
+    assert list(WRITERS) == ["json", "csv", "markdown", "latex", "html"]
 
 
 @pytest.mark.parametrize("form", [form for form in WRITERS if form != "html"])

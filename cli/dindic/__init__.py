@@ -10,6 +10,7 @@ from dindic.audit import audit
 from dindic.axes import axes
 from dindic.bundle import bundle
 from dindic.check import check
+from dindic.cite import cite
 from dindic.convert import convert
 from dindic.encode import encode
 from dindic.higgins_law import higgins_law
@@ -45,7 +46,7 @@ def main() -> None:
 logging.getLogger("disentangle_indicators").addHandler(Announcements())
 
 for command in (
-    *(audit, axes, bundle, check, compare, convert, encode, higgins_law),
+    *(audit, axes, bundle, check, cite, compare, convert, encode, higgins_law),
     *(match, merge, metrics, models, score, study, theorems, train, traverse),
 ):
     main.add_command(command)

@@ -301,6 +301,7 @@ def output_options(
     options = [
         click.option("--json", type=path, metavar="PATH", help=f"Write JSON{dash}."),
         click.option("--markdown", type=path, metavar="PATH", help=f"Write Markdown{dash}."),
+        click.option("--latex", type=path, metavar="PATH", help=f"Write tables as LaTeX{dash}."),
         click.option(
             "--html",
             type=path,

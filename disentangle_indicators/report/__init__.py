@@ -1,10 +1,11 @@
-"""Results as files: JSON, CSV, Markdown and HTML, written whole or not at all."""
+"""Results as files: JSON, CSV, Markdown, LaTeX and HTML, written whole or not at all."""
 
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from disentangle_indicators._files import atomic
+from disentangle_indicators._latex import to_latex
 from disentangle_indicators._render import to_markdown
 from disentangle_indicators._result import Result
 
@@ -30,6 +31,7 @@ WRITERS: dict[str, Callable[[Result], str]] = {
     "json": lambda result: result.to_json() + "\n",
     "csv": _csv,
     "markdown": lambda result: to_markdown(result.blocks()),
+    "latex": lambda result: to_latex(result.blocks()),
     "html": lambda result: result.to_html(),
 }
 """The formats of a report, each a function from a result to text."""
@@ -42,7 +44,7 @@ def write(result: Result, path: str | Path, form: str) -> Path:
     ----------
     result : Result
     path : path
-    form : {"json", "csv", "markdown", "html"}
+    form : {"json", "csv", "markdown", "latex", "html"}
 
     Returns
     -------

@@ -14,7 +14,14 @@ import click
 import pytest
 
 from dindic import main
-from disentangle_indicators import Encodings, Summary, rotation, scorecard, write_encodings
+from disentangle_indicators import (
+    Encodings,
+    Summary,
+    rotation,
+    score,
+    scorecard,
+    write_encodings,
+)
 from disentangle_indicators.states import USED
 from disentangle_indicators.supervised import MetricOptions
 
@@ -164,6 +171,7 @@ def test_examples_in_the_help_run(dindic, npz, pair, folder, name):
     for file in ("encodings.npz", "a.npz", "b.npz"):
         npz(file, mean=mean, var=var, factors=factors)
     npz("run.npz", mean=mean, sigma=np.sqrt(var))
+    Path("report.json").write_text(score(mean, var=var).to_json())
     Path("runs.csv").write_text("file,beta\na.npz,1\nb.npz,4\n")
     np.save("mu.npy", mean)
     np.save("lv.npy", np.log(var))
