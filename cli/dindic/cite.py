@@ -24,6 +24,7 @@ def cite(reports: tuple[str, ...], **options: Any) -> None:
     Examples:
       dindic cite
       dindic cite report.json
+      dindic cite report.json --markdown methods.md
       dindic cite --json cite.json
     """
     check_outputs(options, reports)

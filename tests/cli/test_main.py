@@ -54,6 +54,7 @@ def test_help_lists_every_command(dindic, flag):
                 *models,
                 *metrics,
                 "axes",
+                "cite",
                 "compare",
                 "convert",
                 "match",
