@@ -64,10 +64,11 @@ def sum_blocks(
 
 def _add_up(block: Callable[[slice], Array], slices: Iterable[slice], threads: int) -> Array:
     """Sum over blocks in their order, whichever thread did them."""
-    if threads > 1:
-        with ThreadPoolExecutor(threads) as pool:
-            return reduce(add, pool.map(block, slices))
-    return reduce(add, map(block, slices))
+    with np.errstate(all="ignore"):  # what overflows is found in the sum
+        if threads > 1:
+            with ThreadPoolExecutor(threads) as pool:
+                return reduce(add, pool.map(block, slices))
+        return reduce(add, map(block, slices))
 
 
 def keep_freed_memory() -> None:

@@ -147,7 +147,7 @@ def check_size(path: Path, name: str, announced: int) -> None:
     if announced > RATIO * size:
         raise ValueError(
             f"{path}: {name!r} announces {announced / 1e9:.3g} GB, and the file has {size:,} bytes: "
-            "it is damaged, or it must be saved again without compression"
+            "it is damaged, or it must be saved again without compression or expanded tensors"
         )
 
 

@@ -164,6 +164,17 @@ def test_pt_files_without_tensors(tmp_path, values):
         read_encodings(tmp_path / "a.pt")
 
 
+def test_a_tensor_that_repeats_a_few_numbers_for_gigabytes_is_refused(tmp_path, pair):
+    torch = pytest.importorskip("torch")
+    wide = torch.zeros(1, 3).expand(10**9, 3)
+    torch.save({"mean": wide, "var": wide}, tmp_path / "a.pt")
+    with pytest.raises(ValueError, match="announces 12 GB, and the file has"):
+        read_encodings(tmp_path / "a.pt")
+    mean, var = torch.from_numpy(pair[0]), torch.full((1, 1), 0.5).expand(*pair[0].shape)
+    torch.save({"mean": mean, "var": var}, tmp_path / "b.pt")
+    assert np.all(read_encodings(tmp_path / "b.pt").var == 0.5)
+
+
 def test_torch_missing(tmp_path, monkeypatch):
     (tmp_path / "a.pt").write_bytes(b"PK")
     monkeypatch.setitem(__import__("sys").modules, "torch", None)

@@ -12,6 +12,7 @@ from disentangle_indicators.encodings._stored import (
     ENCODE,
     Contents,
     Stored,
+    check_size,
     continued,
     members,
     reading,
@@ -128,6 +129,7 @@ def _objects(path: Path) -> str:
 
 
 def _tensor(path: Path, name: str, tensor: "torch.Tensor") -> Stored:
+    check_size(path, name, tensor.nbytes)
     def blocks(rows: int) -> Iterator[NDArray[Any]]:
         with reading(path):
             values = tensor.detach()
