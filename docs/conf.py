@@ -1,6 +1,15 @@
 """Sphinx configuration."""
 
+import sys
+from pathlib import Path
+
 import disentangle_indicators
+
+sys.path.insert(0, str(Path(__file__).parent))
+
+import built
+
+built.build()
 
 project = "disentangle_indicators"
 author = "the disentangle_indicators authors"
@@ -14,12 +23,13 @@ extensions = [
     "numpydoc",
     "myst_parser",
 ]
-exclude_patterns = ["_build"]
+exclude_patterns = ["_build", "generated/extra", "generated/schema_fields.md"]
+html_extra_path = ["generated/extra"]
 templates_path = ["_templates"]
 html_theme = "furo"
 html_title = f"{project} {version}"
 
-myst_enable_extensions = ["amsmath", "dollarmath", "deflist"]
+myst_enable_extensions = ["amsmath", "colon_fence", "deflist", "dollarmath"]
 myst_heading_anchors = 3
 
 autosummary_generate = True

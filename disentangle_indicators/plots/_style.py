@@ -42,7 +42,7 @@ HINTED = 1.04
 SIZES, MOST = (SMALL, 7, 6), 0.3
 """Font sizes of a legend inside of axes, and the share of their height that it should not pass."""
 
-MANY = 200
+MANY = 40
 """Latents above which marks are drawn as pixels, and columns as one shape a state."""
 
 WIDENED = 1.1
