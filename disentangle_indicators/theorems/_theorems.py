@@ -343,9 +343,16 @@ def _first(
         None,
         None,
         "dimensions apart",
-        "met" if abs(gap) <= 2 * spread + 0.5 else "missed",
+        _apart(abs(gap), 2 * spread),
         f"{text}.",
     )
+
+
+def _apart(gap: float, margin: float) -> str:
+    """Return whether dimensions differ by more than half of one, or by less than one."""
+    if gap - margin > 0.5:
+        return "missed"
+    return "met" if gap + margin < 1 else "not known"
 
 
 def _of(found: IntrinsicDimension) -> str:
