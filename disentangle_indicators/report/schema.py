@@ -262,6 +262,7 @@ def _scorecard() -> dict[str, Any]:
         "items": _object(inner, "factor"),
     }
     properties["notes"] = _leaf("notes", {"type": "array", "items": TEXT})
+    properties["metadata"] = _named("metadata of the file", _leaf("value", TEXT))
     properties["provenance"] = _provenance()
     return _object(properties, "report of one encoder") | {
         "required": ["schema", "name", "n", "d"]
