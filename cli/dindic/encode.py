@@ -1,14 +1,18 @@
 """dindic encode: a model and images into an encodings file."""
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from dindic.exits import BadInput, bad_input, failing_output
-from dindic.model_input import model_options, open_model
+from dindic.model_input import AS_STORED, model_options, open_encoder, open_model
 from dindic.options import images_option, quiet_option
 from dindic.output import progress, say_notes, say_written
+
+if TYPE_CHECKING:
+    from dindic_models.encoder import Encoder
+    from dindic_models.feed import ArrayFeed, Feed
 
 
 @click.command()
@@ -54,24 +58,19 @@ def encode(output: str, images: int | None, batch: int, quiet: bool, **options: 
     if suffix_of(Path(output)) not in WRITERS:
         raise BadInput(f"{output}: encodings end in {' or '.join(WRITERS)}")
     with bad_input():
-        opened = open_model(options)
+        encoder, loader, notes = _opened(options, images, batch)
         if Path(output).exists() and _is_input(output, [options["model"], options["data"]]):
             raise BadInput(f"{output} would overwrite an input")
-        from dindic_models.data import some
         from dindic_models.encode import encode as write
-        from dindic_models.feed import Feed
 
-        rows, words, encoder = opened.rows, opened.words, opened.encoder
-        if images is not None and images < len(rows):
-            rows, words = some(rows, images, seed=0), f"{images} random images of: {words}"
         if not quiet:
-            say_notes((*opened.notes, words))
+            say_notes(notes)
         with failing_output():
             path = write(
                 output,
                 encoder,
-                Feed(opened.data, rows, batch=batch, span=encoder.span),
-                metadata={**encoder.about, "images": words},
+                loader,
+                metadata={**encoder.about, "images": notes[-1]},
                 progress=None if quiet else progress,
             )
     if not quiet:
@@ -81,3 +80,26 @@ def encode(output: str, images: int | None, batch: int, quiet: bool, **options: 
 
 def _is_input(output: str, inputs: list[str | None]) -> bool:
     return any(path and Path(path).exists() and Path(path).samefile(output) for path in inputs)
+
+
+def _opened(
+    options: dict[str, Any], images: int | None, batch: int
+) -> tuple["Encoder", "Feed | ArrayFeed", tuple[str, ...]]:
+    """Return the model, what is fed to it, and what must be said, of the rows last."""
+    from dindic_models.data import some
+    from dindic_models.feed import ArrayFeed, Feed
+
+    if options["span_of_pixels"] == AS_STORED:
+        unused = [key for key in ("dataset", "size", "split") if options[key] is not None]
+        if options["data"] is None or unused or images is not None:
+            more = f", without --{unused[0] if unused else 'images'}" if unused or images else ""
+            raise BadInput(f"--range none needs --data FILE{more}")
+        encoder, array = open_encoder(options), ArrayFeed(options["data"], batch=batch)
+        notes = (f"the model is {encoder.source}",) if encoder.source else ()
+        return encoder, array, (*notes, array.source)
+    opened = open_model(options)
+    rows, words = opened.rows, opened.words
+    if images is not None and images < len(rows):
+        rows, words = some(rows, images, seed=0), f"{images} random images of: {words}"
+    feed = Feed(opened.data, rows, batch=batch, span=opened.encoder.span)
+    return opened.encoder, feed, (*opened.notes, words)

@@ -31,16 +31,20 @@ class Opened(NamedTuple):
     words: str
 
 
-def span(ctx: Any, param: Any, value: str | None) -> tuple[float, float] | None:
-    """Read two numbers between a comma, the lower one first."""
-    if value is None:
-        return None
+AS_STORED = "none"
+
+
+def span(ctx: Any, param: Any, value: str | None) -> tuple[float, float] | str | None:
+    """Read two numbers between a comma, the lower one first, or the word for none."""
+    if value in (None, AS_STORED):
+        return value
+    assert value is not None
     try:
         low, high = map(float, value.split(","))
     except ValueError:
         low, high = 0.0, 0.0
     if not -math.inf < low < high < math.inf:
-        message = f"{value!r} is not two numbers, the lower one first, as -1,1"
+        message = f"{value!r} is not two numbers, the lower one first, as -1,1, or {AS_STORED}"
         raise click.BadParameter(message, ctx, param)
     return low, high
 
@@ -104,7 +108,8 @@ _IMAGES = [
         "span_of_pixels",
         callback=span,
         metavar="LOW,HIGH",
-        help="What black and white become for the model.  [default: -1,1 for diffusers, else 0,1]",
+        help="What black and white become for the model; none to encode an array as it is, images or "
+        "not.  [default: -1,1 for diffusers, else 0,1]",
     ),
     click.option(
         "--split",
@@ -136,7 +141,7 @@ def open_encoder(options: dict[str, Any]) -> "Encoder":
         returns=options["returns"],
         trust_checkpoint=options["trust_checkpoint"],
     )
-    if options["span_of_pixels"] is not None:
+    if options["span_of_pixels"] not in (None, AS_STORED):
         encoder = replace(encoder, span=options["span_of_pixels"])
     return encoder.to(pick_device(options["device"]))
 

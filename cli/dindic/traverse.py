@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from dindic.exits import BadInput, bad_input, failing_output
-from dindic.model_input import model_options, open_model
+from dindic.model_input import AS_STORED, model_options, open_model
 from dindic.options import images_option, integers, quiet_option, seed_option, threshold_option
 from dindic.output import check_picture, progress, say_notes, say_written
 
@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 
 KINDS = {"grid": 5, "one-shot": 1, "reconstruction": 8}
 """The pictures, and the default number of images of each."""
+
+DECODED = 50
+"""Images of which the decoder is looked at."""
 
 ENOUGH = 10_000
 """Images that the information of latents is computed from; the paper's number."""
@@ -86,6 +89,17 @@ ENOUGH = 10_000
     help="Encodings that rank the latents by information.  [default: the images of the part, at "
     f"most {ENOUGH}]",
 )
+@click.option(
+    "--decoder",
+    is_flag=True,
+    help="Print how far the bound is from the likelihood, and how orthogonal the directions are in which "
+    "used latents move the output.",
+)
+@click.option(
+    "--noise",
+    metavar="NAME",
+    help="For --decoder, the likelihood of a model that states none: bernoulli or gaussian:VAR.",
+)
 @seed_option
 @quiet_option
 def traverse(output: str, kind: str, quiet: bool, **options: Any) -> None:
@@ -109,6 +123,10 @@ def traverse(output: str, kind: str, quiet: bool, **options: Any) -> None:
     unused = [key for key in ("only", "top", "encodings") if options[key] is not None]
     if kind == "reconstruction" and unused:
         raise click.UsageError(f"--{unused[0]} does not go with --kind reconstruction")
+    if options["noise"] is not None and not options["decoder"]:
+        raise click.UsageError("--noise goes with --decoder")
+    if options["span_of_pixels"] == AS_STORED:
+        raise click.UsageError("a traversal needs images: --range none does not go with it")
     with bad_input():
         opened = open_model(options)
         _refuse_inputs(output, options, opened)
@@ -119,8 +137,10 @@ def traverse(output: str, kind: str, quiet: bool, **options: Any) -> None:
 
         with failing_output():
             path = save(drawn, output)
+        numbers = _of_decoder(opened, options) if options["decoder"] else ()
     if not quiet:
-        click.echo(words)
+        for each in (words, *numbers):
+            click.echo(each)
         say_written(path, quiet)
 
 
@@ -173,6 +193,38 @@ def _draw(
     return pictures.draw_grid(
         images, reconstructed, sweeps, titles, span=span, names=names, heading=heading
     ), words
+
+
+def _of_decoder(opened: "Opened", options: dict[str, Any]) -> tuple[str, ...]:
+    """Return sentences on the gap of the bound, and on the Jacobian at the codes of images."""
+    import numpy as np
+
+    from dindic_models.bound import bound_gap
+    from dindic_models.data import some
+    from dindic_models.encode import posteriors
+    from dindic_models.jacobian import column_cosines
+
+    encoder, rng = opened.encoder, np.random.default_rng(options["seed"])
+    rows = (
+        some(opened.rows, DECODED, seed=options["seed"])
+        if len(opened.rows) > DECODED
+        else opened.rows
+    )
+    if encoder.noise is None and options["noise"] is None:
+        gap = (
+            "The gap of the bound is not known: the model states no likelihood. Add --noise bernoulli, or "
+            "--noise gaussian:VAR with the variance of a pixel."
+        )
+    else:
+        gap = str(bound_gap(encoder, opened.data.images[rows], rng=rng, noise=options["noise"]))
+    codes = np.concatenate([mean for mean, _ in posteriors(encoder, opened.data.images, rows)])
+    if codes.ndim > 2:
+        return (gap, "The Jacobian is left out: the codes of this model have sites.")
+    values = _information(opened, options, None).values
+    used = [h for h in range(codes.shape[1]) if values[h] > options["threshold"]]
+    if len(used) < 2:
+        return (gap, "The Jacobian is left out: fewer than two latents are used.")
+    return (gap, str(column_cosines(encoder, codes, latents=used)))
 
 
 def _rows(kind: str, opened: "Opened", options: dict[str, Any]) -> "NDArray[Any]":

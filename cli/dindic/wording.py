@@ -20,8 +20,8 @@ ARRAYS = ("mean", *SCALES, "factors", "labels", "clusters", "order")
 """Options whose rules are about what a file contains."""
 
 PHRASES = {
-    "run its encoder first, then": "first dindic encode FILE --network burgess --data IMAGES -o "
-    "encodings.npz; for another network run its encoder, then",
+    "run its encoder first, then": "first dindic encode FILE --data IMAGES -o encodings.npz, for "
+    "weights alone with --encoder MODULE:NAME or --network burgess; or run its encoder, then",
     "score the file": "dindic score FILE",
     "score(path) takes it": "dindic merge FILE prints its report",
     "encode these images with their model first": "first dindic encode MODEL --data FILE -o encodings.npz",

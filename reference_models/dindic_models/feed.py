@@ -1,7 +1,9 @@
 """What is fed to an encoder: rows of a data set as batches, and what a user's loader yields."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import Any
+from zipfile import BadZipFile
 
 import numpy as np
 import torch
@@ -10,8 +12,9 @@ from torch import Tensor
 
 from dindic_models.batches import Batches, Rows
 from dindic_models.data import Data
+from dindic_models.data._data import digest_array
 
-__all__ = ["Batch", "Feed", "batch_of", "input_of"]
+__all__ = ["ArrayFeed", "Batch", "Feed", "batch_of", "input_of"]
 
 INPUTS = ("x", "image", "images", "pixel_values", "input", "inputs", "data")
 """Keys of what is encoded, in a dict that a loader yields."""
@@ -170,3 +173,67 @@ class Feed:
             beside = {name: each[rows] for name, each in both.items() if each is not None}
             scaled = x if (low, high) == (0, 1) else x * (high - low) + low
             yield {"x": scaled, "rows": rows, **beside}
+
+
+class ArrayFeed:
+    """The rows of an array in a file, as they are: no image, no units.
+
+    Parameters
+    ----------
+    path : path
+        A .npy file, memory-mapped; or an .npz file with one array of two axes or more, beside
+        `labels`, `factors` and `clusters`.
+    batch : int
+
+    Raises
+    ------
+    ValueError
+        If it is no such file, or there is not one array.
+    FileNotFoundError
+        If there is no such file.
+    """
+
+    def __init__(self, path: str | Path, *, batch: int = 1000) -> None:
+        path = Path(path)
+        if path.suffix.lower() not in (".npy", ".npz"):
+            raise ValueError(f"{path}: arrays are fed from .npy and .npz files")
+        try:
+            found = np.load(path, mmap_mode="r", allow_pickle=False)
+            arrays = {"x": found}
+            if not isinstance(found, np.ndarray):
+                with found:
+                    arrays = dict(found)
+        except (ValueError, EOFError, BadZipFile) as error:
+            raise ValueError(f"{path}: not read ({error})") from error
+        self.beside = {name: arrays.pop(name) for name in BESIDE if name in arrays}
+        names = [name for name, values in arrays.items() if values.ndim > 1]
+        if len(names) != 1:
+            listed = ", ".join(arrays) or "none"
+            raise ValueError(f"{path}: one array must have two axes or more; there are {listed}")
+        self.x, self.batch = arrays[names[0]], batch
+        for name, values in self.beside.items():
+            if values.ndim == 0 or len(values) != len(self.x):
+                raise ValueError(f"{path}: {name} must have {len(self.x)} rows")
+
+    @property
+    def source(self) -> str:
+        """One sentence about the array."""
+        return f"an array {self.x.shape} of {self.x.dtype}, which is fed as it is"
+
+    @property
+    def metadata(self) -> dict[str, str]:
+        """What is stored about the data: a digest."""
+        return {"data": "array", "data_fingerprint": digest_array(self.x)}
+
+    def __len__(self) -> int:
+        """Return the number of batches."""
+        return len(range(0, len(self.x), self.batch))
+
+    def __iter__(self) -> Iterator[dict[str, Any]]:
+        """Yield dicts with x and what is beside it; numbers become float32, float64 stays."""
+        for start in range(0, len(self.x), self.batch):
+            rows = slice(start, start + self.batch)
+            x = np.array(self.x[rows])
+            kind = np.float64 if x.dtype == np.float64 else np.float32
+            beside = {name: values[rows] for name, values in self.beside.items()}
+            yield {"x": torch.from_numpy(x.astype(kind)), **beside}

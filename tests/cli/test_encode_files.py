@@ -10,6 +10,7 @@ import re
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 torch = pytest.importorskip("torch", reason="torch is not installed: NO model of others is tested")
@@ -19,6 +20,7 @@ from click.testing import CliRunner
 from runs import settings_of_torch
 
 from dindic import main
+from disentangle_indicators import read_encodings
 
 FOLDERS = [Path(__file__).parents[1] / "data" / "files", Path(os.environ.get("DINDIC_FILES", "."))]
 
@@ -249,3 +251,108 @@ def test_a_program_of_torch_export(damage):
     trusted = CliRunner().invoke(main, [*args, "--trust-checkpoint"])
     assert trusted.exit_code == (2 if damage else 0), trusted.output
     assert Path("x.npz").exists() == (not damage)
+
+
+# -------------------------------------------------------------------------------- what is fed
+
+
+def run(*words, code=0):
+    result = CliRunner().invoke(main, ["encode", *map(str, words), "-o", "x.npz"])
+    if result.exception is not None and not isinstance(result.exception, SystemExit):
+        raise result.exception
+    assert result.exit_code == code, result.output
+    return flat(result.stderr)
+
+
+ECHO = """
+def echo(path):
+    return lambda x: {"mean": x.flatten(1)[:, :6], "logvar": 0 * x.flatten(1)[:, :6] - 1}
+"""
+
+
+@pytest.fixture
+def echo():
+    """A model whose means are the first six values that it is fed."""
+    Path("echo_model.py").write_text(ECHO)
+    Path("any.thing").write_text("weights")
+    yield ["any.thing", "--encoder", "echo_model:echo"]
+    sys.modules.pop("echo_model", None)
+
+
+def folder_of_images(n=8, size=(6, 9)):
+    image = pytest.importorskip("PIL.Image", reason="pillow is not installed: folders NOT tested")
+    rng = np.random.default_rng(0)
+    Path("photos").mkdir()
+    for i in range(n):
+        pixels = rng.integers(0, 256, size, np.uint8)
+        image.fromarray(pixels).save(f"photos/{i}.png")
+    return "photos"
+
+
+def test_all_images_of_a_folder_in_any_range_and_size(echo):
+    folder = folder_of_images()
+    text = run(*echo, "--data", folder)
+    assert "folder has no official parts, so all 8 images" in text
+    unit = read_encodings("x.npz").mean
+    run(*echo, "--data", folder, "--range", "-1,1")
+    np.testing.assert_allclose(read_encodings("x.npz").mean, 2 * unit - 1, atol=1e-6)
+    text = run(*echo, "--data", folder, "--size", "3,4")
+    assert "8 images of 1x3x4" in text
+    assert read_encodings("x.npz").mean.shape == (8, 6)
+
+
+def test_all_images_of_a_folder_by_a_bundled_model():
+    """Not one part of a random split of data that it was not trained on."""
+    text = run("beta10", "--data", folder_of_images(size=(28, 28)))
+    assert "these are not the data the model was trained on" in text
+    assert "folder has no official parts, so all 8 images" in text
+    assert read_encodings("x.npz").n == 8
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64, np.int16, np.uint8])
+def test_arrays_are_fed_as_they_are(echo, dtype):
+    rows = np.random.default_rng(0).integers(0, 200, (70, 9)).astype(dtype)
+    labels, factors = np.arange(70) % 3, np.arange(140).reshape(70, 2)
+    np.savez("counts.npz", counts=rows, labels=labels, factors=factors)
+    text = run(*echo, "--data", "counts.npz", "--range", "none", "--batch", 32)
+    assert "which is fed as it is" in text
+    found = read_encodings("x.npz")
+    np.testing.assert_array_equal(found.mean, rows[:, :6])
+    np.testing.assert_array_equal(found.labels, labels)
+    np.testing.assert_array_equal(found.factors.to_array(), factors)
+    np.save("counts.npy", rows)
+    run(*echo, "--data", "counts.npy", "--range", "none")
+    np.testing.assert_array_equal(read_encodings("x.npz").mean, rows[:, :6])
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--range", "none"], "--range none needs --data FILE"),
+        (["--range", "none", "--data", "a.npz", "--size", 3], "without --size"),
+        (["--range", "none", "--data", "a.npz"], "one array must have two axes or more; .* a, b"),
+        (["--range", "none", "--data", "b.npz"], "labels must have 4 rows"),
+        (["--range", "none", "--data", "my_model.py"], "fed from .npy and .npz files"),
+        (["--range", "none", "--data", "c.npy"], "c.npy: not read"),
+        (["--range", "none", "--data", "gone.npy"], "no such file: gone.npy"),
+        (["--data", "d.npy"], r"\(n, C, H, W\)"),
+    ],
+)
+def test_arrays_that_are_refused(echo, words, message):
+    np.savez("a.npz", a=np.ones((4, 7)), b=np.ones((4, 8)))
+    np.savez("b.npz", a=np.ones((4, 7)), labels=np.arange(3))
+    np.save("c.npy", np.array([None, 3]), allow_pickle=True)
+    np.save("d.npy", np.ones((4, 7)))
+    text = run(*echo, *words, code=2)
+    assert re.search(message, text), text
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+@pytest.mark.filterwarnings("ignore::FutureWarning")
+def test_traversals_of_an_autoencoder_of_diffusers():
+    words = ["traverse", found("diffusers/vae_kl"), "--data", found("diffusers/images.npy")]
+    words += ["-o", "a.png", "--images", "2", "--top", "2", "--steps", "3", "--decoder"]
+    result = CliRunner().invoke(main, words)
+    assert result.exit_code == 0, result.output
+    assert Path("a.png").stat().st_size > 1000
+    assert "the codes of this model have sites" in flat(result.stdout)

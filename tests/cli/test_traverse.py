@@ -265,3 +265,42 @@ def test_damaged_models_are_refused(say, run, folder):
     config["config"]["latents"] = 5
     (folder / run / "config.json").write_text(json.dumps(config))
     assert "has the shape" in say("traverse", run, "-o", "a.png", *WORDS)
+
+
+def test_what_only_the_decoder_can_show(dindic, run, drawn):
+    found = dindic("traverse", run, "-o", "a.png", "--decoder", "--split", "all", *WORDS)
+    _, gap, jacobian = found.stdout.splitlines()
+    assert gap.startswith("The bound is ")
+    assert "Pareto k is " in gap
+    assert jacobian.startswith(
+        "Columns of the decoder's Jacobian have a mean absolute cosine of 0."
+    )
+    assert "(3 latents, 50 points)" in jacobian
+    again = dindic("traverse", run, "-o", "a.png", "--decoder", "--split", "all", *WORDS)
+    assert again.stdout == found.stdout
+
+
+def test_a_model_that_states_no_likelihood(dindic, say, images, folder):
+    (folder / "my_model.py").write_text(
+        "import torch\n"
+        "def ready(path):\n"
+        "    class Model:\n"
+        "        def encode(self, x):\n"
+        "            mean = x.flatten(1)[:, :100:40] * 4\n"
+        "            return {'mean': mean, 'logvar': torch.full_like(mean, -4)}\n"
+        "        def decode(self, z):\n"
+        "            return z.repeat(1, 48).reshape(-1, 1, 12, 12).sigmoid()\n"
+        "    return Model()\n"
+    )
+    (folder / "weights.bin").write_bytes(b"x")
+    words = ["traverse", "weights.bin", "--encoder", "my_model:ready", "--data", images]
+    words += ["-o", "a.png", "--decoder", *WORDS]
+    text = dindic(*words).stdout
+    assert "not known: the model states no likelihood. Add --noise bernoulli, or" in text
+    assert "mean absolute cosine of 0.000" in text
+    known = dindic(*words, "--noise", "gaussian:0.1").stdout
+    assert "The bound is " in known
+    assert "--noise must be bernoulli or gaussian:VAR" in say(*words, "--noise", "laplace")
+    without = [word for word in words if word != "--decoder"]
+    assert "--noise goes with --decoder" in say(*without, "--noise", "bernoulli")
+    assert "--range none does not go with it" in say(*words, "--range", "none")
