@@ -46,6 +46,9 @@ FORMAT = "dindic-model/1"
 CONFIG, MODEL, TRAINING = "config.json", "model.safetensors", "training.safetensors"
 PROVENANCE = "provenance.json"
 
+SETTINGS = "settings"
+"""Key of the hash of the settings in the metadata of weights."""
+
 BUNDLED = Path(__file__).parent / "weights"
 """The models that come with the package, a folder each."""
 
@@ -103,9 +106,25 @@ def read_devices(folder: Path) -> tuple[str, ...]:
     return tuple(map(str, named)) if isinstance(named, list) else ()
 
 
-def save_model(folder: Path, model: VAE, step: int = 0) -> None:
-    """Write model.safetensors, with the number of steps it was trained for."""
-    write_tensors(folder / MODEL, model.state_dict(), {"step": str(step)})
+def save_model(folder: Path, model: VAE, step: int = 0, config: Config | None = None) -> None:
+    """Write model.safetensors, with the steps it was trained for and the hash of its settings."""
+    said = {"step": str(step)} | ({} if config is None else {SETTINGS: hash_of(config)})
+    write_tensors(folder / MODEL, model.state_dict(), said)
+
+
+def hash_of(config: Config) -> str:
+    """Return the hash of settings, but for the epochs, which may be raised later."""
+    values = {name: value for name, value in config.to_dict().items() if name != "epochs"}
+    return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()
+
+
+def check_settings(path: Path, said: Mapping[str, str], config: Config) -> None:
+    """Refuse weights that were trained with other settings than those of config.json."""
+    if said.get(SETTINGS, hash_of(config)) != hash_of(config):
+        raise ValueError(
+            f"{path} was trained with other settings than those in {CONFIG} beside it: one of the "
+            "two files is of another run"
+        )
 
 
 def write_tensors(path: Path, tensors: Mapping[str, Tensor], metadata: Mapping[str, str]) -> None:
@@ -120,8 +139,22 @@ def write_tensors(path: Path, tensors: Mapping[str, Tensor], metadata: Mapping[s
     with atomic(path) as temporary:
         try:
             save_file(own, temporary, dict(metadata))
+            _sort_metadata(temporary)
         except SafetensorError as error:
             raise _write_error(path, str(error)) from error
+
+
+def _sort_metadata(path: Path) -> None:
+    """Put metadata in order; the package writes it in another order each time."""
+    with open(path, "rb+") as stream:
+        size = int.from_bytes(stream.read(8), "little")
+        header = json.loads(stream.read(size))
+        if "__metadata__" in header:
+            header["__metadata__"] = dict(sorted(header["__metadata__"].items()))
+        text = json.dumps(header, ensure_ascii=False, separators=(",", ":")).encode().ljust(size)
+        if len(text) == size:
+            stream.seek(8)
+            stream.write(text)
 
 
 def _write_error(path: Path, message: str) -> OSError:
@@ -221,6 +254,7 @@ def _load_folder(folder: Path) -> Checkpoint:
         raise ValueError(f"{folder / CONFIG}: {_first_line(error)}") from error
     weights, said = read_tensors(folder / MODEL)
     fit(model, weights, folder / MODEL)
+    check_settings(folder / MODEL, said, config)
     step = _step(said)
     return Checkpoint(model.eval(), config, data, found, folder, step, read_devices(folder))
 

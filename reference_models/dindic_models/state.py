@@ -7,7 +7,15 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from dindic_models.checkpoint import TRAINING, read_tensors, save_model, write_tensors
+from dindic_models.checkpoint import (
+    SETTINGS,
+    TRAINING,
+    check_settings,
+    hash_of,
+    read_tensors,
+    save_model,
+    write_tensors,
+)
 from dindic_models.config import Config, make_model
 from dindic_models.devices import Group
 from dindic_models.history import HISTORY, Row, write_csv
@@ -54,13 +62,14 @@ class State:
             tensors = {f"model.{name}": t for name, t in self.model.state_dict().items()}
             tensors |= self.averages() | {"totals": self.totals}
             said = {"step": str(self.step), "history": json.dumps(self.history)}
+            said[SETTINGS] = hash_of(self.config)
             write_tensors(self.folder / TRAINING, tensors, said)
             self.publish()
         group.wait()
 
     def publish(self) -> None:
         """Write model.safetensors and history.csv, which others read."""
-        save_model(self.folder, self.model, self.step)
+        save_model(self.folder, self.model, self.step, self.config)
         if self.history:
             write_csv(self.folder / HISTORY, self.history)
 
@@ -91,6 +100,7 @@ class State:
         """
         path = self.folder / TRAINING
         tensors, said = read_tensors(path)
+        check_settings(path, said, self.config)
         try:
             weights = {k[6:]: t for k, t in tensors.items() if k.startswith("model.")}
             self.model.load_state_dict(weights)
@@ -98,6 +108,10 @@ class State:
                 tensor.copy_(tensors[name])
             self.totals.copy_(tensors["totals"])
             self.step, self.history = int(said["step"]), json.loads(said["history"])
+            if not isinstance(self.history, list) or not all(
+                isinstance(row, dict) for row in self.history
+            ):
+                raise ValueError("its history is no list of rows")
         except (KeyError, ValueError, RuntimeError) as error:
             reason = str(error).strip().split("\n")[0]
             raise ValueError(f"{path}: not the state of this run ({reason})") from error

@@ -535,3 +535,34 @@ def test_a_model_of_another_library_is_no_file_of_weights(tmp_path):
     for network in (None, "burgess"):
         with pytest.raises(ValueError, match=r"a\.keras is no file of weights, .*np\.savez"):
             open_encoder(tmp_path / "a.keras", network=network)
+
+
+def test_weights_of_other_settings_are_refused(tmp_path):
+    """Two runs whose networks have the same shapes, and whose weights were exchanged."""
+    one, two = Config("mnist", "linear", beta=1.0), Config("mnist", "linear", beta=40.0)
+    for name, config in (("one", one), ("two", two)):
+        model = save(tmp_path / name, config, (1, 4, 4))
+        save_model(tmp_path / name, model, 3, config)
+    assert load(tmp_path / "one").step == 3
+    (tmp_path / "two" / MODEL).replace(tmp_path / "one" / MODEL)
+    with pytest.raises(ValueError, match=r"one.*was trained with other settings than those in"):
+        load(tmp_path / "one")
+
+
+def test_epochs_may_be_raised(tmp_path):
+    config = Config("mnist", "linear", epochs=3)
+    save_model(tmp_path, save(tmp_path, config, (1, 4, 4)), 3, config)
+    save_config(tmp_path, Config("mnist", "linear", epochs=5), (1, 4, 4), DATA)
+    assert load(tmp_path).config.epochs == 5
+
+
+def test_the_same_weights_are_the_same_bytes(tmp_path):
+    said = {name: name for name in "abcdefgh"}
+    for k in range(6):
+        write_tensors(
+            tmp_path / f"{k}.safetensors", {"w": torch.ones(2), "b": torch.ones(1)}, said
+        )
+    assert len({(tmp_path / f"{k}.safetensors").read_bytes() for k in range(6)}) == 1
+    tensors, found = read_tensors(tmp_path / "0.safetensors")
+    assert found == said
+    assert tensors["w"].tolist() == [1, 1]

@@ -16,9 +16,8 @@ OTHER = "import sys; from pathlib import Path; from dindic_models.folders import
 def elsewhere(folder):
     """Take the lock in another process; return its exit code and what it says."""
     script = f"{OTHER}with locked(Path(sys.argv[1])): pass"
-    done = subprocess.run(
-        [sys.executable, "-c", script, str(folder)], capture_output=True, text=True
-    )
+    command = [sys.executable, "-c", script, str(folder)]
+    done = subprocess.run(command, check=False, capture_output=True, text=True)
     return done.returncode, done.stderr
 
 

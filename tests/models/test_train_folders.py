@@ -119,11 +119,14 @@ def changed(tensors, said, how):
     elif how == "step":
         del said["step"]
     else:
-        said["history"] = "[{"
+        said["history"] = how
     return tensors, said
 
 
-@pytest.mark.parametrize("how", ["Adam", "weights", "shape", "totals", "step", "history"])
+HISTORIES = ["[{", "{}", "[1]"]
+
+
+@pytest.mark.parametrize("how", ["Adam", "weights", "shape", "totals", "step", *HISTORIES])
 def test_a_state_that_lacks_something(run, tmp_path, how):
     folder = copied(run, tmp_path / "run")
     path = folder / "training.safetensors"

@@ -130,6 +130,7 @@ def _objects(path: Path) -> str:
 
 def _tensor(path: Path, name: str, tensor: "torch.Tensor") -> Stored:
     check_size(path, name, tensor.nbytes)
+
     def blocks(rows: int) -> Iterator[NDArray[Any]]:
         with reading(path):
             values = tensor.detach()
