@@ -261,6 +261,9 @@ def _scorecard() -> dict[str, Any]:
         "type": "array",
         "items": _object(inner, "factor"),
     }
+    properties["metadata"] = _named(
+        "what the file says of itself", _leaf("value of that name in the file", {})
+    )
     properties["notes"] = _leaf("notes", {"type": "array", "items": TEXT})
     properties["metadata"] = _named("metadata of the file", _leaf("value", TEXT))
     properties["provenance"] = _provenance()

@@ -31,4 +31,4 @@ def test_what_would_be_overwritten_is_refused_before_anything_is_computed(dindic
     assert "--json saved.json would overwrite an input" in message
     assert Path("saved.json").read_bytes() == before
     message = dindic("score", good, "--html", "x", "--json", "x", code=2).stderr
-    assert "--html x and --json need two names" in message
+    assert "--json and --html are both x" in message
