@@ -60,6 +60,16 @@ NEARLY_FLAT = (
     "the sum over latents is not"
 )
 
+NEARLY_SQUARE = (
+    "too large: the error stands between that of an average and that of a square, and the "
+    "difference of two weak scores of the same rows is nearly a square"
+)
+
+ANY_LATENTS = (
+    "too small: with few clusters and a weak signal it is chance which latents count at all, and "
+    "the halves of one sample agree on that more than samples do"
+)
+
 DEFINITIONS = tuple(f"Definition {k}" for k in (1, 2, 3, 4, 5, 6, 7))
 
 CHANCE = tuple(
@@ -283,6 +293,18 @@ SIMULATIONS = (
     ),
     *(
         Simulation(
+            "Metrics: standard errors", metric, Design(300, 3),
+            {f"{name}: standard error": Within(0.25, 1e-3)},
+            {"name": name, "permutations": 0, "halves": 20, "signal": signal, "clusters": clusters},
+            remarks={"med: standard error": ANY_LATENTS} if clusters else {},
+        )
+        for name, signal, clusters in (
+            ("dcimig", 4.0, 0), ("mig_sup", 4.0, 0), ("modularity", 4.0, 0),
+            ("explicitness", 4.0, 0), ("infomec", 0.5, 0), ("med", 0.5, 20),
+        )
+    ),
+    *(
+        Simulation(
             "Metrics: ceilings", ceiling, Design(200, 3),
             {f"{name}: ceiling": Within(0.02, 0.01)}, {"name": name},
             quick=name in ("mig", "sap", "mcc", "modularity"),
@@ -343,6 +365,7 @@ SIMULATIONS = (
             "Comparisons", compared_metrics, Design(300, 3),
             {f"difference of {name}: standard error": Within(0.25, 1e-3)},
             {"name": name, "paired": paired}, quick=name == "mig" and not paired,
+            remarks={"difference of mig: standard error": NEARLY_SQUARE} if paired else {},
         )
         for name in ("mig", "mcc")
         for paired in (True, False)
