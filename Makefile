@@ -79,7 +79,7 @@ mutants: .venv/.test  ## how many broken lines of the core the tests notice (an 
 
 lowest: $(LOWEST)/.test  ## the test suite with the oldest declared releases, without torch; 5 examples a law
 	DINDIC_LOWEST=1 HYPOTHESIS_PROFILE=few OMP_NUM_THREADS=1 $(LOWEST)/bin/python -m pytest \
-	  -n $(WORKERS) --doctest-ignore-import-errors --ignore docs/reference_models.md \
+	  -n $(WORKERS) --doctest-ignore-import-errors --ignore docs/reference_models.md --ignore docs/any_model.md \
 	  $(or $(ARGS),tests disentangle_indicators docs README.md)
 
 lowest-pins: .venv/.pip  ## renew constraints-lowest.txt after a lower bound has changed
