@@ -182,6 +182,15 @@ def test_samples_have_the_correlations_that_are_computed_without_drawing_them():
     assert kernel_alignment(of_drawn)[0] == pytest.approx(kernel_alignment(both)[1], abs=0.01)
 
 
+def test_the_noisier_encoder_decides_what_both_carry():
+    """Of a direction with r = 1, an encoder with noise nu carries 1/2 log((1 + nu) / nu)."""
+    wide, narrow = np.array([1.0]), np.array([0.01])
+    for noises in ((wide, narrow), (narrow, wide)):
+        both = Both(np.eye(1), np.eye(1), np.eye(1), *noises)
+        assert canonical(both).information == pytest.approx([0.5 * np.log(2)])
+        assert canonical(both).samples == pytest.approx([1 / np.sqrt(2 * 1.01)])
+
+
 def test_nats_of_classes_of_maps_rise_with_the_class():
     rng = np.random.default_rng(0)
     x, y = rng.normal(size=(2, 300, 4))

@@ -62,11 +62,13 @@ def match(files: tuple[str, ...], **options: Any) -> None:
         raise click.UsageError("match reads FILE FILE..., and not --mean")
     check_outputs(options, inputs(files, options))
     several = [encodings_from(options, file, several=True) for file in files]
+    stems = [Path(file).stem for file in files]
     from disentangle_indicators.comparison import match as match_encoders
 
     with bad_input():
         result = match_encoders(
             several,
+            names=stems if len(set(stems)) == len(stems) else None,
             same_rows=options["same_rows"],
             latents=options["latents"],
             threshold=options["threshold"],

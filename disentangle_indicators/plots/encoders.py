@@ -75,6 +75,6 @@ def matching(result: Match, ax: "Axes | None" = None) -> "Axes":
     ax.set_yticks(range(m), names, fontsize=size)
     for side in ("top", "right", "bottom", "left"):
         ax.spines[side].set_visible(False)
-    ax.figure.colorbar(image, ax=ax, label="share of directions that both carry", shrink=0.8)
+    ax.figure.colorbar(image, ax=ax, label="share that both carry", shrink=0.8)
     ax.set_title("shared directions, same axes", fontsize=TITLE)
     return ax

@@ -36,6 +36,11 @@ def test_importance_is_the_eigenvalue_of_the_linear_vae(rng, s):
     assert isometric_importance(var) == pytest.approx(found / found.sum(), rel=1e-10)
 
 
+def test_importance_averages_precisions_and_not_variances():
+    """Rows of variance 1/10 and 1: the average of 1/v is 5.5, and not 1 / 0.55."""
+    assert isometric_importance(np.array([[0.1], [1.0]]), noise=2.0) == pytest.approx([11.0])
+
+
 @given(arrays=encodings())
 def test_shares_of_importance_sum_to_one(arrays):
     assert isometric_importance(arrays[1]).sum() == pytest.approx(1)
