@@ -34,7 +34,7 @@ def assert_close(found, expected):
         assert float(value) == pytest.approx(expected[name], rel=1e-6, abs=1e-6), name  # float32
 
 
-@pytest.mark.parametrize("batch", [1, 7, 300])
+@pytest.mark.parametrize("batch", [13, 300])
 def test_any_split_into_batches_gives_the_indicators_of_all_rows(batch):
     metric = IndicatorMetric(4, prefix="val/")
     for start in range(0, 300, batch):
