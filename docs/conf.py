@@ -1,6 +1,7 @@
 """Sphinx configuration."""
 
 import sys
+from importlib.util import find_spec
 from pathlib import Path
 
 import disentangle_indicators
@@ -19,10 +20,13 @@ version = release = disentangle_indicators.__version__
 extensions = [
     "sphinx.ext.autodoc",
     "sphinx.ext.autosummary",
-    "sphinx.ext.mathjax",
     "numpydoc",
     "myst_parser",
 ]
+if find_spec("latex2mathml"):
+    extensions.append("mathml")
+else:  # formulas then come from a network
+    extensions.append("sphinx.ext.mathjax")
 exclude_patterns = ["_build", "generated/extra", "generated/schema_fields.md"]
 html_extra_path = ["generated/extra"]
 templates_path = ["_templates"]
