@@ -3,7 +3,7 @@
 import io
 import re
 from html import escape
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -35,19 +35,20 @@ def inline(figure: "Figure", key: str, title: str, description: str) -> str:
         What a screen reader says; neither is escaped yet.
     """
     import matplotlib as mpl
+    from matplotlib.axes import Axes
+    from matplotlib.backends.backend_svg import FigureCanvasSVG
 
     stream, engine = io.StringIO(), figure.get_layout_engine()
     if engine is not None:  # once; savefig would lay out and draw twice
         engine.execute(figure)
         figure.set_layout_engine("none")
+    canvas: Any = FigureCanvasSVG(figure)
+    figure.set_dpi(min(PIXELS, WIDTH / figure.get_figwidth()))
+    figure.patch.set_facecolor("none")
+    for ax in figure.findobj(Axes):
+        ax.patch.set_facecolor("none")
     with mpl.rc_context({"svg.fonttype": "none", "svg.hashsalt": key}):
-        figure.savefig(
-            stream,
-            format="svg",
-            dpi=min(PIXELS, WIDTH / figure.get_figwidth()),
-            transparent=True,
-            metadata={"Date": None},
-        )
+        canvas.print_svg(stream, metadata={"Date": None})
     text = stream.getvalue()
     box = re.search(r'viewBox="([^"]*)"', text)
     assert box is not None
