@@ -41,6 +41,17 @@ def printable(text: str) -> str:
     )
 
 
+def one_line(name: str) -> str:
+    r"""Write a name without control characters and line ends.
+
+    Examples
+    --------
+    >>> print(one_line("two\nlines"))
+    two\nlines
+    """
+    return printable(name).replace("\n", "\\n")
+
+
 def with_error(value: float, error: float | None, digits: int = 3) -> str:
     """Write a value and its standard error with the same number of decimals.
 

@@ -7,10 +7,13 @@ from numpy.typing import NDArray
 
 from disentangle_indicators._array import Float
 
-__all__ = ["SAMPLED", "Sample", "ranks_of"]
+__all__ = ["OF_SAMPLE", "SAMPLED", "Sample", "ranks_of"]
 
 SAMPLED = 4096
 """Rows that are kept: standard errors of totals are made of them."""
+
+OF_SAMPLE = "The joint is of"
+"""How a joint of some of the rows begins to say so."""
 
 _ODD = np.uint64(0x9E3779B97F4A7C15)
 """2^64 over the golden ratio, of the mixing of splitmix64."""

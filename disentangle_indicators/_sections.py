@@ -22,7 +22,7 @@ from disentangle_indicators._cost import (
 )
 from disentangle_indicators._errors import Undefined
 from disentangle_indicators._result import Result
-from disentangle_indicators._row_sample import SAMPLED
+from disentangle_indicators._row_sample import OF_SAMPLE, SAMPLED
 from disentangle_indicators._sources import WIDE
 from disentangle_indicators.posteriors import Encodings
 
@@ -71,7 +71,7 @@ def _joint_of_some(encodings: Encodings, asked: Asked) -> Result:
     rng = generator(asked.rng)
     rows = np.sort(rng.choice(encodings.n, SAMPLED, replace=False))
     some = joint(*_read(encodings, rows), rng=asked.rng, points=asked.points)
-    text = f"The joint is of {SAMPLED} random rows of {encodings.n}; joint=True takes all of them."
+    text = f"{OF_SAMPLE} {SAMPLED} random rows of {encodings.n}; joint=True takes all of them."
     return replace(some, dependence=text)
 
 

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from disentangle_indicators._array import Float
 from disentangle_indicators._binning import Index, equal_counts, equal_widths
+from disentangle_indicators._blocks import one_line
 from disentangle_indicators._factor_columns import (
     EXACT,
     TRUTH,
@@ -383,7 +384,7 @@ def _names(names: Sequence[str] | None, k: int) -> tuple[str, ...]:
         return ()
     if isinstance(names, str) or len(names) != k:
         raise ValueError(f"factor_names must be {k} names; got {names!r}")
-    return tuple(str(name) for name in names)
+    return tuple(one_line(str(name)) for name in names)
 
 
 def _given(

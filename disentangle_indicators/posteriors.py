@@ -23,6 +23,7 @@ from disentangle_indicators._array import (
     to_numpy,
     variance,
 )
+from disentangle_indicators._blocks import one_line
 from disentangle_indicators._clusters import INDEPENDENT, blocks, cluster_codes
 from disentangle_indicators._copies import Copies, find_copies, joined
 from disentangle_indicators._errors import Undefined
@@ -248,7 +249,11 @@ class Encodings:
         codes = None if clusters is None else cluster_codes(clusters, made.n)
         if codes is not None:
             changes["clusters"] = as_column(clusters, made.n, "clusters")
-        for key, hint in (("name", name or None), ("threads", threads), ("progress", progress)):
+        for key, hint in (
+            ("name", one_line(name) or None),
+            ("threads", threads),
+            ("progress", progress),
+        ):
             changes |= {} if hint is None else {key: hint}
         new = made.replaced(**changes)
         if codes is not None:

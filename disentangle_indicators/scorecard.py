@@ -16,6 +16,7 @@ from disentangle_indicators._indicators import indicators, of_encodings, of_samp
 from disentangle_indicators._indicators_result import Indicators
 from disentangle_indicators._progress import Progress
 from disentangle_indicators._provenance import Input, Provenance
+from disentangle_indicators._row_sample import OF_SAMPLE
 from disentangle_indicators._scorecard_result import PARTS, Scorecard
 from disentangle_indicators._sections import (
     POINTS,
@@ -282,9 +283,7 @@ def _of_summary(summary: Summary, name: str, asked: Asked) -> Scorecard:
     except Undefined as refusal:
         reasons["joint"] = str(refusal)
     if found["joint"] is not None and sample.n < summary.n:
-        some = (
-            f"The joint is of {sample.n} rows, drawn by a hash of their numbers from {summary.n}."
-        )
+        some = f"{OF_SAMPLE} {sample.n} rows, drawn by a hash of their numbers from {summary.n}."
         found["joint"] = replace(found["joint"], dependence=some)
     names = tuple(part.name or "rows" for part in summary.parts)
     count = len(names)

@@ -5,6 +5,7 @@ import pytest
 from strategies import orthogonal
 
 from disentangle_indicators import Encodings
+from disentangle_indicators._errors import Undefined
 from disentangle_indicators.comparison import match
 from disentangle_indicators.comparison._pairs import (
     Both,
@@ -348,3 +349,25 @@ def test_axes_that_do_not_agree_are_called_the_same_at_the_stated_rate(kind, k):
 def test_axes_that_agree_are_found():
     found = [matched(twins("permuted", s, n=300, k=6), rng=s).pairs[0] for s in range(100)]
     assert np.mean([pair.axes == 6 for pair in found]) > 0.95
+
+
+@pytest.mark.parametrize("kind", ["permuted", "rotated"])
+def test_directions_of_exact_twins_carry_the_same_nats_in_every_part_of_the_rows(kind):
+    """All canonical correlations are 1: noise tells directions apart, and not rounding."""
+    rng = np.random.default_rng(3)
+    width = np.array([0.05, 0.1, 0.2, 0.3])
+    mean = rng.normal(size=(3000, 4)) * np.sqrt(1 - width)
+    turn = np.eye(4)[[2, 0, 3, 1]] if kind == "permuted" else orthogonal(rng, 4)
+    one = Encodings.of(mean, np.broadcast_to(width, mean.shape), name="a")
+    two = Encodings.of(mean @ turn, np.full(mean.shape, 0.1), name="b")
+    (pair,) = match([one, two], same_rows=True, rotations=19, shuffles=19).pairs
+    assert (pair.shared_low, pair.shared, pair.shared_high) == (4, 4, 4)
+    assert np.all(pair.shared_information_se < 0.1)
+
+
+def test_encoders_are_arrays_pairs_or_scorecards_and_one_that_uses_nothing_is_named():
+    mean = np.random.default_rng(0).normal(size=(200, 2))
+    assert match([mean, (mean, np.full(mean.shape, 0.1))], same_rows=True).pairs[0].shared == 2
+    unused = Encodings.of(0 * mean + 1e-3 * mean, np.ones(mean.shape), name="flat")
+    with pytest.raises(Undefined, match="flat: no latent is used.*latents=all"):
+        match([Encodings.of(mean, np.full(mean.shape, 0.1), name="a"), unused], same_rows=True)

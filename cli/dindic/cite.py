@@ -39,8 +39,10 @@ def _report(path: str) -> dict[str, Any]:
     """Read a saved report."""
     try:
         content = json.loads(Path(path).read_text("utf-8"))
-    except json.JSONDecodeError as error:
-        raise BadInput(f"{path}: this is no JSON report ({error})") from error
+    except ValueError:  # no JSON, or no text at all
+        content = None
     if not isinstance(content, dict) or "schema" not in content:
-        raise BadInput(f"{path}: this is no report; dindic score FILE --json writes one")
+        raise BadInput(
+            f"{path}: this is no report; dindic score FILE --json report.json writes one"
+        )
     return content

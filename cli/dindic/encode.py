@@ -75,11 +75,22 @@ def encode(output: str, images: int | None, batch: int, quiet: bool, **options: 
             )
     if not quiet:
         say_written(path, quiet)
-        click.echo(f"next: dindic score {path}", err=True)
+        click.echo(f"next: dindic score {path}{_axes(path)}", err=True)
 
 
 def _is_input(output: str, inputs: list[str | None]) -> bool:
     return any(path and Path(path).exists() and Path(path).samefile(output) for path in inputs)
+
+
+def _axes(path: Path) -> str:
+    """Return the option that scoring codes with sites needs."""
+    from disentangle_indicators import read_encodings
+
+    try:
+        read_encodings(path)
+    except ValueError:
+        return " --layout channels"
+    return ""
 
 
 def _opened(

@@ -152,6 +152,8 @@ def check_outputs(options: dict[str, Any], inputs: Iterable[str] = ()) -> None:
     for name in OUTPUTS:
         if options.get(name) == "":
             raise click.UsageError(f"--{name} needs the name of a file")
+        if options.get(name) and Path(options[name]).is_dir():
+            raise BadInput(f"--{name} {options[name]} is a folder: name a file in it")
         if _same_file(options.get(name), given):
             raise BadInput(f"--{name} {options[name]} would overwrite an input")
     _check_apart(options)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from disentangle_indicators._blocks import Block, Table, with_error
 from disentangle_indicators._clusters import INDEPENDENT, widening
 from disentangle_indicators._result import Result, one_row
+from disentangle_indicators._row_sample import OF_SAMPLE
 from disentangle_indicators.aggregate._marginals_result import Marginals
 
 if TYPE_CHECKING:
@@ -169,6 +170,8 @@ def joint_table(r: Joint) -> Table:
     note += f": {overlap(r)}. So only ranges are printed." if r.saturated else "."
     if r.dependence != INDEPENDENT:
         note += f" {r.dependence}"
+    if r.dependence.startswith(OF_SAMPLE):
+        rows = [(*row[:2], row[2].replace("these rows", f"these {r.n} rows")) for row in rows]
     return Table(("quantity", "value [nats]", "how to read it"), tuple(rows), "Joint", note)
 
 
@@ -214,13 +217,17 @@ def span_of(joint: Mapping[str, Any], name: str) -> tuple[float | None, float | 
 
     For few draws the errors are widened by Student's t.
     """
-    out: list[float | None] = []
+    out = list[float | None]()
     reach = 2 * (1 if joint["draws"] == joint["n"] else widening(joint["draws"]))
     for which, sign in (("low", -reach), ("high", reach)):
         end, error = joint[f"{name}_{which}"], joint["standard_errors"].get(f"{name}_{which}")
         known = end is not None and error is not None and math.isfinite(error)
         out.append(max(end + sign * error, 0.0) if known else None)
-    return out[0], out[1]
+    low, high = out
+    if name == "total_correlation":  # a part of KL(q(z) || p), so it has no higher upper end
+        most = span_of(joint, "kl_aggregate_prior")[1]
+        high = most if high is None else high if most is None else min(high, most)
+    return low, high
 
 
 def in_words(ends: Sequence[float | None]) -> str:

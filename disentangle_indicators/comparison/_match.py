@@ -124,7 +124,7 @@ def match(
     several = _opened(encoders, names)
     evidence = check_same_rows(several, same_rows=same_rows)
     generated, seed = generator(rng), seed_of(rng)
-    chosen = [each.used(latents, threshold) for each in several]
+    chosen = [_used(each, latents, threshold) for each in several]
     clusters = next((c for e in several if (c := e.cluster_codes) is not None), None)
     group = deal(several[0].n, clusters, generated)
     order = np.argsort(group, kind="stable")
@@ -178,13 +178,25 @@ def match(
     )
 
 
+def _used(encodings: Encodings, latents: str, threshold: float) -> list[int]:
+    """Return the latents to match; an encoder that uses none is named."""
+    try:
+        return encodings.used(latents, threshold)
+    except Undefined as error:
+        raise Undefined(
+            f"{encodings.name or 'an encoder'}: {error}; latents=all matches all of them"
+        ) from error
+
+
 def _opened(encoders: Sequence[Any], names: Sequence[str] | None) -> list[Encodings]:
     """Return encodings, each with its name."""
     if not 2 <= len(encoders) <= MOST:
         raise ValueError(f"match takes 2 to {MOST} encoders; got {len(encoders)}")
     if names is not None and len(names) != len(encoders):
         raise ValueError(f"names must be one per encoder, {len(encoders)}; got {len(names)}")
-    several = [e if isinstance(e, Encodings) else Encodings.of(*e) for e in encoders]
+    several = [
+        Encodings.of(*e) if isinstance(e, (tuple, list)) else Encodings.of(e) for e in encoders
+    ]
     if names is None:
         return several
     return [Encodings.of(e, name=name) for e, name in zip(several, names, strict=True)]

@@ -35,6 +35,10 @@ MAPS = ("permutation and sign", "rotation", "linear map")
 LEAST = 1e-12
 """Share of a variance that a map leaves over at least: rounding."""
 
+TIED = 1e-3
+"""Canonical correlations that differ by less are told apart by noise: two codes that are a map of
+each other have 1 in all directions, and any turn of these would do."""
+
 
 @dataclass(frozen=True)
 class Both:
@@ -134,8 +138,10 @@ def canonical(both: Both) -> Shown:
     (array([1., 0.]), array([1.2, 0. ]))
     """
     white_a, white_b = _whitener(both.a), _whitener(both.b)
-    u, means, vt = np.linalg.svd(white_a.T @ both.between @ white_b, full_matrices=False)
-    means = np.minimum(means, 1.0)
+    cross = white_a.T @ both.between @ white_b
+    means = np.minimum(np.linalg.svd(cross, compute_uv=False), 1.0)
+    quieter = _share(white_a, both.noise_a) @ cross + cross @ _share(white_b, both.noise_b)
+    u, _, vt = np.linalg.svd(cross - TIED * quieter, full_matrices=False)
     noise_a = both.noise_a @ (white_a @ u) ** 2
     noise_b = both.noise_b @ (white_b @ vt.T) ** 2
     rest = np.maximum(1 - means**2, LEAST)
@@ -144,6 +150,12 @@ def canonical(both: Both) -> Shown:
     noisy_b = _whitener(both.b + np.diag(both.noise_b))
     samples = np.linalg.svd(noisy_a.T @ both.between @ noisy_b, compute_uv=False)
     return Shown(means, np.minimum(samples, 1.0), np.minimum(*each))
+
+
+def _share(white: Float, noise: Float) -> Float:
+    """Return the share of noise (p, p) in the whitened code, with eigenvalues from 0 to 1."""
+    n = white.T @ (noise[:, None] * white)
+    return np.asarray(np.linalg.solve(np.eye(len(n)) + n, n))
 
 
 def _whitener(c: Float) -> Float:

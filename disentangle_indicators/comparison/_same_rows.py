@@ -33,7 +33,7 @@ def evidence_of_same_rows(encodings: Sequence[Encodings]) -> str:
         if other.n != first.n:
             raise ValueError(
                 f"the encoders need the same rows: {_name(first)} has {first.n}, "
-                f"{_name(other)} has {other.n}"
+                f"{_name(other)} has {other.n}; encode the same inputs with both"
             )
         found.append(_evidence(first, other))
     common = [word for word in found[0] if all(word in words for words in found)] if found else []

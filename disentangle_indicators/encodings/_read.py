@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from disentangle_indicators._array import as_array, one_scale
+from disentangle_indicators._blocks import one_line
 from disentangle_indicators._clusters import blocks as cut
 from disentangle_indicators._prior import as_prior
 from disentangle_indicators._progress import Progress
@@ -241,7 +242,7 @@ def _checked(
     return Encodings(
         stored=partial(blocks, path, mean, scale, layout),
         source=_described(choice, n, d, sites),
-        name=str(path),
+        name=one_line(str(path)),
         path=path,
         format=suffix_of(path)[1:],
         n=n,

@@ -140,7 +140,7 @@ def theorems(
     return Theorems(
         n=encodings.n,
         d=encodings.d,
-        n_clusters=None if codes is None else codes[0],
+        n_clusters=None if encodings.cluster_codes is None else encodings.cluster_codes[0],
         name=encodings.name,
         findings=tuple(findings),
         dimensions=dimensions,

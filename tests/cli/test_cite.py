@@ -1,5 +1,6 @@
 """dindic cite, through real files."""
 
+import pytest
 from cli_helpers import flat
 
 
@@ -12,9 +13,14 @@ def test_bibtex_and_the_methods_of_a_saved_report(dindic, good, folder):
     assert "Inputs by SHA-256: good.npz" in text
 
 
-def test_what_is_no_report_is_refused(dindic, good, folder):
-    (folder / "no.json").write_text("{}")
-    (folder / "bad.json").write_text("{")
-    assert "dindic score FILE --json writes one" in dindic("cite", "no.json", code=2).stderr
-    assert "no JSON report" in dindic("cite", "bad.json", code=2).stderr
+def test_a_report_that_is_not_there(dindic, folder):
     assert "no such file" in dindic("cite", "none.json", code=2).stderr
+
+
+@pytest.mark.parametrize("name", ["good.npz", "hello", "{", "{}"])
+def test_what_is_no_report_is_answered_with_the_command_that_makes_one(dindic, good, folder, name):
+    if not name.endswith(".npz"):
+        (folder / "text").write_text(name)
+        name = "text"
+    message = dindic("cite", name, code=2).stderr
+    assert f"{name}: this is no report; dindic score FILE --json report.json writes one" in message

@@ -192,7 +192,7 @@ def test_markdown_escapes_names(dindic, nasty):
     words = ("--no-joint", "--metrics", "mig", "--permutations", "2", "--markdown", "-")
     text = dindic("score", nasty, *words).stdout
     assert "<script>" not in text
-    assert "&lt;script&gt;alert(1)&lt;/script&gt; \\| new row \\|" in text
+    assert "&lt;script&gt;alert(1)&lt;/script&gt;\\n\\| new row \\|" in text
     assert not [line for line in text.splitlines() if line.startswith("| new row")]
 
 
@@ -234,3 +234,20 @@ main()
     assert "stopped by" in said
     assert "Traceback" not in said
     assert os.listdir() == ["good.npz"]
+
+
+@pytest.mark.parametrize("option", [*FORMS, "html", "plot"])
+def test_a_folder_is_no_output_and_nothing_is_computed(dindic, good, folder, option):
+    Path("out.png").mkdir()
+    message = dindic("score", good, f"--{option}", "out.png", code=2).stderr
+    assert f"--{option} out.png is a folder: name a file in it" in message
+    assert sorted(os.listdir()) == ["good.npz", "out.png"]
+
+
+def test_a_page_and_its_pictures_show_names_without_control_characters(dindic, nasty):
+    words = ("--metrics", "mig", "--permutations", "2", "--no-joint", "--html", "page.html")
+    dindic("score", nasty, *words, "--quiet")
+    text = Path("page.html").read_text()
+    assert "\x1b" not in text
+    assert "\x07" not in text
+    assert "\\x1b[31mred\\x07" in text
