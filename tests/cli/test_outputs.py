@@ -210,6 +210,7 @@ def test_a_signal_is_said_and_has_the_exit_code_of_shells(folder, good, number, 
     """Sent while a file is half written; nothing is left of it."""
     script = """
 import signal
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a background job may ignore it
 from contextlib import contextmanager
 from disentangle_indicators import report
 atomic = report.atomic
