@@ -213,7 +213,7 @@ def test_markdown():
     assert text == (
         "head\n\n**USED** all.\n\n**T**\n\n"
         "|  | KL [nats] | a\\|b |\n| --- | --- | --- |\n"
-        "| <x> | 1.0 | p\\|q |\n| [red]y |  | - |\n\n*N [1]*\n"
+        "| &lt;x&gt; | 1.0 | p\\|q |\n| [red]y |  | - |\n\n*N [1]*\n"
     )
 
 

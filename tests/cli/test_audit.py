@@ -144,7 +144,7 @@ def test_a_gate_that_holds_exits_3(dindic, file):
         (("--plot", "a.doc"), "a picture ends in .png, .svg or .pdf"),
         (
             ("--json", "-", "--csv", "-"),
-            "only one of json, csv, markdown can go to standard output",
+            "only one of json, csv, markdown, latex, html can go to standard output",
         ),
         (("--json", "turned.npz"), "would overwrite an input"),
         (("--mean", "a.npy"), "give either FILE or --mean"),
