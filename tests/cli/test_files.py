@@ -103,7 +103,7 @@ READ = {
 
 
 NEEDS = {
-    **dict.fromkeys((".pt", ".ckpt"), "torch"),
+    **dict.fromkeys((".pt", ".pth", ".ckpt"), "torch"),
     **dict.fromkeys((".h5ad", ".h5", ".hdf5", ".nc"), "h5py"),
     **dict.fromkeys((".parquet", ".feather", ".arrows"), "pyarrow"),
     ".zarr": "zarr",

@@ -223,7 +223,8 @@ def test_results_on_stdout_and_messages_on_stderr(shell, good):
     ("words", "code"),
     [
         (["score", "good.npz", "--quiet"], 0),
-        (["score", "good.npz", "--quiet", "--json", "a folder"], 1),
+        (["score", "good.npz", "--quiet", "--json", "a folder"], 2),
+        (["score", "good.npz", "--quiet", "--json", "no folder/a.json"], 1),
         (["score", "missing.npz"], 2),
         (["score", "good.npz", "--quiet", "--fail-if", "n > 1"], 3),
     ],
