@@ -3,8 +3,6 @@
 from html import escape
 from typing import Any
 
-from latex2mathml.converter import convert
-
 
 def _inline(self: Any, node: Any) -> None:
     from docutils.nodes import SkipNode
@@ -26,6 +24,8 @@ def _block(self: Any, node: Any) -> None:
 
 
 def _mathml(latex: str, display: str) -> str:
+    from latex2mathml.converter import convert
+
     known = latex.replace(r"\arg", r"\operatorname{arg}")
     made = convert(known, display=display)
     return made.replace("<math ", f'<math alttext="{escape(latex, quote=True)}" ', 1)
