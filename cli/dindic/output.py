@@ -22,9 +22,6 @@ if TYPE_CHECKING:
 
 R = TypeVar("R", bound="Result")
 
-OUTPUTS = ("json", "csv", "markdown", "html", "plot", "state", "output")
-"""Options that name a file that is written."""
-
 CALL = "dindic.call"
 """Where the context keeps the command line."""
 
@@ -149,23 +146,23 @@ def check_outputs(options: dict[str, Any], inputs: Iterable[str] = ()) -> None:
     page = options.get("html")
     if page and page != "-" and not options.get("json"):
         options["json"] = str(Path(page).with_suffix(".json"))  # the numbers of the page
-    for name in OUTPUTS:
+    outputs = (*WRITERS, "plot", "state", "output")
+    for name in outputs:
         if options.get(name) == "":
             raise click.UsageError(f"--{name} needs the name of a file")
         if options.get(name) and Path(options[name]).is_dir():
             raise BadInput(f"--{name} {options[name]} is a folder: name a file in it")
         if _same_file(options.get(name), given):
             raise BadInput(f"--{name} {options[name]} would overwrite an input")
-    _check_apart(options)
+    _check_apart({name: options.get(name) for name in outputs})
     if options.get("plot"):
         check_picture(options["plot"])
 
 
-def _check_apart(options: dict[str, Any]) -> None:
+def _check_apart(outputs: dict[str, str | None]) -> None:
     """Refuse two outputs of one name."""
     seen: dict[str, str] = {}
-    for name in OUTPUTS:
-        path = options.get(name)
+    for name, path in outputs.items():
         if not path or path == "-":
             continue
         other = seen.setdefault(os.path.realpath(path), name)

@@ -17,6 +17,7 @@ import pytest
 from cli_helpers import FORMS
 
 from disentangle_indicators import score
+from disentangle_indicators.report import WRITERS
 
 
 @pytest.mark.parametrize("form", FORMS)
@@ -130,7 +131,7 @@ def test_quiet_says_nothing(dindic, npz, pair):
     assert dindic("score", npz(mean=pair[0]), "--quiet").output == ""
 
 
-@pytest.mark.parametrize("form", ["json", "csv", "markdown"])
+@pytest.mark.parametrize("form", WRITERS)
 def test_no_output_overwrites_an_input(dindic, good, form):
     before = Path(good).read_bytes()
     for name in (good, f"./{good}"):
@@ -153,7 +154,7 @@ def test_piped_tables_are_as_wide_as_the_terminal_is_said_to_be(shell, good, var
     assert "\x1b" not in text
 
 
-@pytest.mark.parametrize("one", [*FORMS, "html"])
+@pytest.mark.parametrize("one", WRITERS)
 def test_two_outputs_of_one_name_are_refused(dindic, good, folder, one):
     other = "csv" if one == "json" else "json"
     message = dindic("score", good, f"--{one}", "same", f"--{other}", "./same", code=2).stderr
@@ -237,7 +238,7 @@ main()
     assert os.listdir() == ["good.npz"]
 
 
-@pytest.mark.parametrize("option", [*FORMS, "html", "plot"])
+@pytest.mark.parametrize("option", [*WRITERS, "plot"])
 def test_a_folder_is_no_output_and_nothing_is_computed(dindic, good, folder, option):
     Path("out.png").mkdir()
     message = dindic("score", good, f"--{option}", "out.png", code=2).stderr
