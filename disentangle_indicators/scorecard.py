@@ -172,6 +172,8 @@ def score(
     rows = {"var": var, "std": std, "logvar": logvar, "logstd": logstd, "batches": batches}
     rows |= {"factors": factors, "labels": labels, "clusters": clusters, "order": order}
     rows |= {"metrics": metrics, "certify": certify or None, "covariance": covariance}
+    if joint is not None and not isinstance(joint, (bool, int, np.integer)):
+        raise ValueError(f"joint must be True, False, None or a number of points; got {joint!r}")
     points = POINTS if joint is None or isinstance(joint, bool) else int(joint)
     wanted = None if joint is None else bool(joint)
     mean = _opened(mean)
@@ -213,8 +215,6 @@ def score(
     )
     if metrics is not None and encodings.factors is None and encodings.labels is None:
         raise ValueError("metrics need ground-truth factors or labels; there are none")
-    if joint is not None and not isinstance(joint, (bool, int, np.integer)):
-        raise ValueError(f"joint must be True, False, None or a number of points; got {joint!r}")
     generator(rng)  # refuses what is no seed
     asked = Asked(threshold, marginals, wanted, points, certify, _options(metrics), rng)
     long = announcement(

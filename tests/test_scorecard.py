@@ -649,3 +649,9 @@ def test_where_the_joint_takes_long_it_is_that_of_random_rows(streamed):
     again = score(mean, var=var).joint
     assert again.mutual_information == pytest.approx(found.mutual_information, abs=1e-9)
     assert score(mean, var=var, clusters=np.arange(n) // 2).reasons["joint"].startswith("it takes")
+
+
+@pytest.mark.parametrize("joint", ["yes", 1.5, [1]])
+def test_a_joint_that_is_no_number_of_points_is_refused_in_words(joint):
+    with pytest.raises(ValueError, match="joint must be True, False, None or a number of points"):
+        score(np.eye(2), var=np.ones((2, 2)), joint=joint)
