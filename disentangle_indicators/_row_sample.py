@@ -1,13 +1,14 @@
 """Some rows of a data set, which do not depend on how the data set was cut."""
 
+from collections.abc import Iterable, Iterator
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from disentangle_indicators._array import Float
+from disentangle_indicators._array import Array, Float, to_numpy
 
-__all__ = ["OF_SAMPLE", "SAMPLED", "Sample", "ranks_of"]
+__all__ = ["OF_SAMPLE", "SAMPLED", "Sample", "noting", "ranks_of"]
 
 SAMPLED = 4096
 """Rows that are kept: standard errors of totals are made of them."""
@@ -72,3 +73,27 @@ def ranks_of(mean: Float, var: Float) -> NDArray[np.uint64]:
             found ^= found >> np.uint64(29)
     found *= _ODD
     return found ^ (found >> np.uint64(32))
+
+
+def noting(
+    batches: Iterable[tuple[Array, Array]], rows: NDArray[np.int64], mean: Float, var: Float
+) -> Iterator[tuple[Array, Array]]:
+    """Yield batches, and write the rows of sorted numbers to mean and var (s, d) on the way.
+
+    Examples
+    --------
+    >>> mean, var = np.empty((2, 1)), np.empty((2, 1))
+    >>> parts = [(np.full((2, 1), k), np.ones((2, 1))) for k in range(3)]
+    >>> for _ in noting(parts, np.array([1, 4]), mean, var):
+    ...     pass
+    >>> mean[:, 0]
+    array([0., 2.])
+    """
+    first = 0
+    for m, v in batches:
+        last = first + m.shape[0]
+        a, b = np.searchsorted(rows, [first, last])
+        here = rows[a:b] - first
+        mean[a:b], var[a:b] = to_numpy(m)[here], to_numpy(v)[here]
+        yield m, v
+        first = last

@@ -9,9 +9,8 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import NDArray
 
-from disentangle_indicators._array import Array, generator, to_numpy
+from disentangle_indicators._array import generator
 from disentangle_indicators._cost import (
     Cost,
     of_certificate,
@@ -22,7 +21,7 @@ from disentangle_indicators._cost import (
 )
 from disentangle_indicators._errors import Undefined
 from disentangle_indicators._result import Result
-from disentangle_indicators._row_sample import OF_SAMPLE, SAMPLED
+from disentangle_indicators._row_sample import OF_SAMPLE, SAMPLED, noting
 from disentangle_indicators._sources import WIDE
 from disentangle_indicators.posteriors import Encodings
 
@@ -68,24 +67,14 @@ def _joint_of_some(encodings: Encodings, asked: Asked) -> Result:
     """Return the joint of random rows, where that of all rows takes long; it has wider ranges."""
     from disentangle_indicators.aggregate import joint
 
-    rng = generator(asked.rng)
-    rows = np.sort(rng.choice(encodings.n, SAMPLED, replace=False))
-    some = joint(*_read(encodings, rows), rng=asked.rng, points=asked.points)
+    (apart,) = generator(asked.rng).spawn(1)  # the joint draws from the stream of the seed
+    rows = np.sort(apart.choice(encodings.n, SAMPLED, replace=False))
+    mean, var = np.empty((2, SAMPLED, encodings.d))
+    for _ in noting(encodings.batches(), rows, mean, var):
+        pass
+    some = joint(mean, var, rng=asked.rng, points=asked.points)
     text = f"{OF_SAMPLE} {SAMPLED} random rows of {encodings.n}; joint=True takes all of them."
     return replace(some, dependence=text)
-
-
-def _read(encodings: Encodings, rows: NDArray[np.int64]) -> tuple[Array, Array]:
-    """Read some rows, whose numbers are sorted; arrays (s, d)."""
-    kept, first = list[tuple[Array, Array]](), 0
-    for batch in encodings.batches():
-        last = first + batch[0].shape[0]
-        a, b = np.searchsorted(rows, [first, last])
-        mean, var = (to_numpy(x)[rows[a:b] - first] for x in batch)
-        kept.append((mean, var))
-        first = last
-    mean, var = (np.concatenate(parts) for parts in zip(*kept, strict=True))
-    return mean, var
 
 
 def _is_simple(encodings: Encodings, asked: Asked) -> bool:

@@ -10,9 +10,10 @@ from typing import Any
 
 import numpy as np
 
-from disentangle_indicators._array import Array, Float, to_numpy
+from disentangle_indicators._array import Float, to_numpy
 from disentangle_indicators._errors import Undefined
 from disentangle_indicators._provenance import Provenance
+from disentangle_indicators._row_sample import noting
 from disentangle_indicators.aggregate._marginals import (
     from_entropies,
     picked_rows,
@@ -115,7 +116,7 @@ def one_pass_marginals(encodings: Encodings) -> Marginals:
     n, d = encodings.n, encodings.d
     picked = np.flatnonzero(picked_rows(n))
     mean, var = np.empty((len(picked), d)), np.empty((len(picked), d))
-    sketch = MarginalSketch.of_batches(_noting(encodings, picked, mean, var))
+    sketch = MarginalSketch.of_batches(noting(encodings.batches(), picked, mean, var))
     made = of_sketch(sketch, mean, var, encodings)
     return replace(
         made,
@@ -188,20 +189,6 @@ def _is_doubtful(found: Latent, short: float) -> bool:
     """Whether the error of the sketch is too large, beside the error that n rows have anyway."""
     wide = found.guarantee > CERTIFIED and max(found.estimate, short) > CERTIFIED
     return wide or found.estimate > CERTIFIED or found.negative > NEGATIVE
-
-
-def _noting(
-    encodings: Encodings, picked: Any, mean: Float, var: Float
-) -> Iterator[tuple[Array, Array]]:
-    """Yield the batches, and write the picked rows to mean and var (s, d) on the way."""
-    first = 0
-    for m, v in encodings.batches():
-        last = first + m.shape[0]
-        a, b = np.searchsorted(picked, [first, last])
-        rows = picked[a:b] - first
-        mean[a:b], var[a:b] = to_numpy(m)[rows], to_numpy(v)[rows]
-        yield m, v
-        first = last
 
 
 def _columns(
