@@ -17,8 +17,7 @@ FORMULAS = ("=", "+", "-", "@", chr(9), chr(13))
 
 
 def _csv(result: Result) -> str:
-    frame = result.to_frame().map(_no_formula)
-    frame.index = frame.index.map(_no_formula)
+    frame = result.to_frame().map(_no_formula).rename(index=_no_formula, columns=_no_formula)
     return str(frame.to_csv(index=frame.index.name is not None))
 
 

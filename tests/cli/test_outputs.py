@@ -11,8 +11,10 @@ import sys
 import xml.etree.ElementTree as ET
 from pathlib import Path
 from subprocess import PIPE
+from types import SimpleNamespace
 
 import numpy as np
+import pandas as pd
 import pytest
 from cli_helpers import FORMS
 
@@ -203,6 +205,13 @@ def test_csv_has_no_formulas(dindic, npz, pair):
     rows = list(csv.DictReader(io.StringIO(text)))
     assert [row["name"][:3] for row in rows] == ["'=1", "'@1"]
     assert float(rows[0]["mutual_information"]) > 0
+
+
+def test_nor_has_a_header_of_csv(tmp_path):
+    """Factors are the columns of some frames, and latents or names their index."""
+    frame = pd.DataFrame({"=1+1": ["@x", "y"], "b": [-1.0, 2.0]}, index=["-a", "b"])
+    text = WRITERS["csv"](SimpleNamespace(to_frame=lambda: frame.rename_axis("name")))
+    assert text.splitlines() == ["name,'=1+1,b", "'-a,'@x,-1.0", "b,y,2.0"]
 
 
 @pytest.mark.skipif(os.name == "nt", reason="signals and pipes of POSIX")
