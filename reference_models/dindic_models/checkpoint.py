@@ -32,6 +32,7 @@ __all__ = [
     "file_hash",
     "fit",
     "load",
+    "place_of",
     "read_config",
     "read_devices",
     "read_tensors",
@@ -215,18 +216,29 @@ def load(path: str | Path) -> Checkpoint:
     >>> load("beta10").model.shape
     (1, 28, 28)
     """
-    name, path = os.fspath(path), Path(path)
+    path = place_of(path)
+    if path.is_file():
+        raise ValueError(f"{path} is a file, and no folder of a training run")
+    if not (path / CONFIG).is_file():
+        refuse_encodings(path)
+    return _load_folder(path)
+
+
+def place_of(model: str | os.PathLike[str]) -> Path:
+    """Return where a model is: the path itself, or that of a bundled model of this name.
+
+    Raises
+    ------
+    FileNotFoundError
+    """
+    name, path = os.fspath(model), Path(model)
     if not path.exists() and name in bundled_names():
         path = BUNDLED / name
     if not path.exists():
         raise FileNotFoundError(
             f"no such model: {path}; bundled ones are {', '.join(bundled_names())}"
         )
-    if path.is_file():
-        raise ValueError(f"{path} is a file, and no folder of a training run")
-    if not (path / CONFIG).is_file():
-        refuse_encodings(path)
-    return _load_folder(path)
+    return path
 
 
 def refuse_encodings(path: Path) -> None:

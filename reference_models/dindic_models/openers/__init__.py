@@ -6,11 +6,10 @@ matches opens the model. Only the user's own code runs, and code in a file that 
 
 import os
 from collections.abc import Callable
-from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from dindic_models.checkpoint import BUNDLED, bundled_names, refuse_encodings
+from dindic_models.checkpoint import place_of, refuse_encodings
 from dindic_models.encoder import Encoder
 from dindic_models.openers import (
     diffusers,
@@ -88,13 +87,7 @@ def open_encoder(
     if returns is not None:
         parse_returns(returns)
     asked = Asked(network, returns, trust_checkpoint)
-    name, path = os.fspath(path), Path(path)
-    if not path.exists() and name in bundled_names():
-        path = BUNDLED / name
-    if not path.exists():
-        raise FileNotFoundError(
-            f"no such model: {path}; bundled ones are {', '.join(bundled_names())}"
-        )
+    path = place_of(path)
     if encoder is not None:
         if network is not None:
             raise ValueError("give encoder= or network=, not both")
