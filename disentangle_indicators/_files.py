@@ -47,7 +47,7 @@ def atomic(path: Path) -> Iterator[Path]:
 def temporary_of(target: Path) -> Path:
     """Return a hidden name beside a file, after a sweep of names that killed processes left.
 
-    The name holds the machine and the process, so that no process sweeps the file of another one.
+    The name contains the machine and the process. So no process sweeps the file of another one.
     """
     stem = f".dindic-{sha256(os.fsencode(target.name)).hexdigest()[:10]}-{_machine()}-"
     if os.name == "posix":  # elsewhere signal 0 would end the process

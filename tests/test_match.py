@@ -365,7 +365,7 @@ def test_directions_of_exact_twins_carry_the_same_nats_in_every_part_of_the_rows
     assert np.all(pair.shared_information_se < 0.1)
 
 
-def test_encoders_are_arrays_pairs_or_scorecards_and_one_that_uses_nothing_is_named():
+def test_encoders_are_arrays_or_pairs_and_one_that_uses_nothing_is_named():
     mean = np.random.default_rng(0).normal(size=(200, 2))
     assert match([mean, (mean, np.full(mean.shape, 0.1))], same_rows=True).pairs[0].shared == 2
     unused = Encodings.of(0 * mean + 1e-3 * mean, np.ones(mean.shape), name="flat")

@@ -96,7 +96,7 @@ def _axes(path: Path) -> str:
 def _opened(
     options: dict[str, Any], images: int | None, batch: int
 ) -> tuple["Encoder", "Feed | ArrayFeed", tuple[str, ...]]:
-    """Return the model, what is fed to it, and what must be said, of the rows last."""
+    """Return the model, what is fed to it, and the notes; the last note names the rows."""
     from dindic_models.data import some
     from dindic_models.feed import ArrayFeed, Feed
 

@@ -21,7 +21,7 @@ PARTS = ("train", "validation", "test", "all")
 class Opened(NamedTuple):
     """A model in evaluation mode on its device, images of its size, and the rows to look at.
 
-    `words` says which rows they are.
+    `words` names the rows in a sentence.
     """
 
     encoder: "Encoder"

@@ -76,13 +76,13 @@ def match(
 
     Parameters
     ----------
-    encoders : sequence of Encodings, or of (mean, var)
+    encoders : sequence of Encodings, of (mean, var), or of arrays of means (n, d)
         From 2 to 50, of the same rows in the same order. Their numbers of latents may differ, and
         `var` may be None for means only.
     names : sequence of str, optional
     same_rows : bool
-        Whether the caller knows that the rows correspond. Otherwise labels, factors or the hash of
-        the data must show it.
+        Whether the rows are taken as the same. Otherwise labels, factors or the hash of the data
+        must show it.
     latents : {"used", "all"}
     threshold : float
         Nats: least information of a used latent, and of a direction that counts as shared.
