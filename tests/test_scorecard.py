@@ -642,6 +642,7 @@ def test_where_the_joint_takes_long_it_is_that_of_random_rows(streamed):
     found = score(**given, **prior, name="x").joint
     assert found.n == 4096
     assert found.dependence.startswith("The joint is of 4096 random rows of 40000")
+    assert "exact for these 4096 rows" in " ".join(str(found).split())
     truth = -0.5 * float(np.log([0.19, 0.19, 0.75]).sum())
     low, high = found.mutual_information_low, found.mutual_information_high
     margin = 5 * found.standard_errors["mutual_information_low"]

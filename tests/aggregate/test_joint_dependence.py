@@ -9,7 +9,7 @@ from joint_cases import mean_and_error, mixture
 from disentangle_indicators import Encodings
 from disentangle_indicators.aggregate import _upper_bound, joint
 from disentangle_indicators.aggregate._joint import Groups, _consistent
-from disentangle_indicators.aggregate._joint_result import span
+from disentangle_indicators.aggregate._joint_result import span, span_of
 from disentangle_indicators.aggregate._marginals import evaluate_arrays
 from disentangle_indicators.aggregate._monte_carlo import Estimate, _clustered, draw
 from disentangle_indicators.aggregate._upper_bound import leave_fold_out, leave_one_out
@@ -196,3 +196,13 @@ def test_no_total_correlation_is_above_the_distance_to_the_prior():
     assert value["total_correlation_low"] == 1.5
     assert value["total_correlation_high"] == 3.0
     assert value["mutual_information_high"] == 1.0
+
+
+def test_the_total_correlation_has_no_higher_end_than_the_divergence_that_it_is_a_part_of():
+    ends = {"total_correlation_low": 0.0, "total_correlation_high": 0.05}
+    ends |= {"kl_aggregate_prior_low": 0.0, "kl_aggregate_prior_high": 0.04}
+    found = {"draws": 9, "n": 9, **ends, "standard_errors": dict.fromkeys(ends, 0.01)}
+    assert span_of(found, "total_correlation") == pytest.approx((0, 0.06))
+    assert span_of(found, "kl_aggregate_prior") == pytest.approx((0, 0.06))
+    unknown = found | {"kl_aggregate_prior_high": None}
+    assert span_of(unknown, "total_correlation")[1] == pytest.approx(0.07)

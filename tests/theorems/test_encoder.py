@@ -136,3 +136,11 @@ def test_a_collapsed_encoder_has_findings_too():
 def test_means_only_have_no_theorems():
     with pytest.raises(Undefined, match="theorems need the posterior variances"):
         theorems(np.eye(3))
+
+
+def test_copies_are_no_clusters():
+    rng = np.random.default_rng(0)
+    mean = np.repeat(rng.normal(size=(100, 2)), 3, axis=0)
+    found = theorems(mean, np.full(mean.shape, 0.1), axes=False)
+    assert found.n_clusters is None
+    assert found.notes == ("Copies of one row count as one draw, of 100.",)
