@@ -78,6 +78,6 @@ def test_what_a_killed_process_left_is_swept_by_the_next_write(tmp_path):
 def test_a_file_of_another_machine_is_left_alone(tmp_path):
     path = tmp_path / "a"
     stem = f".dindic-{sha256(b'a').hexdigest()[:10]}"
-    (tmp_path / f"{stem}-000000-{dead()}-0.tmp").write_text("half")
+    (tmp_path / f"{stem}-999999-{dead()}-0.tmp").write_text("half")
     write(path)
     assert len(os.listdir(tmp_path)) == 2

@@ -483,3 +483,11 @@ def test_a_seed_draws_other_numbers_than_the_data_were_drawn_with():
     mean = np.random.default_rng(0).standard_normal((2000, 2))
     noise = Encodings.of(mean, np.ones_like(mean)).codes("sample", 0) - mean
     assert abs(np.corrcoef(noise[:, 0], mean[:, 0])[0, 1]) < 5 / np.sqrt(2000)
+
+
+def test_a_name_has_no_control_characters_and_one_line(tmp_path):
+    mean, var = np.eye(3), np.ones((3, 3))
+    assert Encodings.of(mean, var, name="a\x1b[31m\nb").name == r"a\x1b[31m\nb"
+    path = tmp_path / "a\x1bb.npz"
+    np.savez(path, mean=mean, var=var)
+    assert read_encodings(path).name == rf"{tmp_path}/a\x1bb.npz"

@@ -206,3 +206,5 @@ def test_the_total_correlation_has_no_higher_end_than_the_divergence_that_it_is_
     assert span_of(found, "kl_aggregate_prior") == pytest.approx((0, 0.06))
     unknown = found | {"kl_aggregate_prior_high": None}
     assert span_of(unknown, "total_correlation")[1] == pytest.approx(0.07)
+    unknown = found | {"total_correlation_high": None}
+    assert span_of(unknown, "total_correlation")[1] == pytest.approx(0.06)

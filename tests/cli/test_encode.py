@@ -10,6 +10,7 @@ torch = pytest.importorskip("torch", reason="torch is not installed: dindic enco
 
 from runs import pictures, settings_of_torch
 
+from dindic.encode import _axes
 from dindic_models.checkpoint import file_hash, load
 from dindic_models.data import open_data, rows, some
 from disentangle_indicators import read_encodings
@@ -239,3 +240,10 @@ def test_rendered_sprites_give_the_encodings_of_others(tmp_path, n):
     for i in np.flatnonzero(used):
         assert np.corrcoef(found.mean[:, i], mean[:, i])[0, 1] > 0.999
         assert np.corrcoef(np.log(found.var[:, i]), np.log(var[:, i]))[0, 1] > 0.99
+
+
+@pytest.mark.parametrize(("shape", "words"), [((6, 4), ""), ((6, 4, 2, 2), " --layout channels")])
+def test_the_next_command_has_the_layout_that_it_needs(tmp_path, shape, words):
+    path = tmp_path / "x.npz"
+    np.savez(path, mean=np.zeros(shape), logvar=np.zeros(shape))
+    assert _axes(path) == words

@@ -521,3 +521,18 @@ class TestWhatCannotBeWritten:
 
         monkeypatch.setattr(Path, "touch", denied)
         self.refused(tmp_path / f"a.{suffix}", pair, PermissionError)
+
+
+@pytest.mark.skipif(not hasattr(os, "posix_fallocate"), reason="no room can be reserved here")
+def test_a_stream_asks_for_its_room_first(tmp_path, monkeypatch):
+    """A map of a sparse file would end the process where the disk is full."""
+
+    def full(*_):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(os, "posix_fallocate", full)
+    path = tmp_path / "a.safetensors"
+    with pytest.raises(OSError, match="No space left") as raised, stream_encodings(path, (9, 2)):
+        raise AssertionError("the stream was opened")
+    assert raised.value.filename == str(path)
+    assert os.listdir(tmp_path) == []

@@ -1,6 +1,7 @@
 """The folder of a run: what training refuses to touch, and what it writes."""
 
 import json
+import os
 from dataclasses import fields
 
 import numpy as np
@@ -27,6 +28,7 @@ from dindic_models.config import Config, make_model
 from dindic_models.data import rows
 from dindic_models.devices import name_of
 from dindic_models.encode import posteriors
+from dindic_models.folders import locked
 from dindic_models.history import evaluate
 from dindic_models.train import (
     plan,
@@ -254,3 +256,19 @@ def test_devices_are_remembered(tmp_path, whole):
     (tmp_path / "config.json").write_text(json.dumps(content))
     assert load(tmp_path).devices == ()
     assert_same(whole(config()), tmp_path)
+
+
+def test_a_state_of_other_settings_is_refused(run, tmp_path):
+    """Of a run of the same shapes, so that nothing else would notice."""
+    folder = copied(run, tmp_path / "run")
+    train(config(epochs=2, beta=9.0), dataset(), tmp_path / "other")
+    (tmp_path / "other" / "training.safetensors").replace(folder / "training.safetensors")
+    with pytest.raises(ValueError, match=r"training\.safetensors was trained with other settings"):
+        train(config(epochs=3), dataset(), folder, resume=True)
+
+
+@pytest.mark.skipif(os.name == "nt", reason="there is no flock on Windows")
+def test_a_folder_that_another_process_trains_in_is_refused(tmp_path):
+    with locked(tmp_path), pytest.raises(ValueError, match="another process writes to this"):
+        train(config(epochs=1), dataset(), tmp_path)
+    assert files(tmp_path) == {}

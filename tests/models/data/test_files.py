@@ -5,7 +5,7 @@ import pytest
 from PIL import Image
 
 from dindic_models.data import open_data, rows
-from dindic_models.data._files import natural
+from dindic_models.data._files import natural, opened
 
 
 def all_of(data):
@@ -273,3 +273,11 @@ def test_many_files_keep_their_order_in_threads(tmp_path, write):
 )
 def test_natural_order(names):
     assert sorted(set(names), key=natural) == names
+
+
+def test_an_image_that_pillow_reads_by_another_program_is_refused(tmp_path):
+    """EPS, under the name of a PNG: Pillow would start Ghostscript to read it."""
+    path = tmp_path / "a.png"
+    path.write_bytes(b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 16 16\n%%EndComments\n")
+    with pytest.raises(ValueError, match=r"cannot be read .cannot identify"), opened(path):
+        raise AssertionError("it was opened")
