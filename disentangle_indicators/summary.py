@@ -6,12 +6,15 @@ import os
 import zipfile
 import zlib
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
+from math import prod
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.lib import format as npy_format
 
 from disentangle_indicators._array import Array, Float, to_numpy
 from disentangle_indicators._errors import Undefined
@@ -234,12 +237,12 @@ class Summary:
             Where the file cannot be read.
         ValueError
             On a file that holds no summary, one of another version, and a damaged one.
+        MemoryError
+            Where there is too little memory for it; the message names the file.
         """
         parts, arrays = _read(path, whole=True)
-        try:
+        with _damaged(path):
             return cls._of_arrays(arrays, parts)
-        except _DAMAGE as error:
-            raise _damaged(path, error) from error
 
     @classmethod
     def _of_arrays(cls, arrays: Mapping[str, Any], parts: tuple[Part, ...]) -> "Summary":
@@ -269,9 +272,20 @@ def _under(prefix: str, arrays: Mapping[str, Any]) -> dict[str, Any]:
 
 _DAMAGE = (
     *(zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError),
-    *(KeyError, TypeError, IndexError, ValueError, MemoryError),
+    *(KeyError, TypeError, IndexError, ValueError),
 )
-"""What numpy and zipfile raise on damage: a flipped flag asks for a password, a size for memory."""
+"""What numpy and zipfile raise on damage: a flipped flag asks for a password, for instance."""
+
+
+@contextmanager
+def _damaged(path: str | os.PathLike[str]) -> Iterator[None]:
+    """Name the file where it is damaged. Too little memory is no damage, and names it too."""
+    try:
+        yield
+    except _DAMAGE as error:
+        raise ValueError(f"{path} is damaged: {error}; make it again") from error
+    except MemoryError as error:
+        raise MemoryError(f"{path}: there is not enough memory to read it ({error})") from error
 
 
 def _read(path: str | os.PathLike[str], *, whole: bool) -> tuple[tuple[Part, ...], dict[str, Any]]:
@@ -280,21 +294,26 @@ def _read(path: str | os.PathLike[str], *, whole: bool) -> tuple[tuple[Part, ...
         if not _begins(stream):
             raise ValueError(f"{path} holds no summary")
         stream.seek(0)
-        try:
+        with _damaged(path):
             archive = np.load(stream, allow_pickle=False)
+            _check_sizes(archive.zip, os.fstat(stream.fileno()).st_size)
             state = json.loads(str(archive["summary"]))
             schema = state["schema"]
             parts = tuple(Part(**part) for part in state["parts"])
             arrays = {name: archive[name] for name in archive.files} if whole else {}
-        except _DAMAGE as error:
-            raise _damaged(path, error) from error
     if schema != SCHEMA:
         raise ValueError(f"{path} is a summary of version {schema}; this release reads {SCHEMA}")
     return parts, arrays
 
 
-def _damaged(path: str | os.PathLike[str], error: Exception) -> ValueError:
-    return ValueError(f"{path} is damaged: {error}; make it again")
+def _check_sizes(archive: zipfile.ZipFile, size: int) -> None:
+    """Refuse arrays that announce more than the file has, before memory is asked for."""
+    for info in archive.infolist():
+        with archive.open(info) as member:
+            npy_format.read_magic(member)
+            shape, _, dtype = npy_format.read_array_header_1_0(member)
+        if prod(shape) * dtype.itemsize > size:
+            raise ValueError(f"{info.filename} announces {prod(shape)} numbers")
 
 
 def _begins(stream: IO[bytes]) -> bool:

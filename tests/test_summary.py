@@ -4,6 +4,7 @@ import functools
 import itertools
 import json
 import operator
+import zipfile
 
 import numpy as np
 import pytest
@@ -13,7 +14,7 @@ from scipy.stats import kstest
 
 from disentangle_indicators import Encodings, Summary, read_encodings, score
 from disentangle_indicators._row_sample import SAMPLED, Sample, ranks_of
-from disentangle_indicators.aggregate import joint, marginals
+from disentangle_indicators.aggregate import MarginalSketch, joint, marginals
 from disentangle_indicators.summary import merge, parts_of
 
 D = 3
@@ -169,6 +170,34 @@ def test_a_torn_file_is_refused_by_name(tmp_path):
         path.write_bytes(content[:size])
         with pytest.raises(ValueError, match=r"torn\.npz"):
             Summary.load(path)
+
+
+def test_too_little_memory_is_no_damage(tmp_path, monkeypatch):
+    path = tmp_path / "large.npz"
+    Summary.of(Encodings.of(*rows(50))).save(path)
+
+    def full(*_, **__):
+        raise MemoryError("Unable to allocate 3 TiB")
+
+    for owner, name in ((np, "load"), (MarginalSketch, "from_arrays")):
+        with monkeypatch.context() as patch:
+            patch.setattr(owner, name, full)
+            with pytest.raises(MemoryError) as refusal:
+                Summary.load(path)
+        words = "large.npz: there is not enough memory to read it (Unable to allocate 3 TiB)"
+        assert str(refusal.value).endswith(words)
+
+
+def test_an_array_that_announces_more_than_the_file_has_is_damage(tmp_path):
+    """Of a size that no machine has, which is not asked for."""
+    path, whole = tmp_path / "flipped.npz", tmp_path / "whole.npz"
+    Summary.of(Encodings.of(*rows(50))).save(whole)
+    short, long = b"(50, 3), }" + b" " * 10, b"(500000000000, 3), }"
+    with zipfile.ZipFile(whole) as source, zipfile.ZipFile(path, "w") as target:
+        for name in source.namelist():
+            target.writestr(name, source.read(name).replace(short, long))
+    with pytest.raises(ValueError, match="damaged: sample/mean.npy announces 1500000000000 "):
+        Summary.load(path)
 
 
 def load(path):
