@@ -112,8 +112,11 @@ def _check_directory(raw: IO[bytes], archive: zipfile.ZipFile) -> None:
 
 def write(path: Path, arrays: Mapping[str, NDArray[Any]], metadata: Mapping[str, str]) -> None:
     """Write arrays and metadata; the metadata are one JSON string, since .npz has no place."""
-    with open(path, "wb") as stream:
-        np.savez(stream, allow_pickle=False, **arrays, metadata=np.array(json.dumps(metadata)))
+    # not by np.savez, which pickles objects, and in numpy 2.0 leaves its archive open on failure
+    with zipfile.ZipFile(path, "w") as archive:
+        for name, array in {**arrays, "metadata": np.array(json.dumps(metadata))}.items():
+            with archive.open(f"{name}.npy", "w", force_zip64=True) as stream:
+                npy_format.write_array(stream, np.asanyarray(array), allow_pickle=False)
 
 
 def _member(path: Path, archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> Stored:
