@@ -5,7 +5,7 @@ from disentangle_indicators.encodings._columns import read_column
 from disentangle_indicators.encodings._layout import spread_of_channels
 from disentangle_indicators.encodings._read import read_encodings
 from disentangle_indicators.encodings._stored import AmbiguousEncodings
-from disentangle_indicators.encodings._write import stream_encodings, write_encodings
+from disentangle_indicators.encodings._write import write_encodings
 from disentangle_indicators.encodings.formats import FORMATS
 from disentangle_indicators.posteriors import Encodings
 
@@ -17,6 +17,5 @@ __all__ = [
     "read_column",
     "read_encodings",
     "spread_of_channels",
-    "stream_encodings",
     "write_encodings",
 ]

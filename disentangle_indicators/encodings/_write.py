@@ -2,10 +2,8 @@
 
 import json
 import os
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
@@ -95,84 +93,6 @@ def write_encodings(
     with atomic(path) as temporary:
         store(temporary, path, arrays, metadata)
     return path
-
-
-@contextmanager
-def stream_encodings(
-    path: str | os.PathLike[str],
-    shape: tuple[int, int],
-    dtype: Any = np.float32,
-    *,
-    factors: Any = None,
-    factor_names: Sequence[str] | None = None,
-    labels: Any = None,
-    clusters: Any = None,
-    metadata: Mapping[str, str] | None = None,
-) -> Iterator[tuple[NDArray[Any], NDArray[Any]]]:
-    """Yield arrays on disk for means and log variances; the file appears when the block ends.
-
-    For encodings that are computed batch by batch: what is held in memory does not grow with n.
-    When the block raises, nothing is left behind.
-
-    Parameters
-    ----------
-    path : path
-        Ends as for :func:`write_encodings`.
-    shape : (n, d)
-    dtype : float32 or float64
-    factors, factor_names, labels, clusters, metadata
-        As for :func:`write_encodings`.
-
-    Yields
-    ------
-    mean, logvar : arrays on disk, shape (n, d)
-        To be filled, row by row in any order.
-
-    Raises
-    ------
-    ValueError
-        If an array is not what it must be, the format cannot hold it, or what was filled in is
-        not finite.
-
-    Examples
-    --------
-    >>> import tempfile, pathlib
-    >>> from disentangle_indicators.encodings import read_encodings, stream_encodings
-    >>> with tempfile.TemporaryDirectory() as folder:
-    ...     path = pathlib.Path(folder, "encodings.safetensors")
-    ...     with stream_encodings(path, (4, 2)) as (mean, logvar):
-    ...         mean[:2], mean[2:], logvar[:] = 1, -1, 0
-    ...     read_encodings(path).mean[:, 0]
-    array([ 1.,  1., -1., -1.], dtype=float32)
-    """
-    path = Path(path)
-    check_suffix(path)
-    if len(shape) != 2 or min(shape) < 1:
-        raise ValueError(f"the shape must be (n, d), both positive; it is {shape}")
-    others = beside(path, shape[0], factors, factor_names, labels, clusters)
-    with (
-        atomic(path) as temporary,
-        TemporaryDirectory(prefix=f"{temporary.name}-", dir=path.parent) as scratch,
-    ):
-        paths = {name: Path(scratch, name) for name in ("mean", "logvar")}
-        arrays = {
-            name: np.lib.format.open_memmap(each, "w+", np.dtype(dtype), shape)
-            for name, each in paths.items()
-        }
-        for each in paths.values():
-            _reserve(each)
-        yield arrays["mean"], arrays["logvar"]
-        for name, values in arrays.items():
-            for start in range(0, shape[0], _ROWS):
-                check_finite(values[start : start + _ROWS], name)
-        store(temporary, path, arrays | others, metadata)
-
-
-def _reserve(path: Path) -> None:
-    """Take the room of a sparse file; a full disk is an error now, and a dead process later."""
-    if hasattr(os, "posix_fallocate"):
-        with open(path, "rb+") as stream:
-            os.posix_fallocate(stream.fileno(), 0, path.stat().st_size)
 
 
 def check_suffix(path: Path) -> None:
