@@ -8,7 +8,7 @@ import pytest
 
 from disentangle_indicators import Encodings, _cost, score
 from disentangle_indicators.aggregate import certify, joint, marginals
-from disentangle_indicators.aggregate._joint_result import span
+from disentangle_indicators.aggregate._joint_result import in_words, span
 from disentangle_indicators.comparison import compare
 
 PART = {"certify": "certificate"}
@@ -100,6 +100,21 @@ def test_saturated_rows_give_ranges_only():
     assert low == pytest.approx(ends[0] - 2 * errors["mutual_information_low"], abs=0.01)
     assert high == pytest.approx(ends[1] + 2 * errors["mutual_information_high"], abs=0.01)
     assert re.search(r"q\(z\) is [\d.]+ to [\d.]+ nats from the prior", text)
+
+
+@pytest.mark.parametrize("case", [wide, narrow])
+def test_the_ranges_of_the_json_are_those_that_are_printed(case):
+    mean, var = case()
+    card = score(mean, var=var, joint=True)
+    ranges = card.to_dict()["joint"]["ranges"]
+    printed = {row[0].strip(): " ".join(row[1:]) for row in card.joint.blocks()[0].rows}
+    for name, label in (
+        ("mutual_information", "I(x; z)"),
+        ("total_correlation", "total correlation"),
+        ("kl_aggregate_prior", "KL(q(z) || p)"),
+        ("other_dependence", "other dependence"),
+    ):
+        assert in_words((ranges[name]["low"], ranges[name]["high"])) in printed[label]
 
 
 def test_rows_that_overlap_give_values():

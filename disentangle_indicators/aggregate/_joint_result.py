@@ -17,6 +17,10 @@ if TYPE_CHECKING:
 __all__ = ["Joint", "in_words", "joint_table", "overlap", "span", "span_of"]
 
 
+RANGES = ("mutual_information", "total_correlation", "kl_aggregate_prior")
+"""Quantities of the population with a range."""
+
+
 @dataclass(frozen=True, eq=False, repr=False)
 class Joint(Result):
     """The joint aggregated posterior of n rows, in nats, with Monte Carlo standard errors.
@@ -46,7 +50,7 @@ class Joint(Result):
     mutual_information_low, mutual_information_high : float
         Range of I(x; z) of the population; each end holds in expectation, before it is cut off at
         0. The upper one is None where all rows are one cluster. Tables print the ends two
-        standard errors further out, more for few draws.
+        standard errors further out, more for few draws; the JSON has these under `ranges`.
     total_correlation_low, total_correlation_high : float
         The range of TC that follows.
     kl_aggregate_prior_low, kl_aggregate_prior_high : float
@@ -111,15 +115,21 @@ class Joint(Result):
     dependence: str
 
     def to_dict(self) -> dict[str, Any]:
-        """Return plain Python values; what saturated rows do not show is under `of_rows` only."""
+        """Return plain Python values; what saturated rows do not show is under `of_rows` only.
+
+        Under `ranges` are the ranges for the population as tables print them.
+        """
         content = super().to_dict()
-        names = ("mutual_information", "total_correlation", "kl_aggregate_prior")
-        content["of_rows"] = {name: content[name] for name in names}
+        ranges = {name: span(self, name) for name in RANGES} | {"other_dependence": _rest(self)}
+        content["ranges"] = {
+            name: dict(zip(("low", "high"), ends, strict=True)) for name, ends in ranges.items()
+        }
+        content["of_rows"] = {name: content[name] for name in RANGES}
         content["error"] = (
             "one standard error: of the points for mutual_information, total_correlation, "
             "kl_aggregate_prior and residual, of drawing rows for the ends of ranges"
         )
-        return content | (dict.fromkeys(names) if self.saturated else {})
+        return content | (dict.fromkeys(RANGES) if self.saturated else {})
 
     def to_frame(self) -> "pd.DataFrame":
         """Return a data frame with one row."""
@@ -133,7 +143,6 @@ class Joint(Result):
 def joint_table(r: Joint) -> Table:
     """Return the table of I, TC, KL(q(z) || p) and of where Definition 2 less I comes from."""
     errors, m = r.standard_errors, r.marginals
-    rest = [None if end is None else end - r.correlation for end in span(r, "total_correlation")]
     check = "Def 1 - I - TC - sum of KL, which should be 0"
     if abs(r.residual) > 5 * errors["residual"] + 1e-6 * max(1.0, m.total_information):
         check += ": IT IS NOT, do not trust this run"
@@ -157,7 +166,11 @@ def joint_table(r: Joint) -> Table:
             "exact for these rows: 0 for Gaussian marginals of mean 0",
         ),
         ("  correlation", f"{r.correlation:.3f}", "total correlation if q(z) were Gaussian"),
-        ("  other dependence", in_words(rest), "total correlation - correlation; may be negative"),
+        (
+            "  other dependence",
+            in_words(_rest(r)),
+            "total correlation - correlation; may be negative",
+        ),
         ("check of the sum", with_error(r.residual, errors["residual"]), check),
     ]
     seed = "" if r.seed is None else f", seed {r.seed}"
@@ -210,6 +223,13 @@ def overlap(r: Joint) -> str:
 def span(r: Joint, name: str) -> tuple[float | None, float | None]:
     """Return the range of a quantity, two standard errors of its ends included."""
     return span_of(vars(r), name)
+
+
+def _rest(r: Joint) -> tuple[float | None, float | None]:
+    """Return the range of the total correlation that a Gaussian would not have."""
+    low, high = span(r, "total_correlation")
+    less = r.correlation
+    return None if low is None else low - less, None if high is None else high - less
 
 
 def span_of(joint: Mapping[str, Any], name: str) -> tuple[float | None, float | None]:

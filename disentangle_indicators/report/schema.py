@@ -10,6 +10,7 @@ from disentangle_indicators._means_result import MeansOnly
 from disentangle_indicators._result import Result
 from disentangle_indicators._scorecard_result import PARTS, Scorecard
 from disentangle_indicators.aggregate import Certificate, Joint, Marginals
+from disentangle_indicators.aggregate._joint_result import RANGES
 from disentangle_indicators.comparison import Comparison
 from disentangle_indicators.registry import COUNTS, INDICATORS
 from disentangle_indicators.report._fields import ENDS, MEASURES, TITLES
@@ -249,11 +250,18 @@ def _scorecard() -> dict[str, Any]:
     each = _object(_of_class(MetricScore), "one metric")
     properties["metrics"]["properties"]["metrics"] = _named("scores by metric@protocol", each)
     rows = {
-        name: _leaf(f"{name.replace('_', ' ')} of these rows", NUMBER, name) for name in OF_ROWS
+        name: _leaf(f"{name.replace('_', ' ')} of these rows", NUMBER, name) for name in RANGES
     }
     more = properties["joint"]["properties"]
     more["of_rows"] = _object(rows, "values of these rows, also where they are saturated")
     more["error"] = _leaf("what standard errors are", TEXT)
+    spans = {name: _object(ends, name.replace("_", " ")) for name in RANGES}
+    rest = {
+        end: _leaf(title, NUMBER, f"rest_{end}")
+        for end, title in (("low", "lower end"), ("high", "upper end"))
+    }
+    spans["other_dependence"] = _object(rest, "total correlation less correlation")
+    more["ranges"] = _object(spans, "ranges for the population, as printed")
     factor = {"name": TEXT, "kind": TEXT, "values": INTEGER, "missing": INTEGER}
     inner = {name: _leaf(f"{name} of the factor", kind, name) for name, kind in factor.items()}
     properties["factors"] = {
@@ -270,9 +278,6 @@ def _scorecard() -> dict[str, Any]:
     return _object(properties, "report of one encoder") | {
         "required": ["schema", "name", "n", "d"]
     }
-
-
-OF_ROWS = ("mutual_information", "total_correlation", "kl_aggregate_prior")
 
 
 def _comparison() -> dict[str, Any]:
