@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from disentangle_indicators._array import generator
 from disentangle_indicators._cost import (
     Cost,
     of_certificate,
@@ -19,9 +18,10 @@ from disentangle_indicators._cost import (
     of_marginals,
     of_one_pass,
 )
+from disentangle_indicators._drawn import Drawn, drawn
 from disentangle_indicators._errors import Undefined
 from disentangle_indicators._result import Result
-from disentangle_indicators._row_sample import OF_SAMPLE, SAMPLED, noting
+from disentangle_indicators._row_sample import OF_SAMPLE, SAMPLED
 from disentangle_indicators._sources import WIDE
 from disentangle_indicators.posteriors import Encodings
 
@@ -30,6 +30,13 @@ if TYPE_CHECKING:
 
 POINTS = 4096
 """Monte Carlo points of the joint."""
+
+
+HELD = 100_000_000
+"""Entries of the means up to which metrics see all rows: 0.8 GB in float64."""
+
+OF_METRICS = 100_000
+"""Random rows that metrics see beyond."""
 
 
 @dataclass(frozen=True)
@@ -67,12 +74,8 @@ def _joint_of_some(encodings: Encodings, asked: Asked) -> Result:
     """Return the joint of random rows, where that of all rows takes long; it has wider ranges."""
     from disentangle_indicators.aggregate import joint
 
-    (apart,) = generator(asked.rng).spawn(1)  # the joint draws from the stream of the seed
-    rows = np.sort(apart.choice(encodings.n, SAMPLED, replace=False))
-    mean, var = np.empty((2, SAMPLED, encodings.d))
-    for _ in noting(encodings.batches(), rows, mean, var):
-        pass
-    some = joint(mean, var, rng=asked.rng, points=asked.points)
+    rows = drawn(encodings, SAMPLED, asked.rng).encodings
+    some = joint(rows.mean, rows.var, rng=asked.rng, points=asked.points)
     text = f"{OF_SAMPLE} {SAMPLED} random rows of {encodings.n}; joint=True takes all of them."
     return replace(some, dependence=text)
 
@@ -115,7 +118,15 @@ def _metrics(encodings: Encodings, asked: Asked) -> Result | None:
         return None
     from disentangle_indicators.supervised import evaluate
 
-    return evaluate(encodings, asked.metrics, threshold=asked.threshold, rng=asked.rng)
+    seen, _, note = _seen(encodings, asked)
+    found = evaluate(seen, asked.metrics, threshold=asked.threshold, rng=asked.rng)
+    return replace(found, notes=(*filter(None, [note]), *found.notes))
+
+
+def _seen(encodings: Encodings, asked: Asked) -> Drawn:
+    """Return the rows that metrics see: random ones where the means of all are not held."""
+    some = encodings.n * encodings.d > HELD
+    return drawn(encodings, OF_METRICS if some else encodings.n, asked.rng)
 
 
 def _channel(encodings: Encodings, asked: Asked) -> Result | None:
@@ -135,6 +146,7 @@ def _unsupervised(encodings: Encodings, asked: Asked) -> Result | None:
         return None
     from disentangle_indicators.unsupervised import code_scores
 
+    encodings = _seen(encodings, asked).encodings
     return code_scores(encodings, encodings.used(asked.metrics.latents, asked.threshold))
 
 

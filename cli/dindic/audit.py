@@ -15,6 +15,7 @@ from dindic.options import (
     names,
     output_options,
     rotations_option,
+    rows_option,
     seed_option,
     threshold_option,
 )
@@ -39,6 +40,7 @@ if TYPE_CHECKING:
 @rotations_option(199)
 @latents_option("to rotate; the others are dropped")
 @threshold_option
+@rows_option
 @click.option(
     "--search/--no-search",
     default=True,
@@ -118,6 +120,7 @@ def _audits(encodings: "Encodings", metrics: list[str], options: dict[str, Any])
                 rng=options["seed"],
                 workers=options["workers"],
                 threshold=options["threshold"],
+                rows=options["rows"],
             )
         except Undefined as reason:
             undefined[name] = reason

@@ -11,6 +11,7 @@ from dindic.options import (
     encoding_options,
     latents_option,
     output_options,
+    rows_option,
     seed_option,
     threshold_option,
 )
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 @encoding_options
 @latents_option("to rotate")
 @threshold_option
+@rows_option
 @seed_option
 @output_options("pair of latents", "the gain and the cost of each pair")
 def axes(file: str | None, **options: Any) -> None:
@@ -51,6 +53,7 @@ def axes(file: str | None, **options: Any) -> None:
             rng=options["seed"],
             latents=options["latents"],
             threshold=options["threshold"],
+            rows=options["rows"],
         )
     finish(result, options, draw=lambda path: _draw(result, path))
 

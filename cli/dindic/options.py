@@ -237,6 +237,13 @@ seed_option = click.option(
     help="Random seed.",
 )
 
+rows_option = click.option(
+    "--rows",
+    type=click.IntRange(min=1),
+    metavar="N",
+    help="Random rows to take.  [default: 20000 of more than 100000, or all]",
+)
+
 device_option = click.option(
     "--device",
     default="auto",

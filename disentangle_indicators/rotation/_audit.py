@@ -21,6 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from disentangle_indicators._array import Array, Float, generator, seed_of, to_numpy
+from disentangle_indicators._drawn import drawn
 from disentangle_indicators._progress import Progress
 from disentangle_indicators._provenance import Provenance
 from disentangle_indicators.factors import Factors, as_table
@@ -69,6 +70,7 @@ def audit_rotations(
     rng: np.random.Generator | int = 0,
     workers: int = 1,
     threshold: float = USED,
+    rows: int | None = None,
     progress: Progress | None = None,
 ) -> Audit:
     r"""Audit a score by rotating the code that it is a score of.
@@ -114,6 +116,9 @@ def audit_rotations(
         runs in one process, with a note in the result.
     threshold : float
         Least information of a used latent, in nats.
+    rows : int, optional
+        Random rows to take; by default 20,000 of more than 100,000, and otherwise all. Where rows
+        are drawn, a note gives the standard error of the score over rows.
     progress : callable, optional
         Wraps loops, given an iterable, a description and its length.
 
@@ -147,6 +152,8 @@ def audit_rotations(
         mean, var, std=std, logvar=logvar, logstd=logstd, clusters=clusters, progress=progress
     )
     table = _table_of_factors(encodings, factors, score)
+    some = drawn(encodings, rows, rng)
+    encodings, table = some.encodings, some.taken(table)
     _check(metric, encodings, rotations, search, workers)
     rotated = encodings.used(latents, threshold)
     codes = to_numpy(encodings.mean)
@@ -154,7 +161,9 @@ def audit_rotations(
     drawing = generator(rng)
     score_seed = int(drawing.integers(2**31))
     parts = _parts(drawing, encodings)
-    drawn = [haar(len(rotated), drawing) for _ in range(rotations)]
+    if some.note:
+        parts |= _groups(generator(rng).spawn(2)[1], encodings)
+    turned = [haar(len(rotated), drawing) for _ in range(rotations)]
     var = widths if metric.posteriors else None
     whole = Job(metric.name, metric.function, codes, var, table, score_seed, parts)
     job = replace(whole, codes=codes[:, rotated], var=None if var is None else var[:, rotated])
@@ -163,7 +172,8 @@ def audit_rotations(
         own = run([(None, "all")], "")[0]
         dropped = len(rotated) < codes.shape[1]
         with_all = whole((None, "all")) if dropped else own
-        scores = run([(q, "all") for q in drawn], f"{metric.name}: random rotations")
+        error = _error(run) if some.note else None
+        scores = run([(q, "all") for q in turned], f"{metric.name}: random rotations")
         null = _Null(own, np.array(scores))
         best, worst = (
             _oriented(run, metric.name, rotated, null, sign) if search else None
@@ -181,6 +191,7 @@ def audit_rotations(
         seed=seed_of(rng),
         score_seed=score_seed,
         score=own,
+        score_se=error,
         score_all_latents=with_all,
         null=null.scores,
         null_mean=float(np.mean(null.scores)),
@@ -200,12 +211,19 @@ def audit_rotations(
             *notes,
             *_notes(metric.name, rotated, null, best),
             *_cluster_notes(encodings, search),
+            *_drawn_notes(metric.name, some.note, error),
         ),
         means_only=encodings.means_only,
         provenance=Provenance(
             "disentangle_indicators.rotation.audit_rotations",
             encodings.inputs,
-            {"latents": latents, "rotations": rotations, "search": search, "threshold": threshold},
+            {
+                "latents": latents,
+                "rotations": rotations,
+                "search": search,
+                "threshold": threshold,
+                "rows": encodings.n,
+            },
             seed_of(rng),
         ),
     )
@@ -302,6 +320,25 @@ def _parts(rng: np.random.Generator, encodings: Encodings) -> dict[str, NDArray[
     parts |= {f"without {g}": np.delete(other, np.s_[g::GROUPS]) for g in range(GROUPS)}
     rows = {name: np.flatnonzero(np.isin(code, chosen)) for name, chosen in parts.items()}
     return {"all": None, **rows}
+
+
+def _groups(rng: np.random.Generator, encodings: Encodings) -> dict[str, NDArray[np.int64] | None]:
+    """Return all rows but those of one group, or of one group of clusters, for each group."""
+    count, code = encodings.cluster_codes or (encodings.n, np.arange(encodings.n))
+    group = (rng.permutation(count) % GROUPS)[code]
+    return {f"all without {g}": np.flatnonzero(group != g) for g in range(GROUPS)}
+
+
+def _error(run: Run) -> float:
+    """Return the standard error of the score over rows: the jackknife of groups of them."""
+    left = run([(None, f"all without {g}") for g in range(GROUPS)], "")
+    return math.sqrt((GROUPS - 1) * float(np.var(left)))
+
+
+def _drawn_notes(name: str, note: str, error: float | None) -> tuple[str, ...]:
+    if error is None:
+        return ()
+    return (note, f"{name}: the standard error of the score over rows is {error:.2g}")
 
 
 @dataclass(frozen=True)

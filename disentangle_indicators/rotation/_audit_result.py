@@ -113,6 +113,9 @@ class Audit(Result):
     notes : tuple of str
     means_only : bool
         Whether there were no variances, so that "used" means active.
+    score_se : float or None
+        Standard error of `score` over rows, where these were drawn from more: one of 10 groups is
+        left out at a time.
     """
 
     schema: ClassVar[str] = "dindic.audit/1"
@@ -140,6 +143,7 @@ class Audit(Result):
     sentences: dict[str, str]
     notes: tuple[str, ...]
     means_only: bool = False
+    score_se: float | None = None
 
     def to_frame(self) -> "pd.DataFrame":
         """Return a data frame of one row."""

@@ -24,6 +24,7 @@ import numpy as np
 
 from disentangle_indicators._array import Array, Float, generator, seed_of, to_numpy
 from disentangle_indicators._clusters import FEW_CLUSTERS, widening
+from disentangle_indicators._drawn import drawn
 from disentangle_indicators._errors import Undefined
 from disentangle_indicators._progress import Progress
 from disentangle_indicators._provenance import Provenance
@@ -69,6 +70,7 @@ def axes(
     clusters: Any = None,
     latents: str = "used",
     threshold: float = USED,
+    rows: int | None = None,
     progress: Progress | None = None,
 ) -> Axes:
     r"""Find out without labels whether the axes of a code are arbitrary.
@@ -89,6 +91,8 @@ def axes(
         Which latents to rotate.
     threshold : float
         Least information of a used latent, in nats.
+    rows : int, optional
+        Random rows to take; by default 20,000 of more than 100,000, and otherwise all.
     progress : callable, optional
         As for :func:`disentangle_indicators.aggregate.marginals`.
 
@@ -121,6 +125,7 @@ def axes(
         mean, var, std=std, logvar=logvar, logstd=logstd, clusters=clusters, progress=progress
     )
     progress = encodings.progress
+    encodings, _, taken = drawn(encodings, rows, rng)
     if encodings.n < FEWEST_ROWS:
         raise ValueError(f"axes need at least {FEWEST_ROWS} rows; got {encodings.n}")
     clustered = encodings.independent_codes
@@ -167,13 +172,13 @@ def axes(
         level=LEVEL,
         small=SMALL_COST,
         seed=seed,
-        notes=_notes(encodings, draws),
+        notes=(*_notes(encodings, draws), *filter(None, [taken])),
         name=encodings.name,
         source=encodings.source,
         provenance=Provenance(
             "disentangle_indicators.rotation.axes",
             encodings.inputs,
-            {"latents": latents, "threshold": threshold},
+            {"latents": latents, "threshold": threshold, "rows": encodings.n},
             seed_of(given),
         ),
     )

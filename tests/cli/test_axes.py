@@ -56,6 +56,12 @@ def test_the_numbers_are_those_of_the_library(dindic, file, arrays):
     assert json.loads(dindic("axes", file, *words).stdout)["rotated"] == [0, 1, 2]
 
 
+def test_some_rows_are_drawn_where_asked(dindic, file, arrays):
+    content = json.loads(dindic("axes", file, "--rows", "200", "--json", "-").stdout)
+    assert content["total_gain"] == axes(**arrays, rows=200, rng=0).total_gain
+    assert "note: 200 random rows of 800" in dindic("axes", file, "--rows", "200").stdout
+
+
 def test_a_prior_gives_the_units(dindic, npz, arrays, file):
     scaled = npz("scaled.npz", mean=3 * arrays["mean"] + 1, var=9 * arrays["var"])
     words = ("--quiet", "--json", "-")
