@@ -7,12 +7,14 @@ widened as Student's t asks for so few draws, and further where the clusters are
 """
 
 import math
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from disentangle_indicators._array import Float, to_numpy
 from disentangle_indicators._chance import Spread
+from disentangle_indicators._cluster_sums import ClusterSums
 from disentangle_indicators._clusters import of_skewness, widening
 from disentangle_indicators.moments import Moments
 from disentangle_indicators.posteriors import Batches
@@ -20,7 +22,7 @@ from disentangle_indicators.q_star import estimate_q_star
 from disentangle_indicators.registry import INDICATORS, Indicator
 from disentangle_indicators.standard_errors import Influence, row_batches, with_shared
 
-__all__ = ["ClusterErrors", "clustered", "jackknife", "left_out"]
+__all__ = ["ClusterErrors", "clustered", "jackknife", "left_out", "of_sums"]
 
 EPSILON = float(np.finfo(float).eps)
 
@@ -141,9 +143,30 @@ def clustered(batches: Batches, moments: Moments, clusters: tuple[int, Any]) -> 
     >>> round(found.totals["mutual_information"], 2)  # of two draws, t is 12.7
     0.83
     """
-    count = clusters[0]
     influence = Influence(moments)
-    sums = _sums(batches, moments, clusters, influence)
+    return _errors(_sums(batches, moments, clusters, influence), moments, influence)
+
+
+def of_sums(clusters: ClusterSums, moments: Moments) -> ClusterErrors:
+    """Return the errors of :func:`clustered` from sums over the rows of each cluster.
+
+    Indicators of the covariance have none, since they need the products of each cluster too.
+    """
+    moments = replace(moments, scatter=None)
+    influence = Influence(moments)
+    rows = clusters.rows.astype(float)
+    average = [to_numpy(x) for x in (moments.mean, moments.second_moment, moments.log_var)]
+    centre, second, log_var = np.moveaxis(
+        clusters.sums - rows[:, None, None] * np.stack(average), 1, 0
+    )
+    none = np.zeros((len(rows), len(influence.names)))
+    d = centre.shape[1]
+    sums = _Sums(rows, none, centre, second, log_var, np.empty((0, d, d)))
+    return _errors(sums, moments, influence)
+
+
+def _errors(sums: _Sums, moments: Moments, influence: Influence) -> ClusterErrors:
+    count = len(sums.rows)
     if count == 1:
         none = np.full(sums.second.shape[1], math.inf)
         totals = dict.fromkeys(influence.names, math.inf)

@@ -9,7 +9,8 @@ from disentangle_indicators import definitions as define
 from disentangle_indicators import standard_errors
 from disentangle_indicators._array import Array, Float, to_numpy
 from disentangle_indicators._chance import Spread, chance
-from disentangle_indicators._cluster_errors import clustered
+from disentangle_indicators._cluster_errors import clustered, of_sums
+from disentangle_indicators._cluster_sums import ClusterSums
 from disentangle_indicators._errors import Undefined
 from disentangle_indicators._indicators_result import Indicators
 from disentangle_indicators._prior import as_prior
@@ -183,6 +184,23 @@ def of_sample(
     total = standard_errors.totals_of_sample(moments, mean, var)
     errors = total | standard_errors.per_latent(moments)
     return _of_moments(moments, errors, None, None, threshold, prior_mean, prior_var)
+
+
+def of_clusters(
+    moments: Moments,
+    clusters: ClusterSums,
+    threshold: float = USED,
+    prior_mean: float | Float = 0.0,
+    prior_var: float | Float = 1.0,
+) -> Indicators:
+    """Return the indicators of sums, with errors of drawing whole clusters."""
+    check_threshold(threshold)
+    if moments.scatter is not None and "full-mean" not in define.upper_bounds(moments):
+        moments = replace(moments, scatter=None)
+    total, latents, spread = of_sums(clusters, moments)
+    count = len(clusters.rows)
+    errors: dict[str, Any] = total | latents
+    return _of_moments(moments, errors, count, spread, threshold, prior_mean, prior_var)
 
 
 def _of_moments(

@@ -12,7 +12,7 @@ from disentangle_indicators._array import Array, generator, seed_of
 from disentangle_indicators._doubts import doubts
 from disentangle_indicators._errors import Undefined
 from disentangle_indicators._given import file_of
-from disentangle_indicators._indicators import indicators, of_encodings, of_sample
+from disentangle_indicators._indicators import indicators, of_clusters, of_encodings, of_sample
 from disentangle_indicators._indicators_result import Indicators
 from disentangle_indicators._progress import Progress
 from disentangle_indicators._provenance import Input, Provenance
@@ -263,28 +263,22 @@ def _refuse_beside(what: str, rows: dict[str, Any]) -> None:
 
 def _of_summary(summary: Summary, name: str, asked: Asked) -> Scorecard:
     """Return the scorecard of sums over rows that were not kept, with the joint of their sample."""
-    result = of_sample(
-        summary.moments,
-        summary.sample.mean,
-        summary.sample.var,
-        asked.threshold,
-        summary.prior_mean,
-        summary.prior_var,
-    )
+    moments, priors = summary.moments, (summary.prior_mean, summary.prior_var)
+    if summary.clusters is None:
+        some = summary.sample.mean, summary.sample.var
+        result = of_sample(moments, *some, asked.threshold, *priors)
+    else:
+        result = of_clusters(moments, summary.clusters, asked.threshold, *priors)
     found: dict[str, Any] = dict.fromkeys(PARTS)
     reasons: dict[str, str] = {}
     if summary.moments.scatter is None:
         reasons["covariance"] = f"sums of {result.d} latents are kept without it"
-    if asked.marginals is not False:
-        found["marginals"] = summary.marginals
-    sample = Encodings.of(summary.sample.mean, summary.sample.var)
-    try:
-        found["joint"] = SECTIONS["joint"](sample, asked)
-    except Undefined as refusal:
-        reasons["joint"] = str(refusal)
-    if found["joint"] is not None and sample.n < summary.n:
-        some = f"{OF_SAMPLE} {sample.n} rows, drawn by a hash of their numbers from {summary.n}."
-        found["joint"] = replace(found["joint"], dependence=some)
+    if summary.clusters is not None:
+        asked_for = {"marginals": asked.marginals, "joint": asked.joint}
+        left_out = [section for section, value in asked_for.items() if value is not False]
+        reasons |= dict.fromkeys(left_out, "errors of clusters need all rows at once")
+    else:
+        found |= _beside_sums(summary, asked, reasons)
     names = tuple(part.name or "rows" for part in summary.parts)
     count = len(names)
     return Scorecard(
@@ -310,6 +304,20 @@ def _of_summary(summary: Summary, name: str, asked: Asked) -> Scorecard:
             },
         ),
     )
+
+
+def _beside_sums(summary: Summary, asked: Asked, reasons: dict[str, str]) -> dict[str, Any]:
+    """Return the marginals, and the joint of some rows."""
+    exact = None if asked.marginals is False else summary.marginals
+    sample = Encodings.of(summary.sample.mean, summary.sample.var)
+    try:
+        joint = SECTIONS["joint"](sample, asked)
+    except Undefined as refusal:
+        reasons["joint"], joint = str(refusal), None
+    if joint is not None and sample.n < summary.n:
+        some = f"{OF_SAMPLE} {sample.n} rows, drawn by a hash of their numbers from {summary.n}."
+        joint = replace(joint, dependence=some)
+    return {"marginals": exact, "joint": joint}
 
 
 def _of_moments(result: Indicators, name: str) -> Scorecard:

@@ -17,6 +17,7 @@ import numpy as np
 from numpy.lib import format as npy_format
 
 from disentangle_indicators._array import Array, Float, to_numpy
+from disentangle_indicators._cluster_sums import ClusterSums, adding
 from disentangle_indicators._errors import Undefined
 from disentangle_indicators._files import atomic
 from disentangle_indicators._row_sample import Sample
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Part", "Sample", "Summary", "merge"]
 
-SCHEMA = "dindic.summary/1"
+SCHEMA = "dindic.summary/2"
 
 _MOMENTS = ("mean", "mean_scatter", "var", "log_var", "co_scatter", "scatter")
 
@@ -55,6 +56,8 @@ class Summary:
         The rows that are in it, so that none counts twice.
     prior_mean, prior_var : array, shape (d,)
         The prior in whose units it is.
+    clusters : ClusterSums or None
+        Sums over each cluster, of which standard errors are made; None for independent rows.
 
     Examples
     --------
@@ -73,6 +76,7 @@ class Summary:
     parts: tuple[Part, ...]
     prior_mean: Float
     prior_var: Float
+    clusters: ClusterSums | None = None
 
     @classmethod
     def of(
@@ -89,6 +93,7 @@ class Summary:
         Parameters
         ----------
         encodings : Encodings
+            With all rows of their clusters, if there are any.
         name : str, optional
             Of the file, or of the data set that the rows belong to; by default that of the
             encodings.
@@ -104,7 +109,7 @@ class Summary:
         Raises
         ------
         Undefined
-            For means only, and with clusters, which a shard could cut.
+            For means only.
         ValueError
             On entries that no encoder can mean.
 
@@ -115,8 +120,6 @@ class Summary:
         """
         if encodings.means_only:
             raise Undefined("a summary needs the posterior variances; there are only means")
-        if encodings.clusters is not None:
-            raise Undefined("a summary needs rows that are independent; there are clusters")
         if first_row < 0:
             raise ValueError(f"first_row must be at least 0; got {first_row}")
         moments: Moments | int = 0
@@ -136,7 +139,11 @@ class Summary:
                 sample = some if sample is None else sample + some
                 yield m, v
 
-        sketch = MarginalSketch.of_batches(noting(), order=order, budget=budget)
+        rows, clusters = noting(), None
+        if encodings.clusters is not None and encodings.cluster_codes is not None:
+            codes = encodings.cluster_codes[1]
+            rows, clusters = adding(rows, encodings.clusters, codes, encodings.d)
+        sketch = MarginalSketch.of_batches(rows, order=order, budget=budget)
         digest = hashlib.sha256(b"".join(each.digest() for each in hashes)).hexdigest()
         part = Part(encodings.name if name is None else name, first_row, sketch.n, digest)
         assert isinstance(moments, Moments)
@@ -145,7 +152,7 @@ class Summary:
             np.broadcast_to(np.asarray(x, np.float64), encodings.d).copy()
             for x in (encodings.prior_mean, encodings.prior_var)
         )
-        return cls(moments, sketch, sample, (part,), centre, spread)
+        return cls(moments, sketch, sample, (part,), centre, spread, clusters)
 
     @property
     def n(self) -> int:
@@ -178,7 +185,8 @@ class Summary:
         Raises
         ------
         ValueError
-            Where rows would count twice, and where latents, priors or settings differ.
+            Where rows would count twice, where a cluster is in both, and where latents, priors or
+            settings differ.
         """
         if isinstance(other, int) and other == 0:
             return self
@@ -194,6 +202,7 @@ class Summary:
             parts,
             self.prior_mean,
             self.prior_var,
+            _joined(self, other),
         )
 
     __radd__ = __add__
@@ -216,10 +225,12 @@ class Summary:
         Summary(4 rows x 2 latents; 1 part)
         """
         moments = {name: getattr(self.moments, name) for name in _MOMENTS}
+        clusters = {} if self.clusters is None else self.clusters._asdict()
         arrays = {
             **{f"moments/{name}": to_numpy(x) for name, x in moments.items() if x is not None},
             **{f"sketch/{name}": array for name, array in self.sketch.to_arrays().items()},
             **{f"sample/{name}": array for name, array in self.sample._asdict().items()},
+            **{f"clusters/{name}": array for name, array in clusters.items()},
             "prior_mean": self.prior_mean,
             "prior_var": self.prior_var,
         }
@@ -259,7 +270,19 @@ class Summary:
             raise ValueError("the sample does not belong to it")
         if sum(part.rows for part in parts) != sketch.n:
             raise ValueError("rows are missing")
-        return cls(moments, sketch, sample, parts, arrays["prior_mean"], arrays["prior_var"])
+        priors = arrays["prior_mean"], arrays["prior_var"]
+        clusters = _clusters(_under("clusters/", arrays), sketch.n, d)
+        return cls(moments, sketch, sample, parts, *priors, clusters)
+
+
+def _clusters(arrays: dict[str, Any], n: int, d: int) -> ClusterSums | None:
+    if not arrays:
+        return None
+    found = ClusterSums(**arrays)
+    count = len(found.names)
+    if found.rows.shape != (count,) or found.sums.shape != (count, 3, d) or found.rows.sum() != n:
+        raise ValueError("the clusters do not belong to it")
+    return found
 
 
 def _under(prefix: str, arrays: Mapping[str, Any]) -> dict[str, Any]:
@@ -392,6 +415,7 @@ def _check_alike(one: Summary, two: Summary) -> None:
         ("latents", one.d, two.d),
         ("order", one.sketch.order, two.sketch.order),
         ("budget", one.sketch.budget, two.sketch.budget),
+        ("clusters", *("none" if each.clusters is None else "some" for each in (one, two))),
         ("prior_mean", one.prior_mean.tolist(), two.prior_mean.tolist()),
         ("prior_var", one.prior_var.tolist(), two.prior_var.tolist()),
     ):
@@ -400,6 +424,22 @@ def _check_alike(one: Summary, two: Summary) -> None:
                 f"summaries add up if their {name} are the same; {one.parts[0]} and "
                 f"{two.parts[0]} have {_short(mine)} and {_short(others)}"
             )
+
+
+def _joined(one: Summary, two: Summary) -> ClusterSums | None:
+    """Return the clusters of both, and refuse one that is in both."""
+    if one.clusters is None or two.clusters is None:
+        return None
+    if cut := one.clusters.cut_between(two.clusters):
+        raise ValueError(
+            f"cluster {cut[0]!r} is cut: it is in {_listed(one.parts)} and in "
+            f"{_listed(two.parts)}; all rows of a cluster belong to one shard"
+        )
+    return one.clusters.joined(two.clusters)
+
+
+def _listed(parts: tuple[Part, ...]) -> str:
+    return str(parts[0]) if len(parts) == 1 else f"one of {len(parts)} parts from {parts[0]} on"
 
 
 def _short(value: Any) -> str:

@@ -15,9 +15,11 @@ from scipy.stats import kstest
 from disentangle_indicators import Encodings, Summary, read_encodings, score
 from disentangle_indicators._row_sample import SAMPLED, Sample, ranks_of
 from disentangle_indicators.aggregate import MarginalSketch, joint, marginals
+from disentangle_indicators.registry import INDICATORS
 from disentangle_indicators.summary import merge, parts_of
 
 D = 3
+CLUSTERS = {"names": np.array(["a"]), "rows": np.array([49]), "sums": np.zeros((1, 3, D))}
 
 
 def rows(n, seed=0):
@@ -230,11 +232,12 @@ def test_a_flipped_bit_is_refused_or_changes_nothing(tmp_path):
     [
         ({"summary": "{"}, "damaged"),
         ({"summary": json.dumps({"schema": "dindic.summary/9", "parts": []})}, "version"),
-        ({"summary": json.dumps({"schema": "dindic.summary/1", "parts": []})}, "missing"),
+        ({"summary": json.dumps({"schema": "dindic.summary/2", "parts": []})}, "missing"),
         ({"moments/mean": np.zeros(D + 1)}, "belong together"),
         ({"sample/mean": np.zeros((2, D))}, "sample"),
         ({"sketch/keys": np.zeros(1, np.int64)}, "belong together"),
         ({"sketch/counts": None}, "damaged"),
+        ({f"clusters/{name}": x for name, x in CLUSTERS.items()}, "clusters do not belong"),
     ],
 )
 def test_a_file_with_other_arrays_is_refused(tmp_path, change, words):
@@ -294,10 +297,66 @@ def test_names_that_were_listed_must_be_there():
         merge(parts, of=["a"])
 
 
-def test_rows_that_depend_and_means_alone_are_refused():
+def clustered_rows(kind=str):
+    """Rows of 12 clusters that move together, three to five clusters to a shard."""
+    mean, var = rows(1200)
+    clusters = np.arange(1200) // 100
+    mean += 0.5 * np.random.default_rng(1).normal(size=(12, D))[clusters]
+    names = np.array([f"donor {c}" for c in clusters]) if kind is str else clusters.astype(kind)
+    cuts = [0, 300, 800, 1200]
+    parts = [
+        Summary.of(Encodings.of(mean[a:b], var[a:b], clusters=names[a:b]), name="all", first_row=a)
+        for a, b in itertools.pairwise(cuts)
+    ]
+    return mean, var, names, parts
+
+
+def test_errors_of_clusters_in_shards_are_those_of_all_rows(tmp_path):
+    mean, var, names, parts = clustered_rows()
+    paths = [tmp_path / f"{k}.npz" for k in range(3)]
+    for part, path in zip(parts, paths, strict=True):
+        part.save(path)
+    whole = score(mean, var=var, clusters=names, marginals=False)
+    found = score(merge(paths[::-1]))
+    assert found.result.n_clusters == 12
+    wanted, errors = whole.result.standard_errors, found.result.standard_errors
+    of_covariance = {name for name, indicator in INDICATORS.items() if indicator.covariance}
+    assert wanted.keys() - errors.keys() == of_covariance & wanted.keys() != set()
+    for name, error in errors.items():
+        np.testing.assert_allclose(error, wanted[name], rtol=1e-9, err_msg=name)
+    alone = score(Summary.of(Encodings.of(mean, var))).result.standard_errors
+    assert errors["mutual_information"] > 2 * alone["mutual_information"]
+    assert found.verdict["USED"] == whole.verdict["USED"]
+    assert found.marginals is found.joint is None
+    assert "need all rows at once" in found.reasons["marginals"]
+
+
+def test_the_order_of_shards_with_clusters_changes_no_bit():
+    _, _, _, parts = clustered_rows()
+    one, two = merge(parts), merge(parts[::-1])
+    for name, array in one.clusters._asdict().items():
+        np.testing.assert_array_equal(array, getattr(two.clusters, name), err_msg=name)
+    assert one.clusters.names.tolist() == sorted(one.clusters.names)
+
+
+def test_a_cluster_that_a_shard_cuts_is_an_error_by_name():
+    """By the same name as a whole number and as a float."""
+    mean, var = rows(90)
+    halves = [
+        Summary.of(Encodings.of(mean[a:b], var[a:b], clusters=codes), name=name)
+        for (a, b), codes, name in (
+            ((0, 40), np.arange(40) // 10, "a"),
+            ((40, 90), 3.0 + np.arange(50) // 10, "b"),
+        )
+    ]
+    with pytest.raises(ValueError, match="cluster '3' is cut.*rows 0 to 39 of a.*0 to 49 of b"):
+        merge(halves)
+    with pytest.raises(ValueError, match="clusters are the same.*none and some|some and none"):
+        merge([halves[0], of(name="c")])
+
+
+def test_means_alone_are_refused():
     mean, var = rows(50)
-    with pytest.raises(ValueError, match="clusters"):
-        Summary.of(Encodings.of(mean, var, clusters=np.arange(50) // 5))
     with pytest.raises(ValueError, match="only means"):
         Summary.of(Encodings.of(mean))
     with pytest.raises(ValueError, match="first_row"):

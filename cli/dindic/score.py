@@ -274,7 +274,7 @@ def _of_shard(files: tuple[str, ...], options: dict[str, Any]) -> "Scorecard":
     from disentangle_indicators import Summary
     from disentangle_indicators import score as score_summary
 
-    excluded = ("by", "joint", "certify", "covariance", "metrics", "plot", "clusters", "order")
+    excluded = ("by", "joint", "certify", "covariance", "metrics", "plot", "order")
     given = [name for name in excluded if options[name]]
     if len(files) > 1 or given:
         what = f"--{given[0]}, which needs the rows" if given else "several files"

@@ -89,6 +89,27 @@ def test_what_cannot_be_merged_is_refused(dindic, states, line, words):
     assert {path.name: path.read_bytes() for path in Path().iterdir()} == before
 
 
+def test_clusters_of_shards_are_those_of_one_file(dindic, npz):
+    rng = np.random.default_rng(0)
+    donor = np.arange(900) // 30
+    mean = rng.normal(size=(900, 2)) + rng.normal(size=(30, 2))[donor]
+    arrays = {"mean": mean, "var": np.full((900, 2), 0.2), "donor": donor}
+    npz("whole.npz", **arrays)
+    for name, rows in (("0", slice(0, 300)), ("1", slice(300, 900)), ("2", slice(290, 300))):
+        npz(f"part-{name}.npz", **{key: array[rows] for key, array in arrays.items()})
+        dindic("score", f"part-{name}.npz", "--clusters", "donor", "--state", f"{name}.npz")
+    found = json.loads(dindic("merge", "0.npz", "1.npz", "--json", "-").stdout)
+    of = ("--clusters", "donor", "--no-marginals", "--json", "-")
+    for file in ("whole.npz", "part-[01].npz"):
+        whole = json.loads(dindic("score", file, *of).stdout)
+        assert found["n_clusters"] == whole["n_clusters"] == 30
+        assert found["standard_errors"]["mutual_information"] == pytest.approx(
+            whole["standard_errors"]["mutual_information"], rel=1e-9
+        )
+    result = dindic("merge", "1.npz", "2.npz", "0.npz", code=2)
+    assert "cluster '9' is cut" in result.stderr
+
+
 def test_a_state_that_cannot_be_written_is_an_error(dindic, shards):
     result = dindic("score", shards[0], "--state", "nowhere/0.npz", code=1)
     assert "there is no folder" in result.stderr
