@@ -310,10 +310,11 @@ def _beside_sums(summary: Summary, asked: Asked, reasons: dict[str, str]) -> dic
     """Return the marginals, and the joint of some rows."""
     exact = None if asked.marginals is False else summary.marginals
     sample = Encodings.of(summary.sample.mean, summary.sample.var)
+    joint: Any = None
     try:
         joint = SECTIONS["joint"](sample, asked)
     except Undefined as refusal:
-        reasons["joint"], joint = str(refusal), None
+        reasons["joint"] = str(refusal)
     if joint is not None and sample.n < summary.n:
         some = f"{OF_SAMPLE} {sample.n} rows, drawn by a hash of their numbers from {summary.n}."
         joint = replace(joint, dependence=some)
