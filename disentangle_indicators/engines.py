@@ -6,12 +6,15 @@ of them to :func:`~disentangle_indicators.summary.merge`.
 """
 
 import math
+import os
+from collections.abc import Iterable
+from pathlib import Path
 from typing import Any
 
 from disentangle_indicators.posteriors import Encodings
 from disentangle_indicators.summary import Summary, merge
 
-__all__ = ["all_merge", "summarise_dask"]
+__all__ = ["all_merge", "summarise_dask", "summarise_files"]
 
 
 def all_merge(summary: Summary | None, group: Any = None) -> Summary:
@@ -98,6 +101,50 @@ def summarise_dask(mean: Any, var: Any, *, name: str = "", **given: Any) -> Any:
     if not parts:
         raise ValueError("there are no rows to summarise")
     return _added(parts, delayed(_both, pure=True))
+
+
+def summarise_files(files: Iterable[str | os.PathLike[str]], **given: Any) -> Any:
+    """Summarise files of encodings by Dask, one task for each file.
+
+    Parameters
+    ----------
+    files : iterable of path
+        Each with rows of its own. Workers read them under these paths.
+    **given
+        Further arguments of :func:`~disentangle_indicators.read_encodings`.
+
+    Returns
+    -------
+    dask.delayed.Delayed
+        Its ``compute()`` gives the Summary: the same bits on any number of workers, and as
+        :func:`~disentangle_indicators.summary.merge` of the summaries of the files.
+
+    Raises
+    ------
+    ValueError
+        On no file, here; and on files that cannot be read or added up, by ``compute()``.
+
+    Examples
+    --------
+    >>> summarise_files(["part-0.parquet", "part-1.parquet"]).compute()  # doctest: +SKIP
+    Summary(200000 rows x 8 latents; 2 parts)
+    """
+    from dask.delayed import delayed
+
+    names = sorted(map(str, files))
+    if not names:
+        raise ValueError("there are no files to summarise")
+    of_file = delayed(_of_file, pure=True)
+    parts = [of_file(os.path.abspath(name), name, given) for name in names]
+    return _added(parts, delayed(_both, pure=True))
+
+
+def _of_file(path: str, name: str, given: dict[str, Any]) -> Summary:
+    from disentangle_indicators.encodings import read_encodings
+    from disentangle_indicators.encodings._stored import reading
+
+    with reading(Path(path)):
+        return Summary.of(read_encodings(path, **given), name=name)
 
 
 def _of_chunk(mean: Any, var: Any, name: str, first: int, given: dict[str, Any]) -> Summary:

@@ -14,10 +14,10 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
 PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
-LEFT_OUT = {"diffusers", "lightgbm", "onnxruntime", "torch", "torchmetrics"}
-"""What is too large for a second environment, or goes with torch; their tests are skipped."""
+LEFT_OUT = {"dask", "diffusers", "distributed", "lightgbm", "onnxruntime", "torch", "torchmetrics"}
+"""What is too large for a second environment, goes with torch, or starts processes; their tests are skipped."""
 
-TOOLS_LEFT_OUT = {"jax", "onnxruntime", "torchmetrics"}
+TOOLS_LEFT_OUT = {"dask", "distributed", "jax", "onnxruntime", "torchmetrics"}
 
 
 def name_of(requirement):

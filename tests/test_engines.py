@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from test_summary import assert_same_bits, rows, shards
 
-from disentangle_indicators import Encodings, Summary
+from disentangle_indicators import Encodings, Summary, read_encodings
 from disentangle_indicators.summary import merge
 
 RANKS = textwrap.dedent("""
@@ -74,6 +74,25 @@ def test_what_dask_cannot_say_is_refused(dask_array):
         summarise_dask(mean[mean[:, 0] > 0], mean[mean[:, 0] > 0])
     with pytest.raises(ValueError, match="one shape"):
         summarise_dask(mean, mean[:, :2])
+
+
+def test_files_are_merged_like_their_summaries(dask_array, tmp_path, monkeypatch):
+    from disentangle_indicators.engines import summarise_files
+
+    monkeypatch.chdir(tmp_path)
+    mean, var = rows(300)
+    names = ["10.npz", "2.npz", "1.npz"]
+    for k, name in enumerate(names):
+        np.savez(name, mean=mean[k::3], std=var[k::3])
+    given = {"prior_var": 4.0}
+    found = summarise_files(names, **given).compute(scheduler="sync")
+    parts = [Summary.of(read_encodings(name, **given), name=name) for name in names]
+    assert_same_bits(found, merge(parts))
+    np.savez("2.npz", mean=mean)
+    with pytest.raises(ValueError, match=r"2\.npz: a summary needs the posterior variances"):
+        summarise_files(names).compute(scheduler="sync")
+    with pytest.raises(ValueError, match="no files"):
+        summarise_files([])
 
 
 def test_a_prior_is_given_to_every_chunk(dask_array):

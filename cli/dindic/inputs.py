@@ -23,6 +23,11 @@ _ARGUMENTS = (
 """Options of commands that are arguments of read_encodings."""
 
 
+def read_arguments(options: dict[str, Any]) -> dict[str, Any]:
+    """Return the arguments of read_encodings that options of a command are."""
+    return {name: options[name] for name in _ARGUMENTS if name in options}
+
+
 def encodings_from(
     options: dict[str, Any], file: str | None, *, several: bool = False
 ) -> "Encodings":
@@ -48,7 +53,7 @@ def encodings_from(
     with bad_input():
         encodings = read_encodings(
             file,
-            **{name: options[name] for name in _ARGUMENTS if name in options},
+            **read_arguments(options),
             threads=options.get("threads", 1),
             progress=None if quiet else progress,
         )

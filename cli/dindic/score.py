@@ -23,7 +23,7 @@ from dindic.output import check_outputs, finish, say_notes, say_written, stamped
 from dindic.wording import in_options
 
 if TYPE_CHECKING:
-    from disentangle_indicators import Encodings, Scorecard
+    from disentangle_indicators import Encodings, Scorecard, Summary
     from disentangle_indicators._result import Result
     from disentangle_indicators.supervised import MetricOptions
 
@@ -118,6 +118,12 @@ NEEDS = {
     help="One file: write the sums over its rows, for dindic merge to add up.",
 )
 @click.option(
+    "--dask",
+    metavar="ADDRESS|local",
+    help="One pattern, folder or list of files: sum them up by the workers of this Dask scheduler, "
+    "or by processes of this machine.",
+)
+@click.option(
     "--sort",
     metavar="NAME",
     help="Order of the lines: distance, used, an indicator, or a metric as mig@default.",
@@ -153,8 +159,8 @@ def score(files: tuple[str, ...], **options: Any) -> None:
     _check_pairs_of_options(files, options)
     check_given(files, options)
     metrics = _metrics(options)
-    if options["state"]:
-        finish(_of_shard(files, options), options)
+    if options["state"] or options["dask"]:
+        finish(_of_sums(files, options), options)
         return
     if options["by"]:
         finish(_by_group(files[0] if files else None, options, metrics), options)
@@ -269,29 +275,43 @@ def _by_group(
     return replace(found, reports=reports)
 
 
-def _of_shard(files: tuple[str, ...], options: dict[str, Any]) -> "Scorecard":
-    """Write the sums over the rows of a file, and score them."""
-    from disentangle_indicators import Summary
+def _of_sums(files: tuple[str, ...], options: dict[str, Any]) -> "Scorecard":
+    """Sum up the rows of a file, or of many by Dask; write the sums where asked, and score them."""
     from disentangle_indicators import score as score_summary
 
     excluded = ("by", "joint", "certify", "covariance", "metrics", "plot", "order")
     given = [name for name in excluded if options[name]]
     if len(files) > 1 or given:
         what = f"--{given[0]}, which needs the rows" if given else "several files"
-        raise click.UsageError(f"--state does not go with {what}")
-    encodings = encodings_from(options, files[0] if files else None)
-    with bad_input(encodings.name):
-        summary = Summary.of(encodings, name=str(encodings.path))
+        flag = "dask" if options["dask"] else "state"
+        raise click.UsageError(f"--{flag} does not go with {what}")
+    summary = _summary(files[0] if files else None, options)
+    with bad_input():
         card = score_summary(
             summary,
             threshold=options["threshold"],
             marginals=options["marginals"],
-            joint=False,
+            joint=options["joint"] if options["dask"] else False,
         )
-    with failing_output():
-        summary.save(options["state"])
-        say_written(Path(options["state"]), options["quiet"])
+    if options["state"]:
+        with failing_output():
+            summary.save(options["state"])
+            say_written(Path(options["state"]), options["quiet"])
     return worded(card)
+
+
+def _summary(file: str | None, options: dict[str, Any]) -> "Summary":
+    from disentangle_indicators import Summary
+
+    if options["dask"]:
+        if file is None:
+            raise click.UsageError("--dask goes with FILE, not with --mean")
+        from dindic.by_dask import summary_by_dask
+
+        return summary_by_dask(file, options)
+    encodings = encodings_from(options, file)
+    with bad_input(encodings.name):
+        return Summary.of(encodings, name=str(encodings.path))
 
 
 def _points(options: dict[str, Any]) -> int | bool | None:

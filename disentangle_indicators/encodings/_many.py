@@ -18,7 +18,7 @@ from disentangle_indicators.encodings.formats import (
     zarr,
 )
 
-__all__ = ["open_source"]
+__all__ = ["files_of", "open_source"]
 
 MANIFEST = ".txt"
 """Suffix of a text file of paths, one a line: PATH, PATH SHA256, PATH ROWS or PATH ROWS SHA256."""
@@ -55,6 +55,12 @@ def open_source(path: Path) -> tuple[Contents, list[Path]]:
     contents = _continued_files([file for file, _ in listed])
     _check_rows(path, contents, listed)
     return contents, [path, *(file for file, _ in listed)]
+
+
+def files_of(path: Path) -> list[Path]:
+    """Return the files of a folder, a pattern or a manifest; any other file alone."""
+    _, files = open_source(path)
+    return [file for file in files if file != path] or [path]
 
 
 def _by_number(path: Path) -> list[tuple[int, str]]:

@@ -1,6 +1,7 @@
 """dindic score --state and dindic merge: one report of many shards."""
 
 import json
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -113,3 +114,54 @@ def test_clusters_of_shards_are_those_of_one_file(dindic, npz):
 def test_a_state_that_cannot_be_written_is_an_error(dindic, shards):
     result = dindic("score", shards[0], "--state", "nowhere/0.npz", code=1)
     assert "there is no folder" in result.stderr
+
+
+@pytest.mark.slow
+def test_dask_gives_the_bits_of_states_that_are_merged(dindic, states):
+    """By two processes, as they start on a user's machine."""
+    pytest.importorskip("distributed", reason="distributed is not installed: --dask is NOT tested")
+    dindic("merge", *states, "-o", "merged.npz", "--quiet")
+    line = ("score", "part-*.npz", "--dask", "local", "--state", "dask.npz", "--json", "-")
+    result = dindic(*line)
+    assert Path("dask.npz").read_bytes() == Path("merged.npz").read_bytes()
+    assert "3 files, on " in result.stderr
+    found, merged = json.loads(result.stdout), dindic("merge", *states, "--json", "-").stdout
+    for name, value in json.loads(merged).items():
+        assert found[name] == value or name == "provenance"
+
+
+def test_dask_reads_files_as_the_options_describe_them(dindic, npz, states):
+    """With a cluster that runs already, here in threads of this process."""
+    distributed = pytest.importorskip("distributed", reason="distributed is not installed")
+    npz("other.npz", a=np.zeros((5, 2)), b=np.ones((5, 2)))
+    with distributed.LocalCluster(
+        n_workers=1, threads_per_worker=2, processes=False, dashboard_address=None
+    ) as cluster:
+        of = ("--dask", cluster.scheduler_address, "--json", "-", "--no-joint")
+        whole = json.loads(dindic("score", "part-*.npz", *of).stdout)
+        keys = ("--mean-key", "a", "--scale-key", "b", "--scale", "var")
+        one = json.loads(dindic("score", "other.npz", *keys, *of).stdout)
+        result = dindic("score", "other.npz", *of, code=2)
+    assert (whole["n"], whole["joint"], one["n"]) == (N, None, 5)
+    assert "other.npz" in result.stderr
+    assert "--mean-key" in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("line", "words"),
+    [
+        ("score part-0.npz part-1.npz --dask local", "--dask does not go with several files"),
+        ("score part-0.npz --metrics mig --dask local", "--metrics, which needs the rows"),
+        ("score --mean a.npy --var b.npy --dask local", "--dask goes with FILE, not with --mean"),
+        ("score nowhere-*.npz --dask local", "there is no file that matches nowhere-*.npz"),
+    ],
+)
+def test_what_dask_cannot_sum_up_is_refused(dindic, shards, line, words):
+    pytest.importorskip("distributed", reason="distributed is not installed")
+    assert words in " ".join(dindic(*line.split(), code=2).stderr.split())
+
+
+def test_without_dask_the_line_that_installs_it_is_printed(dindic, shards, monkeypatch):
+    monkeypatch.setitem(sys.modules, "distributed", None)
+    result = dindic("score", shards[0], "--dask", "local", code=1)
+    assert "pip install 'disentangle-indicators[dask]'" in result.stderr

@@ -1,0 +1,58 @@
+"""The sums over many files, by workers of Dask."""
+
+from contextlib import ExitStack
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from dindic.exits import bad_input
+from dindic.inputs import read_arguments
+from dindic.output import say_notes
+
+if TYPE_CHECKING:
+    from disentangle_indicators import Summary
+
+LOCAL = "local"
+"""What --dask takes in place of an address, for processes of this machine."""
+
+
+def summary_by_dask(file: str, options: dict[str, Any]) -> "Summary":
+    """Sum up the files of a pattern, a folder or a list, one task for each file.
+
+    Raises
+    ------
+    click.ClickException
+        If Dask is missing, or its workers die.
+    BadInput
+        If a file cannot be read or added up.
+    """
+    try:
+        import distributed
+        from dask.system import CPU_COUNT
+    except ModuleNotFoundError as error:
+        raise click.ClickException(
+            "--dask needs the package distributed: pip install 'disentangle-indicators[dask]'"
+        ) from error
+    from disentangle_indicators.encodings._many import files_of
+    from disentangle_indicators.engines import summarise_files
+
+    with bad_input(file), ExitStack() as stack:
+        files = files_of(Path(file))
+        dask: Any = distributed  # whose classes have no types
+        where = options["dask"]
+        if where == LOCAL:
+            workers = min(len(files), CPU_COUNT)
+            where = stack.enter_context(
+                dask.LocalCluster(n_workers=workers, threads_per_worker=1, dashboard_address=None)
+            )
+        client = stack.enter_context(dask.Client(where))
+        if not options["quiet"]:
+            say_notes((f"{len(files)} files, on {len(client.nthreads())} workers",))
+        try:
+            whole: Summary = client.compute(
+                summarise_files(files, **read_arguments(options))
+            ).result()
+        except dask.KilledWorker as error:
+            raise click.ClickException(f"workers of Dask died, too often: {error}") from error
+        return whole
