@@ -6,7 +6,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from disentangle_indicators._array import generator
-from disentangle_indicators._row_sample import noting
 from disentangle_indicators.posteriors import Encodings
 
 __all__ = ["MANY", "SOME", "Drawn", "drawn"]
@@ -19,7 +18,7 @@ SOME = 20_000
 
 
 class Drawn(NamedTuple):
-    """Some rows with what belongs to them, in units of the prior.
+    """Some rows with what belongs to them.
 
     Parameters
     ----------
@@ -79,21 +78,4 @@ def drawn(encodings: Encodings, rows: int | None, rng: np.random.Generator | int
         return Drawn(encodings)
     (apart,) = generator(rng).spawn(1)
     chosen = np.sort(apart.choice(n, rows, replace=False))
-    mean, var = np.empty((2, rows, encodings.d))
-    pairs = ((m, m if v is None else v) for m, v in encodings.batches())
-    for _ in noting(pairs, chosen, mean, var):
-        pass
-    some = Drawn(encodings, chosen, f"{rows} random rows of {n}")
-    made = Encodings.of(
-        mean,
-        None if encodings.means_only else var,
-        factors=some.taken(encodings.factors),
-        labels=some.taken(encodings.labels),
-        clusters=some.taken(encodings.clusters),
-        name=encodings.name,
-        threads=encodings.threads,
-        progress=encodings.progress,
-    )
-    kept = ("source", "notes", "metadata", "inputs")
-    made = made.replaced(**{name: getattr(encodings, name) for name in kept})
-    return some._replace(encodings=made)
+    return Drawn(encodings.take(chosen), chosen, f"{rows} random rows of {n}")

@@ -11,6 +11,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+import array_api_compat
 import numpy as np
 from numpy.typing import NDArray
 
@@ -395,6 +396,54 @@ class Encodings:
         self._variance(values, 0)
         return mean, values
 
+    def take(self, rows: NDArray[np.int64], name: str = "") -> "Encodings":
+        """Return the encodings of some rows, which are read block by block and held in memory.
+
+        Parameters
+        ----------
+        rows : array of int, shape (s,)
+            Sorted numbers of rows, from 0.
+        name : str
+            What to call them; the same by default.
+
+        Returns
+        -------
+        Encodings
+            With the scale, the prior, the notes and the metadata of all rows.
+
+        Examples
+        --------
+        >>> whole = Encodings.of(np.arange(8.0).reshape(4, 2), np.ones((4, 2)))
+        >>> whole.take(np.array([1, 3])).mean[:, 0]
+        array([2., 6.])
+        """
+        found: list[tuple[Any, ...]] = []
+        first = 0
+        for arrays in self._shown(self.stored(None), None):
+            last = first + arrays[0].shape[0]
+            a, b = np.searchsorted(rows, [first, last])
+            if a < b:
+                found.append(tuple(_rows_of(array, rows[a:b] - first) for array in arrays))
+            first = last
+        mean, values = (
+            None if parts[0] is None else namespace(parts[0]).concat(parts)
+            for parts in zip(*found, strict=True)
+        )
+        some = Encodings.of(
+            mean,
+            **({} if values is None else {self.scale: values}),
+            factors=None if self.factors is None else self.factors.take(rows),
+            labels=None if self.labels is None else self.labels[rows],
+            clusters=None if self.clusters is None else self.clusters[rows],
+            prior_mean=self.prior_mean,
+            prior_var=self.prior_var,
+            name=name or self.name,
+            threads=self.threads,
+            progress=self.progress,
+        )
+        kept = ("source", "notes", "metadata", "inputs")
+        return some.replaced(**{key: getattr(self, key) for key in kept})
+
     def codes(self, codes: str = "mean", rng: np.random.Generator | int = 0) -> Float:
         """Return the codes that metrics see, (n, d), in numpy.
 
@@ -577,3 +626,10 @@ class Encodings:
         if self.labels is None:
             raise Undefined("there are no ground-truth factors and no labels")
         return as_table(self.labels, self.n, names=["labels"], kinds=["categorical"])
+
+
+def _rows_of(array: Array | None, rows: NDArray[np.int64]) -> Array | None:
+    if array is None:
+        return None
+    xp = namespace(array)
+    return xp.take(array, xp.asarray(rows, device=array_api_compat.device(array)), axis=0)

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from strategies import encodings as some_encodings
-from strategies import to
+from strategies import rngs, to
 
 from disentangle_indicators import Encodings, Moments, read_encodings, score, write_encodings
 from disentangle_indicators import _array as edge
@@ -39,6 +39,30 @@ def with_factors(pair, **more):
 
 
 # What it holds.
+
+
+@given(data=some_encodings(min_n=2, max_n=60), rng=rngs, scale=st.sampled_from([*SCALES, ""]))
+def test_some_rows_are_those_of_the_arrays_however_they_come(data, rng, scale):
+    mean, var = data
+    stated = {"var": var, "std": np.sqrt(var), "logvar": np.log(var), "logstd": np.log(var) / 2}
+    given = {scale: stated[scale]} if scale else {}
+    n = len(mean)
+    beside = {"labels": np.arange(n) % 3, "clusters": np.arange(n) // 2, "prior_var": 2.0}
+    whole = Encodings.of(mean, **given, factors=np.arange(n)[:, None] % 5, **beside)
+    rows = np.flatnonzero(rng.random(n) < 0.5)
+    rows = rows if rows.size else np.array([n - 1])
+    if scale:  # in blocks of a few rows
+        parts = [slice(i, i + 7) for i in range(0, n, 7)]
+        stored = lambda _: ((mean[p], stated[scale][p]) for p in parts)
+        whole = whole.replaced(stored=stored)
+    some = whole.take(rows)
+    np.testing.assert_array_equal(some.mean, whole.mean[rows])
+    if scale:
+        np.testing.assert_array_equal(some.var, whole.var[rows])
+    assert (some.n, some.scale, some.prior_var) == (len(rows), scale, 2.0)
+    np.testing.assert_array_equal(some.labels, rows % 3)
+    np.testing.assert_array_equal(some.clusters, rows // 2)
+    np.testing.assert_array_equal(some.factors.to_array()[:, 0], rows % 5)
 
 
 @given(data=some_encodings(min_n=2), scale=st.sampled_from(SCALES))

@@ -5,7 +5,6 @@ from typing import Any
 
 import numpy as np
 
-from disentangle_indicators._array import namespace
 from disentangle_indicators._sections import joint_left_out
 from disentangle_indicators.comparison._compare import compare
 from disentangle_indicators.comparison._comparison_result import Comparison
@@ -65,7 +64,7 @@ def compare_by(
     if not 2 <= len(values) <= MOST:
         raise ValueError(f"by must have 2 to {MOST} groups; there are {len(values)}")
     groups = [
-        _rows(encodings, np.flatnonzero(column == value), str(value) if text else f"{value:g}")
+        encodings.take(np.flatnonzero(column == value), str(value) if text else f"{value:g}")
         for value in values
     ]
     left_out = {}
@@ -88,25 +87,3 @@ def _column(encodings: Encodings, by: Any) -> Any:
         there = [name for name, column in known.items() if column is not None]
         raise ValueError(f"by must be one of {', '.join(there) or 'no columns'}; got {by!r}")
     return known[by]
-
-
-def _rows(encodings: Encodings, rows: Any, name: str) -> Encodings:
-    """Return the encodings of some rows."""
-    mean, values = encodings.as_stored()
-    xp = namespace(mean)
-    at = xp.asarray(rows) if not isinstance(mean, np.ndarray) else rows
-
-    def taken(array: Any) -> Any:
-        return None if array is None else array[at]
-
-    return Encodings.of(
-        taken(mean),
-        **({} if values is None else {encodings.scale: taken(values)}),
-        factors=None if encodings.factors is None else encodings.factors.take(rows),
-        labels=None if encodings.labels is None else encodings.labels[rows],
-        clusters=None if encodings.clusters is None else encodings.clusters[rows],
-        prior_mean=encodings.prior_mean,
-        prior_var=encodings.prior_var,
-        name=name,
-        threads=encodings.threads,
-    )
