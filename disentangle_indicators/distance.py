@@ -108,6 +108,9 @@ def distance(
         dependence = Bracket(ends[0] or 0.0, math.inf if ends[1] is None else ends[1])
     top = max(min(high), 0.0)
     total = Bracket(min(max(0.0, *low), top), top)
+    if r.d == 1:  # one latent is its own marginal, and depends on no other
+        total = Bracket(total.low, max(total.low, min(top, marginals.high)))
+        return Distance(total, total, Bracket(0.0, 0.0))
     return Distance(
         total,
         Bracket(marginals.low, min(marginals.high, top)),

@@ -363,6 +363,8 @@ def _assemble(
     correlation = float(gaussian_total_correlation(moments))
     rate = float(kl_posterior_prior(moments))
     ends = _ends(one, information, log_q_one, left_out, bound)
+    if exact.d == 1:  # one latent depends on no other
+        ends |= {f"total_correlation_{end}": Estimate(0.0, 0.0, 0.0) for end in ("low", "high")}
     value = _consistent(ends)
     low = ends.get("total_correlation_low")
     residual = rate - information.value - dependence.value - exact.total_kl_prior
@@ -389,7 +391,7 @@ def _assemble(
         total_correlation_high=value["total_correlation_high"],
         kl_aggregate_prior_low=value.get("kl_aggregate_prior_low"),
         kl_aggregate_prior_high=value["kl_aggregate_prior_high"],
-        vacuous=low is None or low.value <= 2 * reach * low.population_error,
+        vacuous=exact.d > 1 and (low is None or low.value <= 2 * reach * low.population_error),
         residual=residual,
         shape=exact.total_looseness,
         correlation=correlation,
