@@ -224,6 +224,17 @@ def test_errors_of_correlations_are_those_of_sampling():
         assert one.correlation_se == pytest.approx(0.5 / np.sqrt(4000), rel=5 / np.sqrt(2 * 19))
 
 
+def test_copies_of_rows_are_shuffled_whole():
+    """Without names of clusters: what repeats another row counts with it."""
+    rng = np.random.default_rng(0)
+    mean = np.repeat(rng.normal(size=(50, 2)), 8, axis=0)
+    other = np.repeat(rng.normal(size=(50, 2)), 8, axis=0)
+    found = matched([Encodings.of(m, np.full(m.shape, 0.1)) for m in (mean, other)])
+    assert found.n_clusters == 50
+    assert "Copies of one row count as one draw, of 50." in repr(found)
+    assert found.pairs[0].shared == 0
+
+
 def test_clusters_widen_errors_and_are_shuffled_whole():
     rng = np.random.default_rng(0)
     clusters = np.repeat(np.arange(40), 25)

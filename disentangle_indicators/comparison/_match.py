@@ -125,7 +125,9 @@ def match(
     evidence = check_same_rows(several, same_rows=same_rows)
     generated, seed = generator(rng), seed_of(rng)
     chosen = [_used(each, latents, threshold) for each in several]
-    clusters = next((c for e in several if (c := e.cluster_codes) is not None), None)
+    with_clusters = (each for each in several if each.clusters is not None)
+    ruling = next(with_clusters, several[0])  # copies of inputs are copies in any encoder
+    clusters = ruling.independent_codes
     group = deal(several[0].n, clusters, generated)
     order = np.argsort(group, kind="stable")
     codes = [
@@ -158,6 +160,7 @@ def match(
         ranking=_ranking(codes, generated),
         evidence=evidence,
         n_clusters=None if clusters is None else clusters[0],
+        dependence=ruling.dependence,
         rotations=rotations,
         shuffles=shuffles,
         threshold=threshold,

@@ -135,6 +135,9 @@ class Match(Result):
     evidence : str
         What shows that the rows correspond.
     n_clusters : int or None
+        Clusters, and copies of rows; None where rows are independent.
+    dependence : str
+        One sentence on clusters or copies of rows.
     rotations, shuffles : int
         Draws of both nulls.
     threshold, level : float
@@ -152,6 +155,7 @@ class Match(Result):
     ranking: Ranking
     evidence: str
     n_clusters: int | None
+    dependence: str
     rotations: int
     shuffles: int
     threshold: float
@@ -283,14 +287,11 @@ class Match(Result):
             tables += [_latent_table(self, self.pairs[0], names)]
         else:
             tables += _group_table(self, names)
-        rows = "Rows are taken as independent."
-        if self.n_clusters is not None:
-            rows = f"Rows of one cluster count as one draw, of {self.n_clusters}."
         return [
             {"MATCH": self.sentence},
             *tables,
             _udr_table(self, names),
-            f"That the rows correspond is shown by {self.evidence}. {rows}",
+            f"That the rows correspond is shown by {self.evidence}. {self.dependence}",
         ]
 
 
