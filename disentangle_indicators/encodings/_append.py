@@ -18,8 +18,9 @@ from disentangle_indicators.encodings._write import beside, check_suffix, host, 
 class Appender:
     """A file that grows by batches; :meth:`add` is its only method."""
 
-    def __init__(self, scratch: Path) -> None:
+    def __init__(self, scratch: Path, metadata: Mapping[str, str]) -> None:
         self._scratch = scratch
+        self.metadata = dict(metadata)
         self._columns: dict[str, list[NDArray[Any]]] = {}
         self.n = 0
         self.shape: tuple[int, ...] = ()
@@ -120,7 +121,7 @@ def append_encodings(
     Yields
     ------
     Appender
-        Whose ``add(mean, logvar=...)`` appends a batch.
+        Whose ``add(mean, logvar=...)`` appends a batch, and whose ``metadata`` can be added to.
 
     Raises
     ------
@@ -145,11 +146,11 @@ def append_encodings(
         atomic(path) as temporary,
         TemporaryDirectory(prefix=f"{temporary.name}-", dir=path.parent) as scratch,
     ):
-        file = Appender(Path(scratch))
+        file = Appender(Path(scratch), metadata or {})
         yield file
         if file.n == 0:
             raise ValueError("no batch with a row was added")
         columns = (file.column(name) for name in ("factors", "labels", "clusters"))
         factors, labels, clusters = columns
         others = beside(path, file.n, factors, factor_names, labels, clusters)
-        store(temporary, path, file.arrays() | others, metadata)
+        store(temporary, path, file.arrays() | others, file.metadata)

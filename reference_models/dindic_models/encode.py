@@ -22,6 +22,8 @@ Floats = NDArray[np.floating[Any]]
 
 AGREEMENT = 1e-4
 
+ERROR = "squared error of the decoded sample of a posterior, summed over an image in [0, 1]"
+
 
 def encode(
     path: str | Path,
@@ -38,7 +40,8 @@ def encode(
 
     Batches are encoded and written one by one; the file appears when it is whole. The model is in
     evaluation mode meanwhile. The first batch is encoded a second time, in two halves, and has to
-    agree: a sample in place of a mean does not.
+    agree: a sample in place of a mean does not. Of a model that states a likelihood, samples of the
+    posteriors are decoded too, and the metadata have the `distortion`, the squared error of an input.
 
     Parameters
     ----------
@@ -93,6 +96,7 @@ def encode(
         batches = progress(loader, "encoding", total)
     names = factor_names or getattr(loader, "factor_names", None) or None
     said = {**getattr(loader, "metadata", {}), **(metadata or {})}
+    distortion, rng = 0.0, torch.Generator().manual_seed(0)
     with append_encodings(path, factor_names=names, metadata=said) as file, evaluating(encoder):
         for given in batches:
             batch = batch_of(given)
@@ -103,9 +107,37 @@ def encode(
                 _check_agreement(encoder, batch.x, (mean, logvar))
             beside = {name: v for name, v in batch.beside.items() if name != "rows"}
             file.add(mean, logvar=logvar, **beside)
+            if encoder.noise is not None:
+                distortion += squared_error(encoder, batch.x, mean, logvar, rng)
         if file.n == 0:
             raise ValueError("there are no images to encode")
+        if encoder.noise is not None:
+            file.metadata |= {"distortion": f"{distortion / file.n:.6g}", "distortion_is": ERROR}
     return Path(path)
+
+
+def squared_error(
+    encoder: Encoder, x: Tensor, mean: Floats, logvar: Floats, rng: torch.Generator
+) -> float:
+    r"""Return the squared error of a batch, at one sample of each posterior.
+
+    .. math:: \sum_m |x_m - G(\mu_m + \sigma_m \epsilon_m)|^2
+
+    Parameters
+    ----------
+    encoder : Encoder
+        With a decoder; images are taken in [0, 1].
+    x : Tensor, shape (b, C, H, W)
+        In the units that the encoder takes.
+    mean, logvar : array, shape (b, d)
+    rng : torch.Generator
+        On the host.
+    """
+    spread = torch.exp(0.5 * torch.from_numpy(logvar))
+    z = torch.from_numpy(mean) + spread * torch.randn(spread.shape, generator=rng)
+    decoded = encoder.decode(z.to(encoder.device, encoder.dtype))
+    residual = encoder.unit(_on_device(encoder, x)) - encoder.unit(decoded)
+    return float(residual.double().square().sum())
 
 
 def posteriors(

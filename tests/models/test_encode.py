@@ -72,8 +72,8 @@ class Encoder(nn.Module):
         return mean, torch.zeros_like(mean)
 
 
-def with_encoder(of):
-    model = made()
+def with_encoder(of, latents=1):
+    model = made(latents=latents)
     model.encoder = Encoder(of)
     return model
 
@@ -94,6 +94,35 @@ def test_every_row_is_its_image_encoded_alone(tmp_path, suffix, batch):
     assert (found.schema, found.scale) == ("native", "logvar")
     assert found.factors is None
     assert found.labels is None
+
+
+@pytest.mark.parametrize("batch", [4, 1000])
+def test_the_distortion_is_the_squared_error_of_decoded_samples(tmp_path, batch):
+    """With posteriors without noise it is that of the reconstruction; of any model it is there."""
+    model = made(latents=3)
+    images = unit()
+    with torch.no_grad():
+        mean, logvar = model.eval().encode(images)
+        draws = [
+            (images - model.reconstruct(mean + (logvar / 2).exp() * torch.randn_like(mean)))
+            .square()
+            .sum((1, 2, 3))
+            for _ in range(400)
+        ]
+    wanted = torch.stack(draws).double()
+    path = encode(tmp_path / "a.npz", model, dataset(), ROWS, batch=batch)
+    found = float(read_encodings(path).metadata["distortion"])
+    spread = float(wanted.mean(1).std())
+    assert found == pytest.approx(float(wanted.mean()), abs=5 * spread)
+    again = encode(tmp_path / "b.npz", model, dataset(), ROWS, batch=batch)
+    assert again.read_bytes() == path.read_bytes()
+
+
+def test_a_model_without_a_likelihood_has_no_distortion(tmp_path):
+    path = module.encode(
+        tmp_path / "a.npz", Encoder(lambda x: x.repeat(1, 2)), [unit()], returns="mean,logvar"
+    )
+    assert "distortion" not in read_encodings(path).metadata
 
 
 @both
@@ -154,7 +183,7 @@ def test_no_more_than_a_batch_is_asked_for(tmp_path, suffix):
 def test_memory_does_not_grow_with_the_images(tmp_path):
     """But for two positions of 8 bytes each; means and log variances have 320 bytes."""
     values = np.broadcast_to(pictures(1), (40_000, 1, 8, 8))
-    model = with_encoder(lambda grey: grey.repeat(1, 40))
+    model = with_encoder(lambda grey: grey.repeat(1, 40), latents=40)
     peaks = []
     for n in (20_000, 40_000):
         rows = np.arange(n)
