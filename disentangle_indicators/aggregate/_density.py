@@ -58,12 +58,12 @@ def density(
     reach, sd = 4 * max(1.0, np.sqrt(second)), np.sqrt(var)
     ends = min((mean - 4 * sd).min(), -reach), max((mean + 4 * sd).max(), reach)
     z, edges = np.linspace(*ends, POINTS), np.linspace(*ends, BINS + 1)
-    exact = evaluate_arrays(mean, var).marginals
     narrow = (sd < edges[1] - edges[0])[:, 0]
     values = np.zeros_like(z)
     if not narrow.all():
         wide = evaluate_arrays(mean[~narrow], var[~narrow], z[:, None])
         values += wide.density[:, 0] * np.mean(~narrow)
+    exact = evaluate_arrays(mean, var).marginals if narrow.any() else wide.marginals
     if narrow.any():
         counts = np.histogram(mean[narrow, 0], edges)[0] / len(mean) / (edges[1] - edges[0])
         values += counts[np.minimum(np.searchsorted(edges, z, "right") - 1, counts.size - 1)]

@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from disentangle_indicators._scorecard_result import Scorecard
     from disentangle_indicators.aggregate import Density
 
-ROWS = 20_000
+ROWS = 5_000
 """Rows from which the densities of several latents are drawn."""
 
 POINTS = 160
@@ -95,7 +95,7 @@ def marginal(result: "Density", ax: "Axes | None" = None) -> "Axes":
 def marginals(result: "Scorecard", ax: "Axes | None" = None, most: int = 9) -> "Axes":
     """Draw the aggregated posterior of the most informative latents, beside the prior and q*.
 
-    Of more than 20,000 rows every second, third, ... is taken.
+    Of more than 5,000 rows every second, third, ... is taken.
 
     Parameters
     ----------

@@ -116,6 +116,9 @@ def variances(result: "Scorecard | Indicators", ax: "Axes | None" = None) -> "Ax
     curve = np.geomspace(FLOOR, 1, 400)[:-1]
     ax.plot(curve, 1 - curve, color=INK, lw=0.8, ls="--", zorder=1)
     ax.set(xscale="log", yscale="log", xlabel="Var(mean)", ylabel="average posterior variance")
+    ax.minorticks_off()
+    ax.xaxis.set_major_formatter("{x:g}")
+    ax.yaxis.set_major_formatter("{x:g}")
     low = min(float(min(x.min(), y.min())), 1e-3)
     ax.set_xlim(low / 3, 4 * max(1.0, float(x.max())))
     ax.set_ylim(low / 3, 6 * max(1.0, float(y.max())))

@@ -91,6 +91,13 @@ def pictures(result: Result) -> list[tuple[str, str]]:
         wanted = (Picture(plots.DRAWN[kind], plots.DRAWN[kind].__name__.capitalize(), ""),)
     else:
         return []
+    import matplotlib as mpl
+
+    with mpl.rc_context({"axes.titley": 1.0}):  # not looked for, which takes a tenth of the time
+        return _drawn(result, wanted)
+
+
+def _drawn(result: Result, wanted: tuple[Picture, ...]) -> list[tuple[str, str]]:
     found: list[tuple[str, str]] = []
     for picture in wanted:
         if picture.draw is plots.marginals and not _has_rows(result):

@@ -2,6 +2,7 @@
 
 import io
 import re
+from base64 import b64encode
 from html import escape
 from typing import TYPE_CHECKING, Any
 
@@ -17,8 +18,31 @@ BLACK = re.compile(r"(fill|stroke): #(?:000000|202020)")
 FONTS = re.compile(r"font: (?:bold )?([\d.]+px) [^;\"]*(;?)")
 """The size of a text, and the list of fonts that matplotlib would like."""
 
+TAG = re.compile(r"<[^>]*>")
+"""An element, without the text inside of it."""
+
 NUMBER = re.compile(r"(?<=[\d])\.(\d{2})\d+")
-"""A number, of which two decimals of a pixel are enough."""
+"""A number in an element, of which two decimals of a pixel are enough."""
+
+
+def as_image(figure: "Figure", description: str) -> str:
+    """Return a figure that is made of pixels as an element of HTML, in at most 256 colours.
+
+    Parameters
+    ----------
+    figure : matplotlib figure
+    description : str
+        What a screen reader says; not escaped yet.
+    """
+    from PIL import Image  # matplotlib brings it
+
+    drawn, stream = io.BytesIO(), io.BytesIO()
+    dpi = min(PIXELS, WIDTH / figure.get_figwidth())
+    figure.savefig(drawn, format="png", dpi=dpi)
+    with Image.open(drawn, formats=["PNG"]) as image:
+        image.convert("RGB").quantize().save(stream, "PNG", optimize=True)
+    content = b64encode(stream.getvalue()).decode()
+    return f'<img alt="{escape(description)}" src="data:image/png;base64,{content}">'
 
 
 def inline(figure: "Figure", key: str, title: str, description: str) -> str:
@@ -64,7 +88,8 @@ def inline(figure: "Figure", key: str, title: str, description: str) -> str:
         )
     body = BLACK.sub(r"\1: currentColor", body)
     body = FONTS.sub(r"font-size: \1\2", body)
-    body = re.sub(r"\n\s*", "\n", NUMBER.sub(r".\1", body))
+    body = TAG.sub(lambda tag: NUMBER.sub(r".\1", tag[0]), body)
+    body = re.sub(r"\n\s*", "\n", body)
     width = float(box[1].split()[2])
     return (
         f'<svg role="img" aria-labelledby="{key}-t {key}-d" viewBox="{box[1]}" '
