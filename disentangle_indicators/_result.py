@@ -3,7 +3,7 @@
 import json
 import math
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -82,14 +82,19 @@ class Result:
         """Return the sentences and tables as Markdown."""
         return to_markdown(self.blocks())
 
-    def to_html(self) -> str:
+    def to_html(self, pictures: "Sequence[tuple[Figure, str]]" = ()) -> str:
         """Return a page of HTML that needs nothing else: sentences, pictures and tables.
 
         The page is the same for the same result, but for the line with the date.
+
+        Parameters
+        ----------
+        pictures : sequence of (figure, str)
+            More pictures with their captions, such as traversals.
         """
         from disentangle_indicators.report._page import page
 
-        return page(self)
+        return page(self, pictures=pictures)
 
     def to_frame(self) -> "pd.DataFrame":
         """Return a data frame with one row per latent: every field that has one value for each."""

@@ -15,11 +15,20 @@ if TYPE_CHECKING:
     from disentangle_indicators.distance import Distance
     from disentangle_indicators.posteriors import Encodings
     from disentangle_indicators.supervised import Channel, Scores
+    from disentangle_indicators.theorems import Theorems
     from disentangle_indicators.unsupervised import CodeScores
 
 __all__ = ["PARTS", "Scorecard"]
 
-PARTS = ("marginals", "joint", "certificate", "metrics", "channel", "unsupervised")
+PARTS = (
+    "marginals",
+    "joint",
+    "certificate",
+    "metrics",
+    "channel",
+    "unsupervised",
+    "theorems",
+)
 """The sections of a scorecard beside the indicators, as they are printed."""
 
 
@@ -42,6 +51,8 @@ class Scorecard(Result):
         What was computed of the aggregated posterior.
     metrics, channel, unsupervised : Scores, Channel, CodeScores or None
         What was computed of codes and factors.
+    theorems : Theorems or None
+        Which assumptions of the paper's theorems the rows meet.
     reasons : dict of str to str
         Why a section has no value, by its name.
     factors : tuple of dict
@@ -72,6 +83,7 @@ class Scorecard(Result):
     metrics: "Scores | None"
     channel: "Channel | None"
     unsupervised: "CodeScores | None"
+    theorems: "Theorems | None"
     reasons: dict[str, str]
     factors: tuple[dict[str, Any], ...]
     notes: tuple[str, ...]

@@ -26,7 +26,11 @@ from disentangle_indicators._sources import WIDE
 from disentangle_indicators.posteriors import Encodings
 
 if TYPE_CHECKING:
+    from disentangle_indicators._indicators_result import Indicators
+    from disentangle_indicators._means_result import MeansOnly
+    from disentangle_indicators.aggregate import Joint
     from disentangle_indicators.supervised import MetricOptions
+    from disentangle_indicators.theorems import Theorems
 
 POINTS = 4096
 """Monte Carlo points of the joint."""
@@ -148,6 +152,18 @@ def _unsupervised(encodings: Encodings, asked: Asked) -> Result | None:
 
     encodings = _seen(encodings, asked).encodings
     return code_scores(encodings, encodings.used(asked.metrics.latents, asked.threshold))
+
+
+def of_theorems(
+    encodings: Encodings, result: "Indicators | MeansOnly", joint: "Joint | None", asked: Asked
+) -> "Theorems":
+    """Return what the theorems say, from indicators and the joint that are known."""
+    from disentangle_indicators.theorems import of_parts
+
+    encodings.arrays("theorems need")
+    if joint is None or joint.n < encodings.n:
+        raise Undefined("they need the joint of all rows; joint=True computes it")
+    return of_parts(encodings, result, joint, axes=False, threshold=asked.threshold, rng=asked.rng)
 
 
 SECTIONS: dict[str, Callable[[Encodings, Asked], Result | None]] = {

@@ -25,6 +25,7 @@ from disentangle_indicators._sections import (
     announcement,
     covariance_left_out,
     is_large,
+    of_theorems,
 )
 from disentangle_indicators.distance import distance
 from disentangle_indicators.means import MeansOnly, means_only
@@ -67,6 +68,7 @@ def score(
     certify: bool = False,
     covariance: bool | None = None,
     metrics: "str | Iterable[str] | MetricOptions | None" = None,
+    theorems: bool = False,
     rng: np.random.Generator | int = 0,
     threads: int | None = None,
     progress: Progress | None = None,
@@ -128,6 +130,9 @@ def score(
         seconds and 64 d^2 bytes. By default where d is at most 1024.
     metrics : "all", names, or MetricOptions, optional
         Supervised metrics of codes and factors, each with its null, ceiling and error.
+    theorems : bool
+        Whether to say which assumptions of the paper's theorems these rows meet, where the joint
+        of all rows is computed; pairs of latents are not turned.
     rng : numpy.random.Generator or int
         Seed of everything that is drawn.
     threads : int, optional
@@ -172,6 +177,7 @@ def score(
     rows = {"var": var, "std": std, "logvar": logvar, "logstd": logstd, "batches": batches}
     rows |= {"factors": factors, "labels": labels, "clusters": clusters, "order": order}
     rows |= {"metrics": metrics, "certify": certify or None, "covariance": covariance}
+    rows |= {"theorems": theorems or None}
     if joint is not None and not isinstance(joint, (bool, int, np.integer)):
         raise ValueError(f"joint must be True, False, None or a number of points; got {joint!r}")
     points = POINTS if joint is None or isinstance(joint, bool) else int(joint)
@@ -237,6 +243,11 @@ def score(
             found[section] = compute(encodings, asked)
         except Undefined as refusal:
             reasons[section] = str(refusal)
+    if theorems:
+        try:
+            found["theorems"] = of_theorems(encodings, result, found["joint"], asked)
+        except Undefined as refusal:
+            reasons["theorems"] = str(refusal)
     whole = bool(marginals or wanted) or not is_large(encodings)
     return Scorecard(
         name=encodings.name,
@@ -251,7 +262,7 @@ def score(
         factors=_described(encodings),
         notes=(*encodings.notes, *_missing(encodings, asked)),
         encodings=encodings,
-        provenance=_provenance(encodings, asked, found["joint"]),
+        provenance=_provenance(encodings, asked, found["joint"], theorems=theorems),
     )
 
 
@@ -404,7 +415,9 @@ def _missing(encodings: Encodings, asked: Asked) -> tuple[str, ...]:
     return encodings.factors.missing_notes
 
 
-def _provenance(encodings: Encodings, asked: Asked, joint: "Joint | None") -> Provenance:
+def _provenance(
+    encodings: Encodings, asked: Asked, joint: "Joint | None", *, theorems: bool
+) -> Provenance:
     parameters = {
         "threshold": asked.threshold,
         "prior_mean": encodings.prior_mean,
@@ -413,6 +426,7 @@ def _provenance(encodings: Encodings, asked: Asked, joint: "Joint | None") -> Pr
         "joint_points": None if joint is None else joint.points,
         "certify": asked.certify,
         "metrics": None if asked.metrics is None else asked.metrics.to_dict(),
+        "theorems": theorems,
     }
     drawn = joint is not None or asked.metrics is not None
     seed = seed_of(asked.rng) if drawn else None

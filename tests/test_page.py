@@ -1,6 +1,7 @@
 """The page of HTML: whole, alone, escaped, small, and with the numbers of the JSON."""
 
 import re
+from base64 import b64decode
 from functools import cache
 from html.parser import HTMLParser
 from urllib.parse import urlsplit
@@ -13,6 +14,7 @@ from disentangle_indicators._blocks import Table
 from disentangle_indicators.comparison import compare
 from disentangle_indicators.registry import COUNTS, INDICATORS
 from disentangle_indicators.report._page import page
+from disentangle_indicators.report._svg import inline
 
 HOSTILE = "\"><script>alert(1)</script><img src=x onerror=y>'&{{ 7*7 }}"
 DATE = "2026-11-26"
@@ -123,6 +125,31 @@ def test_every_picture_has_a_title_and_a_description(kind):
             r"<svg role=\"img\" aria-labelledby[^>]*><title [^>]*>[^<]+</title><desc ", picture
         )
         assert "#000000" not in picture
+
+
+def test_numbers_in_a_picture_keep_their_decimals():
+    """Coordinates have two; what is written has all that were written."""
+    from matplotlib.figure import Figure
+
+    figure = Figure()
+    figure.add_subplot().set_title("0.12345 nats, version 1.2345")
+    svg = inline(figure, "k", "title", "description")
+    assert ">0.12345 nats, version 1.2345</text>" in svg
+    assert not re.search(r'<path d="[^"]*\.\d{3}', svg)
+
+
+def test_a_figure_of_pixels_is_an_image_with_words():
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(2, 1))
+    figure.add_subplot().imshow(np.arange(6).reshape(2, 3))
+    text = page(card(), DATE, pictures=[(figure, HOSTILE)])
+    (image,) = Reader(text).tags("img")
+    assert image["alt"] == HOSTILE
+    head, _, content = image["src"].partition(",")
+    assert head == "data:image/png;base64"
+    assert b64decode(content).startswith(b"\x89PNG")
+    assert text == page(card(), DATE, pictures=[(figure, HOSTILE)])
 
 
 def test_names_of_strangers_are_text():

@@ -12,8 +12,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from disentangle_indicators import Encodings, Scorecard, score
+from disentangle_indicators.aggregate._joint_result import span
 from disentangle_indicators.means import MeansOnly
 from disentangle_indicators.supervised import MetricOptions
+from disentangle_indicators.theorems import theorems
 from disentangle_indicators.unsupervised import UNSUPERVISED
 
 EXAMPLE = Path(__file__).parents[1] / "examples" / "data" / "mnist_vae.npz"
@@ -433,6 +435,11 @@ def test_one_latent(pair):
     assert card.d == 1
     assert card.gaussian_total_correlation == pytest.approx(0, abs=1e-12)
     assert card.mutual_information == card.mutual_information_per_latent[0]
+    known = card.distance
+    assert known.dependence == (0, 0)
+    assert known.total == known.marginals
+    assert span(card.joint, "total_correlation") == (0, 0)
+    assert not card.joint.vacuous
 
 
 def test_active_units_and_normal_variances_are_counted_at_their_thresholds():
@@ -573,6 +580,25 @@ def test_metrics_are_a_part_of_the_card(pair):
     assert "Supervised metrics of it" not in text
     assert score(mean=mean, var=var, factors=factors_of(mean)).metrics is None
     json.loads(card.to_json(), parse_constant=pytest.fail)
+
+
+def test_theorems_are_a_part_of_the_card_where_the_joint_is_of_all_rows(pair):
+    mean, var = pair
+    card = score(mean, var=var, theorems=True)
+    alone = theorems(mean, var, axes=False)
+    assert [one.assumption for one in card.theorems.findings] == [
+        one.assumption for one in alone.findings
+    ]
+    np.testing.assert_array_equal(card.theorems.information, alone.information)
+    assert card.theorems["Definition 1 = I(x; z) + KL(q(z) || p)"].value == card.joint.residual
+    assert "Theorem 2" in repr(card)
+    assert card.to_dict()["theorems"]["used"] == list(card.theorems.used)
+    assert score(mean, var=var).theorems is None
+    without = score(mean, var=var, theorems=True, joint=False)
+    assert without.theorems is None
+    assert without.reasons["theorems"].startswith("they need the joint of all rows")
+    means = score(mean, theorems=True)
+    assert "theorems need the posterior variances" in means.reasons["theorems"]
 
 
 def test_scores_of_the_codes_alone_have_names_of_their_own(pair):

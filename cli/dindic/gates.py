@@ -17,6 +17,7 @@ FLAGS = {
     "metrics": "--metrics",
     "channel": "--metrics",
     "unsupervised": "--metrics",
+    "theorems": "--theorems",
 }
 """The option that asks for a section of a report."""
 

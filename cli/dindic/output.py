@@ -16,6 +16,8 @@ from dindic.wording import in_options
 from disentangle_indicators._blocks import printable
 
 if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
     from disentangle_indicators import Scorecard
     from disentangle_indicators._blocks import Block
     from disentangle_indicators._result import Result
@@ -60,7 +62,10 @@ def worded(card: "Scorecard", more: dict[str, str] | None = None) -> "Scorecard"
     """Return a scorecard whose verdict and reasons, and `more` of these, name options."""
     reasons = {name: in_options(text) for name, text in (card.reasons | (more or {})).items()}
     verdict = {label: in_options(text) for label, text in card.verdict.items()}
-    return replace(card, reasons=reasons, verdict=verdict)
+    joint = card.joint
+    if joint is not None:
+        joint = replace(joint, dependence=in_options(joint.dependence))
+    return replace(card, reasons=reasons, verdict=verdict, joint=joint)
 
 
 def stamped(result: R) -> R:
@@ -77,6 +82,7 @@ def finish(
     *,
     gated: "Sequence[Result] | None" = None,
     draw: Callable[[str], Path] | None = None,
+    pictures: "Sequence[tuple[Figure, str]]" = (),
     hint: str = "",
 ) -> None:
     """Write the reports and the picture, print the table, and check the gates.
@@ -91,6 +97,8 @@ def finish(
         Whose numbers --fail-if looks at; by default those of `result`.
     draw : callable, optional
         Draws the picture to a path.
+    pictures : sequence of (figure, str)
+        More pictures of the page, with their captions.
     hint : str
         What to type next; printed below the table.
 
@@ -108,7 +116,7 @@ def finish(
         contents = [replace(each, provenance=None).to_dict() for each in gated or [result]]
         failures = gates.failed(contents, conditions)
     with failing_output():
-        _emit(result, options, quiet, draw, hint)
+        _emit(result, options, quiet, draw, pictures, hint)
     if failures:
         raise gates.GateFailed("\n".join(failures))
 
@@ -118,18 +126,21 @@ def _emit(
     options: dict[str, Any],
     quiet: bool,
     draw: Callable[[str], Path] | None,
+    pictures: "Sequence[tuple[Figure, str]]",
     hint: str,
 ) -> None:
     from disentangle_indicators.report import WRITERS, write
 
     on_stdout = [form for form in WRITERS if options.get(form) == "-"]
+    more = {"html": {"pictures": pictures}} if pictures else {}
     for form in WRITERS:
         if options.get(form) and form not in on_stdout:
-            say_written(write(result, options[form], form), quiet)
+            path = write(result, options[form], form, **more.get(form, {}))
+            say_written(path, quiet)
     if draw is not None and options.get("plot"):
         say_written(draw(options["plot"]), quiet)
     for form in on_stdout:
-        click.echo(WRITERS[form](result), nl=False)
+        click.echo(WRITERS[form](result, **more.get(form, {})), nl=False)
     if not on_stdout and not quiet:
         show(result)
         if hint:

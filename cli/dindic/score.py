@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 
 NEEDS = {
     "metrics": ("protocol", "permutations", "codes", "latents"),
+    "html": ("model",),
+    "model": ("data",),
 }
 """Options that have an effect only beside another one."""
 
@@ -97,6 +99,12 @@ NEEDS = {
 )
 @latents_option("that metrics see")
 @click.option(
+    "--theorems/--no-theorems",
+    default=None,
+    help="One file: which assumptions of the paper's theorems it meets.  [default: on with --html, "
+    "if the joint is of all rows]",
+)
+@click.option(
     "--paired/--no-paired",
     default=None,
     help="Several files: rows are the same inputs.  [default: on if labels or factors agree]",
@@ -127,6 +135,18 @@ NEEDS = {
     "--sort",
     metavar="NAME",
     help="Order of the lines: distance, used, an indicator, or a metric as mig@default.",
+)
+@click.option(
+    "--model",
+    metavar="MODEL",
+    help="One file: the model that encoded it, as dindic traverse takes it; the page of --html has a "
+    "traversal.",
+)
+@click.option(
+    "--data",
+    metavar="PATH",
+    type=click.Path(),
+    help="Images for the traversal.  [default: the model's training data]",
 )
 @seed_option
 @click.option(
@@ -167,6 +187,8 @@ def score(files: tuple[str, ...], **options: Any) -> None:
         return
     opened = [_opened(file, options, several=len(files) > 1) for file in files or (None,)]
     left_out = _joint_left_out(opened, options)
+    if options["theorems"] is None:
+        options["theorems"] = bool(options["html"]) and len(opened) == 1
     cards = [_card(each, options, metrics, left_out) for each in opened]
     fresh = [card for card in cards if not isinstance(card, dict)]
     if options.get("sweep"):
@@ -184,6 +206,7 @@ def score(files: tuple[str, ...], **options: Any) -> None:
         options,
         gated=fresh,
         draw=lambda path: _draw(fresh, path),
+        pictures=_traversal(files[0], options) if options["model"] else (),
     )
 
 
@@ -279,7 +302,7 @@ def _of_sums(files: tuple[str, ...], options: dict[str, Any]) -> "Scorecard":
     """Sum up the rows of a file, or of many by Dask; write the sums where asked, and score them."""
     from disentangle_indicators import score as score_summary
 
-    excluded = ("by", "joint", "certify", "covariance", "metrics", "plot", "order")
+    excluded = ("by", "joint", "certify", "covariance", "metrics", "theorems", "plot", "order")
     given = [name for name in excluded if options[name]]
     if len(files) > 1 or given:
         what = f"--{given[0]}, which needs the rows" if given else "several files"
@@ -337,6 +360,10 @@ def _check_pairs_of_options(files: tuple[str, ...], options: dict[str, Any]) -> 
                 f"--{name} goes with two files or more: dindic score a.npz b.npz --{name}"
                 f"{'' if name == 'paired' else ' NAME'}"
             )
+    if options["model"] and (several or not files):
+        raise click.UsageError("--model goes with one file")
+    if options["theorems"] and several:
+        raise click.UsageError("--theorems goes with one file; dindic match compares encoders")
     if options["by"] and options["paired"] is not None:
         raise click.UsageError("--paired goes with several files: groups have other rows")
     given = click.get_current_context().get_parameter_source
@@ -421,6 +448,7 @@ def _card(
             certify=options["certify"],
             covariance=options["covariance"],
             metrics=metrics,
+            theorems=options["theorems"],
             rng=options["seed"],
         )
     return stamped(worded(card, left_out))
@@ -492,6 +520,14 @@ def _pattern(files: tuple[str, ...]) -> str:
         return ""
     name = "".join("*" if i == apart[0] else piece for i, piece in enumerate(first))
     return str(Path(files[0]).with_name(name))
+
+
+def _traversal(file: str, options: dict[str, Any]) -> list[tuple[Any, str]]:
+    """Return a traversal of the most informative latents of a file, with its caption."""
+    from dindic.traverse import for_page
+
+    with bad_input():
+        return [for_page(options["model"], file, options["data"])]
 
 
 def _draw(cards: list["Scorecard"], path: str) -> Path:

@@ -7,7 +7,13 @@ import click
 
 from dindic.exits import BadInput, bad_input
 from dindic.inputs import check_given, encodings_from, inputs
-from dindic.options import encoding_options, output_options, seed_option, threshold_option
+from dindic.options import (
+    encoding_options,
+    output_options,
+    rows_option,
+    seed_option,
+    threshold_option,
+)
 from dindic.output import check_outputs, finish
 from dindic.wording import in_options
 
@@ -33,6 +39,7 @@ from dindic.wording import in_options
     default=None,
     help="Turn all pairs of used latents.  [default: on up to 12 used latents]",
 )
+@rows_option
 @threshold_option
 @seed_option
 @output_options("finding")
@@ -62,6 +69,7 @@ def theorems(file: str | None, **options: Any) -> None:
             data=_data(options["data"]),
             noise=options["noise"],
             axes=options["axes"],
+            rows=options["rows"],
             threshold=options["threshold"],
             rng=options["seed"],
         )

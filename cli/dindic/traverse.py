@@ -22,6 +22,9 @@ if TYPE_CHECKING:
 KINDS = {"grid": 5, "one-shot": 1, "reconstruction": 8}
 """The pictures, and the default number of images of each."""
 
+ON_PAGE = 6
+"""Latents in the traversal of a page."""
+
 DECODED = 50
 """Images of which the decoder is looked at."""
 
@@ -142,6 +145,19 @@ def traverse(output: str, kind: str, quiet: bool, **options: Any) -> None:
         for each in (words, *numbers):
             click.echo(each)
         say_written(path, quiet)
+
+
+def for_page(model: str, encodings: str, data: str | None) -> tuple["Figure", str]:
+    """Return a traversal of the most informative latents, in few pixels, with its caption."""
+    words = [model, "-o", "page.png", "--encodings", encodings, "--images", "1"]
+    words += ["--top", str(ON_PAGE), "--steps", "7", *(["--data", data] if data else [])]
+    options = traverse.make_context("traverse", words).params
+    drawn, found = _draw("grid", open_model(options), options, None)
+    caption = (
+        f"Traversal: {found}. One block a latent. Each goes from -3 to 3; the others stay "
+        "those of the image."
+    )
+    return drawn.figure.figure, caption
 
 
 def _refuse_inputs(output: str, options: dict[str, Any], opened: "Opened") -> None:

@@ -26,17 +26,17 @@ def _no_formula(cell: Any) -> Any:
     return f"'{cell}" if isinstance(cell, str) and cell.startswith(FORMULAS) else cell
 
 
-WRITERS: dict[str, Callable[[Result], str]] = {
+WRITERS: dict[str, Callable[..., str]] = {
     "json": lambda result: result.to_json() + "\n",
     "csv": _csv,
     "markdown": lambda result: to_markdown(result.blocks()),
     "latex": lambda result: to_latex(result.blocks()),
-    "html": lambda result: result.to_html(),
+    "html": lambda result, **pictures: result.to_html(**pictures),
 }
-"""The formats of a report, each a function from a result to text."""
+"""The formats of a report, each a function from a result to text; a page takes more pictures."""
 
 
-def write(result: Result, path: str | Path, form: str) -> Path:
+def write(result: Result, path: str | Path, form: str, **pictures: Any) -> Path:
     """Write a result to a file, by way of a temporary name.
 
     Parameters
@@ -44,6 +44,8 @@ def write(result: Result, path: str | Path, form: str) -> Path:
     result : Result
     path : path
     form : {"json", "csv", "markdown", "latex", "html"}
+    **pictures
+        For HTML, what ``to_html`` takes.
 
     Returns
     -------
@@ -64,7 +66,7 @@ def write(result: Result, path: str | Path, form: str) -> Path:
     'card.json'
     """
     path = Path(path)
-    text = WRITERS[form](result)
+    text = WRITERS[form](result, **pictures)
     with atomic(path) as temporary:
         temporary.write_text(text, encoding="utf-8")
     return path

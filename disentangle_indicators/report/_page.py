@@ -14,8 +14,9 @@ from disentangle_indicators._scorecard_result import Scorecard
 from disentangle_indicators._wrapping import is_numeric
 from disentangle_indicators.comparison import Comparison
 from disentangle_indicators.registry import COUNTS, INDICATORS
-from disentangle_indicators.report._pictures import pictures
+from disentangle_indicators.report._pictures import pictures as of_result
 from disentangle_indicators.report._reading import JOINT, Reading, of_count, of_indicator
+from disentangle_indicators.report._svg import as_image
 
 LIBRARIES = ("numpy", "scipy", "scikit-learn", "matplotlib")
 """Packages on which numbers or pictures depend."""
@@ -39,7 +40,7 @@ class Number(NamedTuple):
     reading: Reading
 
 
-def page(result: Result, date: str | None = None) -> str:
+def page(result: Result, date: str | None = None, pictures: Sequence[tuple[Any, str]] = ()) -> str:
     """Return a result as a page of HTML.
 
     Parameters
@@ -47,6 +48,8 @@ def page(result: Result, date: str | None = None) -> str:
     result : Result
     date : str, optional
         When it was written; now by default. It stands in a line of its own.
+    pictures : sequence of (figure, str)
+        More pictures, with their captions.
 
     Returns
     -------
@@ -71,7 +74,7 @@ def page(result: Result, date: str | None = None) -> str:
             source=source,
             verdict=verdict,
             parts=[_part(block) for block in rest],
-            pictures=pictures(result),
+            pictures=[*of_result(result), *(_embedded(*picture) for picture in pictures)],
             numbers=_numbers(result),
             protocols=_protocols(result),
             origin=_origin(result),
@@ -80,6 +83,10 @@ def page(result: Result, date: str | None = None) -> str:
         )
         + "\n"
     )
+
+
+def _embedded(figure: Any, caption: str) -> tuple[str, str]:
+    return as_image(figure, caption), caption
 
 
 def _parts(result: Result) -> tuple[str, str, dict[str, str], list[Block]]:

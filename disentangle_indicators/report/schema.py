@@ -16,6 +16,7 @@ from disentangle_indicators.registry import COUNTS, INDICATORS
 from disentangle_indicators.report._fields import ENDS, MEASURES, TITLES
 from disentangle_indicators.report._reading import Reading, of_count, of_indicator
 from disentangle_indicators.supervised import Channel, MetricScore, Scores
+from disentangle_indicators.theorems import Finding, IntrinsicDimension, Theorems
 from disentangle_indicators.unsupervised import CodeScores
 
 __all__ = ["SCHEMAS", "field_table", "schema"]
@@ -27,6 +28,7 @@ PART: dict[str, type[Result]] = {
     "metrics": Scores,
     "channel": Channel,
     "unsupervised": CodeScores,
+    "theorems": Theorems,
 }
 """The class of each section of a scorecard."""
 
@@ -262,6 +264,15 @@ def _scorecard() -> dict[str, Any]:
     }
     spans["other_dependence"] = _object(rest, "total correlation less correlation")
     more["ranges"] = _object(spans, "ranges for the population, as printed")
+    more = properties["theorems"]["properties"]
+    more["findings"] = {
+        "title": "findings on the assumptions of each theorem",
+        "type": "array",
+        "items": _object(_of_class(Finding), "finding"),
+    }
+    dimension = _object(_of_class(IntrinsicDimension), "intrinsic dimension")
+    more["dimensions"] = _named("intrinsic dimension of means, samples and a control", dimension)
+    more["counts"] = _named("latents of each kind", _leaf("number of latents", INTEGER))
     factor = {"name": TEXT, "kind": TEXT, "values": INTEGER, "missing": INTEGER}
     inner = {name: _leaf(f"{name} of the factor", kind, name) for name, kind in factor.items()}
     properties["factors"] = {
@@ -269,9 +280,6 @@ def _scorecard() -> dict[str, Any]:
         "type": "array",
         "items": _object(inner, "factor"),
     }
-    properties["metadata"] = _named(
-        "what the file says of itself", _leaf("value of that name in the file", {})
-    )
     properties["notes"] = _leaf("notes", {"type": "array", "items": TEXT})
     properties["metadata"] = _named("metadata of the file", _leaf("value", TEXT))
     properties["provenance"] = _provenance()

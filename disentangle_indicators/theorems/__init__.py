@@ -14,7 +14,7 @@ from disentangle_indicators.theorems._dimension import (
     two_nn,
 )
 from disentangle_indicators.theorems._dimension_result import IntrinsicDimension
-from disentangle_indicators.theorems._theorems import theorems
+from disentangle_indicators.theorems._theorems import of_parts, theorems
 from disentangle_indicators.theorems._theorems_result import Finding, Theorems
 
 __all__ = [
@@ -26,6 +26,7 @@ __all__ = [
     "intrinsic_dimension",
     "isometric_importance",
     "levina_bickel",
+    "of_parts",
     "participation_ratio",
     "share_of_rows",
     "theorems",

@@ -7,6 +7,7 @@ assumption is a number with an error: how far this encoder is from it.
 
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -14,6 +15,7 @@ import numpy as np
 from disentangle_indicators import aggregate, rotation
 from disentangle_indicators._array import Array, Float, generator, seed_of, to_numpy
 from disentangle_indicators._blocks import with_error
+from disentangle_indicators._drawn import drawn
 from disentangle_indicators._errors import Undefined
 from disentangle_indicators._indicators import indicators
 from disentangle_indicators._indicators_result import Indicators
@@ -60,6 +62,7 @@ def theorems(
     data: Any = None,
     noise: float | None = None,
     axes: bool | None = None,
+    rows: int | None = None,
     threshold: float = USED,
     rng: np.random.Generator | int = 0,
     progress: Progress | None = None,
@@ -82,6 +85,8 @@ def theorems(
         default it is taken from the metadata where these have beta and sigma2.
     axes : bool, optional
         Whether pairs of latents are turned; by default where at most 12 are used.
+    rows : int, optional
+        Random rows to take; by default 20,000 of more than 100,000, and otherwise all.
     threshold : float
         Least information of a used latent, in nats.
     rng : numpy.random.Generator or int
@@ -111,15 +116,49 @@ def theorems(
     encodings = Encodings.of(
         mean, var, std=std, logvar=logvar, logstd=logstd, clusters=clusters, progress=progress
     )
-    generated, seed = generator(rng), seed_of(rng)
+    if data is not None and len(data) != encodings.n:
+        raise ValueError(f"data must have the rows of mean, {encodings.n}; got {len(data)}")
+    some = drawn(encodings, rows, rng)
+    encodings, generated = some.encodings, generator(rng)
+    encodings.arrays("theorems need")
+    found = of_parts(
+        encodings,
+        indicators(encodings, threshold=threshold),
+        aggregate.joint(encodings, rng=generated),
+        data=some.taken(data),
+        noise=noise,
+        axes=axes,
+        threshold=threshold,
+        rng=generated,
+    )
+    asked = {"threshold": threshold, "noise": found.noise, "axes": axes, "rows": encodings.n}
+    return replace(
+        found,
+        name=encodings.name,
+        notes=(*found.notes, *filter(None, [some.note])),
+        provenance=Provenance(
+            "disentangle_indicators.theorems.theorems", encodings.inputs, asked, seed_of(rng)
+        ),
+    )
+
+
+def of_parts(
+    encodings: Encodings,
+    result: Indicators,
+    joint: Joint,
+    *,
+    data: Any = None,
+    noise: float | None = None,
+    axes: bool | None = None,
+    threshold: float = USED,
+    rng: np.random.Generator | int = 0,
+) -> Theorems:
+    """Return the findings on encodings whose indicators and joint are known."""
     means, variances = (
         np.asarray(to_numpy(x), np.float64) for x in encodings.arrays("theorems need")
     )
-    if data is not None and len(data) != encodings.n:
-        raise ValueError(f"data must have the rows of mean, {encodings.n}; got {len(data)}")
+    generated = generator(rng)
     noise = _noise(encodings) if noise is None else noise
-    result = indicators(encodings, threshold=threshold)
-    joint = aggregate.joint(encodings, rng=generated)
     exact = joint.marginals
     used = encodings.used_or_none(threshold)
     codes = encodings.independent_codes
@@ -141,7 +180,7 @@ def theorems(
         n=encodings.n,
         d=encodings.d,
         n_clusters=None if encodings.cluster_codes is None else encodings.cluster_codes[0],
-        name=encodings.name,
+        name="",
         findings=tuple(findings),
         dimensions=dimensions,
         used=tuple(used),
@@ -158,12 +197,6 @@ def theorems(
         entropy=entropy_of_means(means[_distinct(encodings)]),
         information=exact.information,
         notes=(encodings.dependence,),
-        provenance=Provenance(
-            "disentangle_indicators.theorems.theorems",
-            encodings.inputs,
-            {"threshold": threshold, "noise": noise, "axes": axes},
-            seed,
-        ),
     )
 
 
@@ -430,7 +463,8 @@ def _rotations(
     """Return which pairs of latents may be turned."""
     what = "Theorems 4, 5", "all rotations are as good"
     if asked is False or (asked is None and len(used) > MOST_AXES):
-        text = f"Pairs of the {len(used)} used latents were not turned; axes=True turns them."
+        how = "" if asked is False else "; axes=True turns them"
+        text = f"Pairs of the {len(used)} used latents were not turned{how}."
         return Finding(*what, None, None, None, None, "", "not known", text)
     found = rotation.axes(encodings, rng=rng, threshold=threshold)
     verdicts = [pair.verdict for pair in found.pairs]

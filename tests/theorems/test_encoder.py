@@ -8,6 +8,7 @@ from strategies import orthogonal
 from test_theorems import linear_vae
 
 from disentangle_indicators import Encodings
+from disentangle_indicators._array import generator
 from disentangle_indicators._errors import Undefined
 from disentangle_indicators.theorems import theorems
 
@@ -106,6 +107,29 @@ def test_clusters_reach_the_errors():
     whole = theorems(mean, var, axes=False, clusters=clusters)
     assert whole.n_clusters == 60
     assert whole.signal_to_noise_se[0] > rows.signal_to_noise_se[0] * 0.99
+
+
+def test_rows_at_most_are_drawn_at_random_with_all_that_belongs_to_them():
+    """The findings are those of the rows that were drawn, whoever draws them."""
+    mean, var = gaussian(n=900)
+    clusters = np.arange(900) // 3
+    data = np.hstack([mean, mean])
+    asked = {"axes": False, "rng": 3}
+    found = theorems(mean, var, clusters=clusters, data=data, rows=300, **asked)
+    drawn = np.sort(generator(3).spawn(1)[0].choice(900, 300, replace=False))
+    own = theorems(mean[drawn], var[drawn], clusters=clusters[drawn], data=data[drawn], **asked)
+    assert (found.n, found.n_clusters) == (300, own.n_clusters)
+    np.testing.assert_array_equal(found.information, own.information)
+    np.testing.assert_array_equal(found.signal_to_noise, own.signal_to_noise)
+    assert found.dimensions["data"].d == 6
+    assert found.notes[-1] == "300 random rows of 900"
+    assert len(theorems(mean, var, axes=False).notes) == 1
+
+
+def test_one_latent_depends_on_no_other():
+    found = theorems(*gaussian(k=1, unused=0), axes=False)
+    assert (found["q(z) is factorised"].low, found["q(z) is factorised"].high) == (0, 0)
+    assert found["q(z) is factorised"].verdict == found[TWO].verdict == "met"
 
 
 def test_data_have_their_intrinsic_dimension():
