@@ -20,13 +20,13 @@ from disentangle_indicators._cost import (
 )
 from disentangle_indicators._drawn import Drawn, drawn
 from disentangle_indicators._errors import Undefined
+from disentangle_indicators._indicators_result import Indicators
 from disentangle_indicators._result import Result
 from disentangle_indicators._row_sample import OF_SAMPLE, SAMPLED
 from disentangle_indicators._sources import WIDE
 from disentangle_indicators.posteriors import Encodings
 
 if TYPE_CHECKING:
-    from disentangle_indicators._indicators_result import Indicators
     from disentangle_indicators._means_result import MeansOnly
     from disentangle_indicators.aggregate import Joint
     from disentangle_indicators.supervised import MetricOptions
@@ -161,6 +161,7 @@ def of_theorems(
     from disentangle_indicators.theorems import of_parts
 
     encodings.arrays("theorems need")
+    assert isinstance(result, Indicators)
     if joint is None or joint.n < encodings.n:
         raise Undefined("they need the joint of all rows; joint=True computes it")
     return of_parts(encodings, result, joint, axes=False, threshold=asked.threshold, rng=asked.rng)

@@ -32,3 +32,26 @@ def test_what_would_be_overwritten_is_refused_before_anything_is_computed(dindic
     assert Path("saved.json").read_bytes() == before
     message = dindic("score", good, "--html", "x", "--json", "x", code=2).stderr
     assert "--json and --html are both x" in message
+
+
+def test_the_page_has_the_theorems_where_the_joint_is_of_all_rows(dindic, good):
+    dindic("score", good, "--quiet", "--html", "a.html")
+    assert "Theorem 2" in Path("a.html").read_text()
+    assert json.loads(Path("a.json").read_text())["theorems"]["counts"]["passive"] >= 0
+    dindic("score", good, "--quiet", "--html", "b.html", "--no-joint")
+    left_out = "Theorems left out: they need the joint of all rows; --joint computes it."
+    assert left_out in Path("b.html").read_text()
+    dindic("score", good, "--quiet", "--html", "c.html", "--no-theorems")
+    assert "Theorem" not in Path("c.html").read_text()
+    assert "Theorem 2" not in dindic("score", good).stdout
+    assert "Theorem 2" in dindic("score", good, "--theorems").stdout
+    dindic("score", good, "--quiet", "--theorems", "--fail-if", "theorems.participation < 1")
+
+
+def test_what_the_page_of_one_encoder_has_does_not_go_with_others(say, good):
+    assert "--theorems goes with one file" in say("score", good, good, "--theorems")
+    assert "--model goes with one file" in say(
+        "score", good, good, "--html", "a.html", "--model", "m"
+    )
+    assert "--model goes with --html" in say("score", good, "--model", "m")
+    assert "--data goes with --model" in say("score", good, "--html", "a.html", "--data", "m")

@@ -1,6 +1,8 @@
 """dindic traverse, through real files."""
 
 import json
+import re
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -304,3 +306,21 @@ def test_a_model_that_states_no_likelihood(dindic, say, images, folder):
     without = [word for word in words if word != "--decoder"]
     assert "--noise goes with --decoder" in say(*without, "--noise", "bernoulli")
     assert "--range none does not go with it" in say(*words, "--range", "none")
+
+
+def test_the_page_of_a_report_has_a_traversal(dindic, say, run):
+    dindic("encode", run, "-o", "x.npz", "--split", "all", "--quiet")
+    words = ("score", "x.npz", "--html", "page.html", "--no-joint", "--quiet")
+    dindic(*words)
+    assert "<img" not in Path("page.html").read_text()
+    dindic(*words, "--model", run)
+    found = Path("page.html").read_text()
+    (alt,) = re.findall(r'<img alt="([^"]*)" src="data:image/png;base64,', found)
+    assert alt.startswith("Traversal: 3 of 4 latents carry more than 0.5 nats")
+    assert alt in re.findall(r"<figcaption>(.*?)</figcaption>", found, flags=re.DOTALL)
+    dindic(*words, "--model", run, "--data", "images.npy")
+    assert Path("page.html").read_text().count("<img") == 1
+    Path("images.npy").rename("moved.npy")
+    Path("page.html").unlink()
+    assert "add --data PATH" in say(*words, "--model", run)
+    assert not Path("page.html").exists()
