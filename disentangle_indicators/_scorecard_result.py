@@ -165,6 +165,7 @@ class Scorecard(Result):
             if name == "channel" and part is not None:
                 blocks += [{"CHANNEL": part.sentence}] if part.cells else []
             elif part is not None:
+                blocks += ["What the theorems of the paper say:"] * (name == "theorems")
                 blocks += part.blocks()
             elif name in reasons:
                 blocks.append(f"{name.capitalize()} left out: {reasons[name]}.")

@@ -9,12 +9,13 @@ from urllib.parse import urlsplit
 import numpy as np
 import pytest
 
-from disentangle_indicators import score
+from disentangle_indicators import Encodings, score
 from disentangle_indicators._blocks import Table
-from disentangle_indicators.comparison import compare
+from disentangle_indicators.comparison import compare, match
 from disentangle_indicators.registry import COUNTS, INDICATORS
 from disentangle_indicators.report._page import page
 from disentangle_indicators.report._svg import inline
+from disentangle_indicators.theorems import theorems
 
 HOSTILE = "\"><script>alert(1)</script><img src=x onerror=y>'&{{ 7*7 }}"
 DATE = "2026-11-26"
@@ -136,6 +137,20 @@ def test_numbers_in_a_picture_keep_their_decimals():
     svg = inline(figure, "k", "title", "description")
     assert ">0.12345 nats, version 1.2345</text>" in svg
     assert not re.search(r'<path d="[^"]*\.\d{3}', svg)
+
+
+def test_the_sentences_of_any_result_open_its_page():
+    mean, var = encodings()
+    several = [Encodings.of(mean, v, name=f"{HOSTILE}{k}") for k, v in enumerate((var, var / 2))]
+    for result, label in (
+        (match(several, same_rows=True, latents="all"), "MATCH"),
+        (theorems(several[0], axes=False), "Theorem 1"),
+    ):
+        text = page(result, DATE)
+        assert '<dl class="verdict">\n<dt>' in text
+        assert text.index(f"<dt>{label}</dt>") < text.index("Tables")
+        assert "<script" not in text
+    assert "<title>Theorems: " in text
 
 
 def test_a_figure_of_pixels_is_an_image_with_words():

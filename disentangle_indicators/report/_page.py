@@ -96,10 +96,15 @@ def _parts(result: Result) -> tuple[str, str, dict[str, str], list[Block]]:
         title = result.name or "Encodings without a name"
         head = "\n".join(line for line in (result.name, result.source) if line)
         return title, result.source, result.verdict, blocks[2:] if head else blocks[1:]
+    title = type(result).__name__
     if isinstance(result, Comparison):
         title = f"Comparison of {len(result.lines)} encoders"
-        return title, "", blocks[0] if isinstance(blocks[0], dict) else {}, blocks[1:]
-    return type(result).__name__, "", {}, blocks
+    name = getattr(result, "name", "")
+    if name and blocks[:1] == [name]:
+        title, blocks = f"{title}: {name}", blocks[1:]
+    if blocks and isinstance(blocks[0], dict):
+        return title, "", blocks[0], blocks[1:]
+    return title, "", {}, blocks
 
 
 def _part(block: Block) -> Part:
