@@ -8,13 +8,15 @@ from numpy.typing import NDArray
 
 from disentangle_indicators._array import Array, Float, to_numpy
 
-__all__ = ["OF_SAMPLE", "SAMPLED", "Sample", "noting", "ranks_of"]
+__all__ = ["OF_SAMPLE", "SAMPLED", "Sample", "by_columns", "noting", "ranks_of"]
 
 SAMPLED = 4096
 """Rows that are kept: standard errors of totals are made of them."""
 
 OF_SAMPLE = "The joint is of"
 """How a joint of some of the rows begins to say so."""
+
+_TILE = 256
 
 _ODD = np.uint64(0x9E3779B97F4A7C15)
 """2^64 over the golden ratio, of the mixing of splitmix64."""
@@ -37,9 +39,9 @@ class Sample(NamedTuple):
     var: Float
 
     @classmethod
-    def of(cls, mean: Float, var: Float) -> "Sample":
-        """Return the sample of rows (n, d)."""
-        ranks = ranks_of(mean, var)
+    def of(cls, mean: Float, var: Float, ranks: NDArray[np.uint64] | None = None) -> "Sample":
+        """Return the sample of rows (n, d), whose ranks (n,) may be known."""
+        ranks = ranks_of(mean, var) if ranks is None else ranks
         chosen = np.arange(len(ranks))
         if len(ranks) > SAMPLED:
             chosen = np.argpartition(ranks, SAMPLED - 1)[:SAMPLED]
@@ -56,6 +58,26 @@ class Sample(NamedTuple):
         return Sample(self.ranks[order], self.mean[order], self.var[order])
 
 
+def by_columns(rows: Array) -> Float:
+    """Return rows (n, d) in float64, with each column in one piece of memory: array (n, d).
+
+    A tile of rows stays in the cache while it is transposed.
+
+    Examples
+    --------
+    >>> by_columns(np.arange(6.0).reshape(3, 2)).T.flags.c_contiguous
+    True
+    """
+    array = to_numpy(rows)
+    if array.dtype == np.float64 and array.T.flags.c_contiguous and array.flags.aligned:
+        return array
+    columns = np.empty(array.shape[::-1])
+    for first in range(0, len(array), _TILE):
+        tile = slice(first, first + _TILE)
+        columns[:, tile] = array[tile].T
+    return columns.T
+
+
 def ranks_of(mean: Float, var: Float) -> NDArray[np.uint64]:
     """Return a hash (n,) of the numbers of each row.
 
@@ -67,8 +89,8 @@ def ranks_of(mean: Float, var: Float) -> NDArray[np.uint64]:
     """
     found = np.zeros(len(mean), np.uint64)
     for array in (mean, var):
-        for column in np.asarray(array, np.float64).T:
-            found ^= np.ascontiguousarray(column).view(np.uint64)
+        for column in by_columns(array).T:
+            found ^= column.view(np.uint64)
             found *= _ODD
             found ^= found >> np.uint64(29)
     found *= _ODD

@@ -16,7 +16,7 @@ class Part(NamedTuple):
     first, rows : int
         The first row in the data set of that name, and how many there are.
     digest : str
-        SHA-256 of means and variances.
+        SHA-256 of a hash of each row's means and variances.
     """
 
     name: str

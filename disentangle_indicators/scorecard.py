@@ -311,7 +311,7 @@ def _of_summary(summary: Summary, name: str, asked: Asked) -> Scorecard:
                 "threshold": asked.threshold,
                 "prior_mean": summary.prior_mean,
                 "prior_var": summary.prior_var,
-                "sha256 of numbers": [part.digest for part in summary.parts],
+                "sha256 of row hashes": [part.digest for part in summary.parts],
             },
         ),
     )

@@ -20,7 +20,7 @@ from disentangle_indicators._array import Array, Float, to_numpy
 from disentangle_indicators._cluster_sums import ClusterSums, adding
 from disentangle_indicators._errors import Undefined
 from disentangle_indicators._files import atomic
-from disentangle_indicators._row_sample import Sample
+from disentangle_indicators._row_sample import Sample, by_columns, ranks_of
 from disentangle_indicators._shards import Part, check_complete, check_disjoint, check_names
 from disentangle_indicators._sources import WIDE
 from disentangle_indicators.aggregate._sketch import BUDGET, ORDER, MarginalSketch
@@ -35,6 +35,9 @@ __all__ = ["Part", "Sample", "Summary", "merge"]
 SCHEMA = "dindic.summary/2"
 
 _MOMENTS = ("mean", "mean_scatter", "var", "log_var", "co_scatter", "scatter")
+
+_ROWS, _BYTES = 1 << 15, 1 << 26
+"""Rows of a block at most, and its bytes in float64."""
 
 _HEAD = b"summary.npy"
 """The name of the first member of an archive that is a summary."""
@@ -124,18 +127,19 @@ class Summary:
             raise ValueError(f"first_row must be at least 0; got {first_row}")
         moments: Moments | int = 0
         sample: Sample | None = None
-        hashes = hashlib.sha256(), hashlib.sha256()
+        digest = hashlib.sha256()
 
         def noting() -> Iterator[tuple[Array, Array]]:
             nonlocal moments, sample
-            for mean, var in encodings.batches():
+            for mean, var in encodings.batches(_block(encodings.d)):
                 m, v = (np.require(to_numpy(x), np.float64, ["C", "ALIGNED"]) for x in (mean, var))
                 moments = moments + Moments.of_checked(
                     [(m, v)], errors=True, covariance=encodings.d <= WIDE, threads=1
                 )
-                for digest, rows in zip(hashes, (m, v), strict=True):
-                    digest.update(rows.data)
-                some = Sample.of(m, v)
+                m, v = by_columns(mean), by_columns(var)
+                ranks = ranks_of(m, v)
+                digest.update(ranks.data)
+                some = Sample.of(m, v, ranks)
                 sample = some if sample is None else sample + some
                 yield m, v
 
@@ -144,8 +148,9 @@ class Summary:
             codes = encodings.cluster_codes[1]
             rows, clusters = adding(rows, encodings.clusters, codes, encodings.d)
         sketch = MarginalSketch.of_batches(rows, order=order, budget=budget)
-        digest = hashlib.sha256(b"".join(each.digest() for each in hashes)).hexdigest()
-        part = Part(encodings.name if name is None else name, first_row, sketch.n, digest)
+        part = Part(
+            encodings.name if name is None else name, first_row, sketch.n, digest.hexdigest()
+        )
         assert isinstance(moments, Moments)
         assert sample is not None
         centre, spread = (
@@ -273,6 +278,11 @@ class Summary:
         priors = arrays["prior_mean"], arrays["prior_var"]
         clusters = _clusters(_under("clusters/", arrays), sketch.n, d)
         return cls(moments, sketch, sample, parts, *priors, clusters)
+
+
+def _block(d: int) -> int:
+    """Return the rows that are summed up at a time."""
+    return max(1, min(_ROWS, _BYTES // (8 * d)))
 
 
 def _clusters(arrays: dict[str, Any], n: int, d: int) -> ClusterSums | None:

@@ -143,7 +143,8 @@ class Table:
         if end[-1] > _TABLE:
             return
         self.floor, self.levels = floor, levels
-        self.first, self.last, self.base = first, last, end - last - 1
+        self.first, self.base = first, end - last - 1
+        self.low, self.high = low - beyond, high + beyond
         self.per_width, self.per_s = 1 / width, 1 / s
         self.sums = np.zeros((len(terms(self.order)) + 1, int(end[-1])))
 
@@ -153,12 +154,11 @@ class Table:
         if self.floor > NO_FLOOR:
             np.maximum(level, self.levels[0], out=level)
         level -= self.levels[0]
-        if level.min() < 0 or level.max() >= len(self.levels):
+        inside = self.low <= mean.min() and mean.max() <= self.high
+        if not inside or level.min() < 0 or level.max() >= len(self.levels):
             return False
         u = mean * self.per_width[level]
         cell = np.floor(u)
-        if np.any(cell < self.first[level]) or np.any(cell > self.last[level]):
-            return False
         u -= cell
         u -= 0.5
         r = var * self.per_s[level]

@@ -9,7 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from disentangle_indicators._array import Array, as_pair, check_finite, check_positive, to_numpy
+from disentangle_indicators._array import Array, as_pair, check_finite, check_positive
+from disentangle_indicators._row_sample import by_columns
 from disentangle_indicators.aggregate._cells import Cells, Table, added, terms
 from disentangle_indicators.aggregate._transform import Latent, latent, moments
 
@@ -92,10 +93,7 @@ class MarginalSketch:
             tables = tables or [Table(order, budget) for _ in range(mean.shape[1])]
             for start in range(0, mean.shape[0], _ROWS):
                 rows = slice(start, start + _ROWS)
-                m, v = (
-                    np.asarray(to_numpy(x[rows, :]).T, dtype=np.float64, order="C")
-                    for x in (mean, var)
-                )
+                m, v = (by_columns(x[rows, :]).T for x in (mean, var))
                 for table, one_mean, one_var in zip(tables, m, v, strict=True):
                     if len(one_mean):
                         table.add(one_mean, one_var)
