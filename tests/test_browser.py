@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from browser import Browser, find
+from matplotlib.figure import Figure
 
 from disentangle_indicators import score
 from disentangle_indicators.comparison import compare
@@ -50,7 +51,14 @@ def collapsed():
 
 def with_factors():
     mean, var = encodings(10)
-    return score(mean, var=var, factors=(mean[:, :3] > 0) * 1, metrics=["mig", "sap"], name="a")
+    asked = {"metrics": ["mig", "sap"], "theorems": True}
+    return score(mean, var=var, factors=(mean[:, :3] > 0) * 1, name="a", **asked)
+
+
+def pixels():
+    figure = Figure(figsize=(12, 3))
+    figure.add_subplot().imshow(np.arange(6).reshape(2, 3))
+    return [(figure, "six cells")]
 
 
 def several(k):
@@ -75,7 +83,8 @@ RESULTS = {
 def made(request, tmp_path_factory):
     result = RESULTS[request.param]()
     path = tmp_path_factory.mktemp("pages") / f"{request.param}.html".replace(" ", "_")
-    path.write_text(result.to_html(), encoding="utf-8")
+    more = pixels() if request.param == "factors" else ()
+    path.write_text(result.to_html(pictures=more), encoding="utf-8")
     return path, result
 
 
