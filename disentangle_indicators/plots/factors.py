@@ -83,11 +83,10 @@ def matrix(
     else:
         _heat(ax, values)
     number_both(ax, score.factors, latents)
-    ax.set_ylabel("latent")
+    some = f", {len(latents)} of {len(score.latents)}" if len(latents) < len(score.latents) else ""
+    ax.set_ylabel(f"latent{some}")
     open_frame(ax)
     words = f"{score.matrix_name}, from {score.name}"
-    if len(latents) < len(score.latents):
-        words += f", {len(latents)} of {len(score.latents)} latents"
     text = title_of(named(result, words), points_of(ax)[0] * 1.1, 10)
     ax.set_title(text, fontsize=10, parse_math=False)
     return ax

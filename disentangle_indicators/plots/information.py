@@ -162,10 +162,11 @@ def _share(ax: "Axes", height: Float) -> Any:
 
 def _beside(ax: "Axes", level: float, word: str) -> None:
     place: dict[str, Any] = {"textcoords": "offset points", "ha": "right", "fontsize": SMALL}
+    place["bbox"] = {"facecolor": "white", "edgecolor": "none", "alpha": 0.85, "pad": 1.0}
     ax.annotate(
         f"{word} ≥ {level:g} nats",
         (1.0, level),
-        (-3, 2),
+        (-3, 3),
         xycoords=("axes fraction", "data"),
         **place,
     )

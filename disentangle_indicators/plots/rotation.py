@@ -12,7 +12,6 @@ from disentangle_indicators.plots._style import (
     SMALL,
     VERDICTS,
     head,
-    legend,
     new_axes,
     open_frame,
 )
@@ -25,6 +24,16 @@ if TYPE_CHECKING:
     from matplotlib.patches import Patch
 
     from disentangle_indicators import rotation
+
+LINEAR = 0.02
+"""Nats up to which changes are drawn in proportion; beyond, the axis is logarithmic."""
+
+BELOW: dict[str, Any] = {
+    "xycoords": "axes fraction",
+    "textcoords": "offset points",
+    "fontsize": SMALL,
+}
+"""Where words below an axis stand, as an offset from its ends."""
 
 SPREAD = 1e-9
 """Nulls whose extremes are nearer, relative to their size, are drawn as a line."""
@@ -136,7 +145,8 @@ def pairs(result: "rotation.Axes", ax: "Axes | None" = None, most: int = 40) -> 
     """Draw how rotating each pair of latents changes the total correlation.
 
     To the left is what the best angle removes, to the right what the worst angle adds. Colours
-    are verdicts, and the best angle is written beside pairs with better axes.
+    are verdicts, and the best angle is written beside pairs with better axes. The axis is
+    logarithmic beyond 0.02 nats on either side, so that a small gain is seen beside large costs.
 
     Parameters
     ----------
@@ -181,15 +191,18 @@ def pairs(result: "rotation.Axes", ax: "Axes | None" = None, most: int = 40) -> 
                 fontsize=SMALL,
             )
     ax.axvline(0, color="black", lw=0.8)
+    ax.set_xscale("symlog", linthresh=LINEAR)
+    ax.xaxis.set_major_formatter("{x:g}")
     ax.set_yticks(y, [f"{pair.i}, {pair.j}" for pair in shown])
     ax.invert_yaxis()
     ax.margins(x=0.12)
     ax.set(xlabel="change of total correlation [nats]", ylabel="pair of latents")
-    ax.set_title("best angle (left) and worst angle (right); bars ± 2 standard errors", fontsize=9)
+    for side, word in ((0.0, "← best angle"), (1.0, "worst angle →")):
+        ax.annotate(word, (side, 0.0), (0, -32), ha="left" if side == 0 else "right", **BELOW)
     open_frame(ax)
     from matplotlib.patches import Patch
 
     found = {pair.verdict for pair in shown}
     patches = [Patch(color=VERDICTS[name], label=name) for name in VERDICTS if name in found]
-    legend(ax, patches, loc="lower right")
+    head(ax, "turns of pairs; bars ± 2 standard errors", patches)
     return ax

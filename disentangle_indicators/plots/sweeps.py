@@ -1,6 +1,6 @@
 """Encoders against a setting: averages over seeds, and rate against distortion."""
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -21,12 +21,12 @@ if TYPE_CHECKING:
 
 __all__ = ["rate_distortion", "settings"]
 
-CURVES = {
-    "kl_posterior_prior": ("rate (Def 1)", BLUE),
-    "information": ("sum of I(x; z_h)", GREEN),
-    "used": ("used latents", VERMILLION),
+CURVES: dict[str, tuple[str, dict[str, Any]]] = {
+    "kl_posterior_prior": ("rate (Def 1)", {"color": BLUE, "marker": "o", "ms": 7, "lw": 3.0}),
+    "information": ("sum of I(x; z_h)", {"color": GREEN, "marker": "s", "ms": 4, "lw": 1.5}),
+    "used": ("used latents", {"color": VERMILLION, "marker": "^", "ms": 5, "lw": 1.5}),
 }
-"""Columns that are drawn against the setting, their labels and their colours."""
+"""Columns that are drawn against the setting, their labels and looks: the first is seen below the second."""
 
 
 def settings(result: Sweep, ax: "Axes | None" = None) -> "Axes":
@@ -55,19 +55,10 @@ def settings(result: Sweep, ax: "Axes | None" = None) -> "Axes":
     'x'
     """
     ax = new_axes(6.0, 4.2) if ax is None else ax
-    for name, (label, colour) in CURVES.items():
+    for name, (label, look) in CURVES.items():
         if name in result.means:
             bars = 2 * np.nan_to_num(result.errors[name])
-            ax.errorbar(
-                result.x,
-                result.means[name],
-                yerr=bars,
-                color=colour,
-                marker="o",
-                ms=4,
-                capsize=2,
-                label=label,
-            )
+            ax.errorbar(result.x, result.means[name], yerr=bars, capsize=2, label=label, **look)
     if "total_correlation_low" in result.means:
         low, high = (result.means[f"total_correlation_{end}"] for end in ("low", "high"))
         ax.fill_between(result.x, low, high, color=GREY, alpha=0.3, lw=0, label="TC, range")

@@ -8,8 +8,10 @@ from dindic_models._study_result import Study, base_name, in_epochs
 from disentangle_indicators.plots._style import (
     BLUE,
     GREEN,
+    INK,
     Look,
     figure_of,
+    head,
     legend,
     new_axes,
     new_figure,
@@ -93,9 +95,11 @@ def learned_variance(study: Study, column: str, title: str) -> "Figure":
         value / (study.rows[study.first(name)]["beta"] if column == "sigma2" else 1)
         for name, value in printed.items()
     ]
-    ax.plot(at, values, "x", color="black", label="printed in the paper")
+    cross: dict[str, Any] = {"color": "black", "zorder": 3, "clip_on": False}
+    ax.plot(at, values, "x", label="printed in the paper", **cross)
     sign = "σ²" if column == "sigma2" else "βσ²"
-    ax.set(xlabel="β", ylabel=f"{sign} [squared pixel units]", ylim=(0, None))
+    ax.set(xlabel="β", ylabel=f"{sign} [squared pixel units]")
+    ax.set_ylim(bottom=-0.04 * ax.get_ylim()[1])  # so that crosses near 0 do not lie on the axis
     ax.set_title(f"{title} of different β. {_trained(study)}", loc="left", fontsize=10)
     legend(ax, size=10)
     return figure_of(ax)
@@ -122,10 +126,15 @@ def _pair(
     for ax, letter, (column, label, scale), (other, words) in pairs:
         for noise, kind in (("fixed", "noise specified"), ("learned", "noise learned")):
             _line(ax, study, noise, column, kind)
-            _line(ax, study, noise, other, f"{kind}: {words}", ls=":", mfc="none")
+            above: dict[str, Any] = {
+                "mfc": "white",
+                "mec": INK,
+                "zorder": 3,
+            }  # where both are alike
+            _line(ax, study, noise, other, f"{kind}: {words}", ls=":", **above)
         ax.set(xscale="log", yscale=scale, xlabel=X_LABEL, ylabel=label)
-        ax.set_title(f"({letter})", loc="left", fontsize=10)
-        legend(ax)
+        handles, _ = ax.get_legend_handles_labels()
+        head(ax, f"({letter})", handles)
     figure.suptitle(f"{title}. {_trained(study)}", fontsize=10)
     return figure
 

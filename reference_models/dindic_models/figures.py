@@ -30,7 +30,7 @@ from dindic_models.pictures import draw_grid, draw_one_shot, draw_reconstruction
 from dindic_models.traverse import choose, information, reconstruct, traverse
 from disentangle_indicators import score
 from disentangle_indicators.plots import pulse, save
-from disentangle_indicators.plots._style import DPI, figure_of, new_figure
+from disentangle_indicators.plots._style import DPI, figure_of, new_axes, new_figure
 from disentangle_indicators.states import USED, used_exact
 
 if TYPE_CHECKING:
@@ -123,10 +123,9 @@ def bound(study: Study) -> "Figure":
 def information_plot(study: Study, run: str, title: str) -> "Figure":
     """Fig. 10 and 11: the information of every latent above, its variance in q* below."""
     mean, var = study.encoded(run)
-    ax = pulse(score(mean, var=var))
-    figure = figure_of(ax)
-    figure.suptitle(f"{title}: {_about(study, run)}", fontsize=10)
-    return figure
+    ax = pulse(score(mean, var=var), new_axes(10.0, 4.5))
+    ax.set_title(f"{title}: {_about(study, run)}\n{ax.get_title()}", fontsize=10)
+    return figure_of(ax)
 
 
 def information_and_traversals(study: Study, run: str, title: str, most: int = 9) -> "Figure":

@@ -149,6 +149,8 @@ def test_a_matrix_is_drawn_as_it_is():
     sides = np.sort(np.ptp(path[:, :, 0], axis=1))
     expected = np.sort(0.92 * np.sqrt(score_.matrix[score_.matrix > 1e-3 * most] / most))
     np.testing.assert_allclose(sides, expected)
+    used = len(next(iter(card(10).metrics.metrics.values())).latents)
+    assert plots.matrix(card(10), most=1).get_ylabel() == f"latent, 1 of {used}"
     with pytest.raises(ValueError, match="heat map"):
         plots.matrix(found, kind="bars")
 

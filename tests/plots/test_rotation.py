@@ -67,7 +67,8 @@ def test_there_are_a_gain_and_a_cost_for_each_pair(found):
     left, right = ([bar.get_width() for bar in part] for part in np.split(np.array(ax.patches), 2))
     assert left == (-frame["gain"].clip(0)).tolist()
     assert right == frame["cost"].clip(0).tolist()
-    (angle,) = (text.get_text() for text in ax.texts)
+    angle, *sides = (text.get_text() for text in ax.texts)
+    assert sides == ["← best angle", "worst angle →"]
     assert abs(abs(float(angle.removesuffix("°"))) - 30) < 5
     assert len(pairs(found, most=2).get_yticks()) == 2
     assert pairs(found, ax) is ax
