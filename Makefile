@@ -102,7 +102,7 @@ format: .venv/.dev  ## fix what can be fixed by a program
 	$(RUN) cogapp -r docs/cli.md docs/formats.md
 
 docs: .venv/.dev  ## the pages, in docs/_build/html
-	@rm -rf docs/generated
+	@rm -rf docs/generated docs/_build/html
 	$(RUN) sphinx -W --keep-going --fresh-env --quiet docs docs/_build/html
 
 wheel-check: .venv/.dev  ## build, then try the wheel in an environment without torch

@@ -66,7 +66,7 @@ def summarise_dask(mean: Any, var: Any, *, name: str = "", **given: Any) -> Any:
     name : str
         Of the data set.
     **given
-        `prior_mean` and `prior_var`, as :meth:`Encodings.of` takes them.
+        `prior_mean` and `prior_var`, as :meth:`~disentangle_indicators.Encodings.of` takes them.
 
     Returns
     -------

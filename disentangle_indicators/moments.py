@@ -3,8 +3,8 @@ r"""The sums that the indicators need, as an immutable summary that adds up.
 With :math:`u = \mu^2 + v` and :math:`\ell = \log v`, every one of Definitions 1-7 is a function
 of the averages of :math:`u` and :math:`\ell`, every per-latent standard error one of their
 variances and covariance, and every Gaussian family beyond the factorised ones needs the scatter
-matrix of the means. :class:`Moments` holds these numbers centred, so that nothing cancels when
-two of them are merged (Chan, Golub and LeVeque, 1983).
+matrix of the means. :class:`~disentangle_indicators.Moments` holds these numbers centred, so that
+nothing cancels when two of them are merged (Chan, Golub and LeVeque, 1983).
 """
 
 from collections.abc import Iterable

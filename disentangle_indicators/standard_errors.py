@@ -12,7 +12,7 @@ Definition 5   :math:`\tfrac12(1 - 1/S)\,u`
 and the standard error is its standard deviation over the square root of n. Latents of one sample
 depend on each other, so the error of a total is that of the per-sample sums over latents, from a
 second pass over the data, and not the per-latent errors in quadrature. Rows are independent here;
-for those that come in clusters see :mod:`~disentangle_indicators._cluster_errors`.
+for those that come in clusters see ``_cluster_errors``.
 """
 
 import math

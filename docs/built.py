@@ -1,13 +1,14 @@
-"""What the build of the docs makes from the code: the gallery, example reports, the schema."""
+"""What the build of the docs makes from the code: gallery, reports, schema, pages of metrics."""
 
 import json
 from pathlib import Path
 
+import metric_pages
 import numpy as np
 
-from disentangle_indicators import plots, read_encodings, score
+from disentangle_indicators import Encodings, Scorecard, plots, read_encodings, score
 from disentangle_indicators.aggregate import density
-from disentangle_indicators.comparison import compare, match
+from disentangle_indicators.comparison import compare, match, sweep
 from disentangle_indicators.report import write
 from disentangle_indicators.report.schema import SCHEMAS, field_table, schema
 from disentangle_indicators.rotation import audit_rotations, axes
@@ -19,19 +20,22 @@ MADE, EXTRA = HERE / "generated", HERE / "generated" / "extra"
 
 
 def build() -> None:
-    """Make everything, once: a build that finds the files leaves them."""
+    """Make everything, once: a build that finds the files leaves them, but for what is fast."""
+    MADE.mkdir(exist_ok=True)
+    metric_pages.write(MADE)
+    schemas()
     if (MADE / "done").exists():
         return
-    for folder in (MADE / "gallery", EXTRA / "reports", EXTRA / "schema"):
+    for folder in (MADE / "gallery", EXTRA / "reports"):
         folder.mkdir(parents=True, exist_ok=True)
-    gallery()
-    reports()
-    schemas()
+    cards = betas()
+    gallery(cards)
+    reports(cards)
     (MADE / "done").touch()
 
 
-def gallery() -> None:
-    """Draw every plot, from the encodings in examples/."""
+def gallery(cards: list[Scorecard]) -> None:
+    """Draw every plot, from the encodings in examples/; sweeps of encoders that are made up."""
     mnist, sprites = (
         read_encodings(DATA / name) for name in ("mnist_vae.npz", "dsprites_btcvae.npz")
     )
@@ -43,7 +47,11 @@ def gallery() -> None:
         "kl_aggregate_prior": 0.4 * np.exp(-np.arange(30) / 8),
         "used": np.minimum(np.arange(30) // 2, 10),
     }
+    over_beta = sweep(compare(cards), "beta")
     drawn = {
+        "pulses": plots.pulses([card, other]),
+        "settings": plots.settings(over_beta),
+        "rate_distortion": plots.rate_distortion(over_beta),
         "pulse": plots.pulse(card),
         "information": plots.information(other),
         "variances": plots.variances(other),
@@ -78,7 +86,18 @@ def several() -> list[tuple[np.ndarray, np.ndarray]]:
     return [(codes[k // 3] @ turns[k], np.full((400, 3), 0.05)) for k in range(6)]
 
 
-def reports() -> None:
+def betas() -> list[Scorecard]:
+    """Score eight linear VAEs, whose noise, and whose error, grows with beta."""
+    found = []
+    for beta in (1, 2, 4, 8, 16, 32, 64, 128):
+        mean, var = encodings(12, noise=float(beta))
+        distortion = {"distortion": f"{np.mean(np.sum(var, axis=1)):.3f}"}
+        made = Encodings.of(mean, var, name=f"beta{beta}").replaced(metadata=distortion)
+        found.append(score(made, joint=False))
+    return found
+
+
+def reports(cards: list[Scorecard]) -> None:
     """Write the reports of a collapsed encoder, of 128 and 1024 latents, and of eight models."""
     folder = EXTRA / "reports"
     collapsed = np.zeros((1500, 16)), np.ones((1500, 16))
@@ -89,11 +108,6 @@ def reports() -> None:
         ("1024_latents", encodings(1024, 1200), {"joint": False, "marginals": False}),
     ):
         found[name] = score(mean, var=var, name=name, **options)
-    cards = [
-        score(mean, var=var, name=f"beta{beta}", joint=False)
-        for beta in (1, 2, 4, 8, 16, 32, 64, 128)
-        for mean, var in [encodings(12, noise=float(beta))]
-    ]
     found["eight_models"] = compare(cards)
     for name, result in found.items():
         write(result, folder / f"{name}.html", "html")
@@ -102,6 +116,7 @@ def reports() -> None:
 
 def schemas() -> None:
     """Write the JSON schemas, and their fields as a table."""
+    (EXTRA / "schema").mkdir(parents=True, exist_ok=True)
     for name in SCHEMAS:
         kind = name.split(".")[1].replace("/", "-")
         text = json.dumps(schema(name), indent=1, ensure_ascii=False)

@@ -10,6 +10,8 @@ sys.path.insert(0, str(Path(__file__).parent))
 
 import built
 
+from disentangle_indicators.supervised import METRICS
+
 built.build()
 
 project = "disentangle_indicators"
@@ -22,21 +24,35 @@ extensions = [
     "sphinx.ext.autosummary",
     "numpydoc",
     "myst_parser",
+    "hooks",
+    "links",
 ]
 if find_spec("latex2mathml"):
     extensions.append("mathml")
 else:  # formulas then come from a network
     extensions.append("sphinx.ext.mathjax")
-exclude_patterns = ["_build", "generated/extra", "generated/schema_fields.md"]
+exclude_patterns = [
+    "_build",
+    "generated/extra",
+    "generated/schema_fields.md",
+    "generated/metrics.md",
+    "generated/metrics",
+]
 html_extra_path = ["generated/extra"]
 templates_path = ["_templates"]
 html_theme = "furo"
 html_title = f"{project} {version}"
+html_static_path = ["_css"]
+html_css_files = ["site.css"]
+nitpicky = True
 
 myst_enable_extensions = ["amsmath", "colon_fence", "deflist", "dollarmath"]
 myst_heading_anchors = 3
 
 autosummary_generate = True
+autosummary_context = {
+    "shown_elsewhere": ", ".join([*disentangle_indicators.__all__, *METRICS]),
+}
 autodoc_member_order = "bysource"
 autodoc_typehints = "none"  # numpydoc sections state types, with shapes
 

@@ -114,7 +114,7 @@ def append_encodings(
     Parameters
     ----------
     path : path
-        Ends as for :func:`write_encodings`.
+        Ends as for :func:`~disentangle_indicators.write_encodings`.
     factor_names : sequence of str, optional
     metadata : dict of str, optional
 

@@ -13,7 +13,7 @@ class QStar(Result):
     Parameters
     ----------
     family, method : str
-        A key of :data:`FAMILIES` and one of its methods.
+        A key of ``FAMILIES`` and one of its methods.
     mean : array, shape (..., d)
         Mean of q*.
     var : array, shape (..., d)

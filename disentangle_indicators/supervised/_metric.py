@@ -85,7 +85,7 @@ class Metric:
         ``prepare(codes, factors, parameters)``, once for all permutations.
     curved : int
         How far the score is from an average of rows, and with it how an error follows from halves;
-        see :func:`~disentangle_indicators.supervised._splits.spread`. 0: an average, or a score
+        see ``_splits.spread``. 0: an average, or a score
         with randomness; 1: information of bins; 2: from a threshold on, or of a classifier.
     counts : callable, optional
         ``counts(codes, factors, parameters, rng)``: which informations count, 1 or 0, and -1 where

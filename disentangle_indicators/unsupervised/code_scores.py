@@ -33,7 +33,7 @@ UNSUPERVISED = {
 
 
 def code_scores(encodings: Encodings, latents: Sequence[int]) -> CodeScores:
-    """Compute every score of :data:`UNSUPERVISED` of the posterior means.
+    """Compute every score of ``UNSUPERVISED`` of the posterior means.
 
     Parameters
     ----------

@@ -41,7 +41,7 @@ def evaluate(model: VAE, batches: Batches, config: Config, *, batch: int = 500) 
         In nats an image unless said otherwise: ``evlb`` with the model's own noise;
         ``evlb_at_normalised_variance`` with Gaussian noise of variance beta sigma^2 (the other
         convention of Figure 4; nan where the noise is not Gaussian with one variance);
-        ``log_likelihood``; ``squared_error`` per pixel; the indicators of :data:`COMPARED` by
+        ``log_likelihood``; ``squared_error`` per pixel; the indicators of ``COMPARED`` by
         name; ``used``, the count of used latents. Nothing where there are no images.
 
     Raises

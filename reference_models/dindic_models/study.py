@@ -97,7 +97,7 @@ def run_study(
     ------
     ValueError
         If a folder holds another run, the data do not fit, or `max_mb` leaves encodings of fewer
-        than :data:`FEWEST` images.
+        than ``FEWEST`` images.
     TimeIsUpError
         After the limit and checkpoints.
     TrainingStoppedError

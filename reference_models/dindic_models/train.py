@@ -162,7 +162,7 @@ def train_together(
     Parameters
     ----------
     configs : sequence of Config
-        The settings in :data:`SHARED`, and epochs, are the same.
+        The settings in ``SHARED``, and epochs, are the same.
     data : Data
     folders : sequence of path
         One for each.

@@ -1,7 +1,6 @@
 """The tables of metrics and protocols."""
 
 import json
-import re
 from pathlib import Path
 
 import pytest
@@ -10,7 +9,7 @@ from disentangle_indicators._result import plain
 from disentangle_indicators.supervised import METRICS, choose, find, score_of
 from disentangle_indicators.supervised.listing import Listing, explained
 
-PAGE = Path(__file__).parents[2] / "docs" / "supervised_metrics.md"
+PAGES = Path(__file__).parents[2] / "docs" / "metrics"
 CASES = [(name, protocol) for name in METRICS for protocol in METRICS[name].protocols]
 
 
@@ -48,15 +47,14 @@ def test_in_full_every_protocol_with_its_parameters_and_source(name):
         assert all(parameter in result.to_markdown() for parameter in parameters)
 
 
-@pytest.mark.parametrize("name", METRICS)
-def test_the_page_says_what_the_sources_say(name):
-    """All protocols of the metric's section, and no others, in their order."""
-    flags = re.MULTILINE | re.DOTALL
-    (section,) = re.findall(rf"^### {name}\b.*?(?=^##)", PAGE.read_text("utf-8"), flags)
-    bullets = re.findall(r"^`([^`]+)`\n: (.*?)\n\n", section, flags)
-    assert [(protocol, flat(words).lower()) for protocol, words in bullets] == [
-        (protocol, f"{source}.".lower()) for protocol, source in METRICS[name].sources.items()
-    ]
+def test_every_metric_has_its_page_and_nothing_else_has_one():
+    assert {path.stem for path in PAGES.glob("*.md")} == set(METRICS)
+    overview = (PAGES.parent / "supervised_metrics.md").read_text("utf-8")
+    for name, metric in METRICS.items():
+        text = (PAGES / f"{name}.md").read_text("utf-8")
+        assert text.startswith(f"# {metric.title} ({name})\n")
+        assert f"{{include}} ../generated/metrics/{name}.md" in text
+        assert f"metrics/{name}\n" in overview
 
 
 def test_json_is_strict_and_holds_all_parameters():
