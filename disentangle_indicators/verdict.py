@@ -36,6 +36,9 @@ __all__ = ["verdict"]
 SETTLED = 0.01
 """Nats below which a distance counts as none."""
 
+LEAST = 1e-4
+"""Least number of nats that a sentence has: shorter distances are within it."""
+
 MANY = 8
 """Latents that are named one by one."""
 
@@ -165,7 +168,7 @@ def _prior(r: Indicators, known: Distance, exact: Marginals | None) -> str:
     total = known.total
     if total.high <= SETTLED:
         why = ", because the encoder ignores its input" if r.unused == r.d else ""
-        return f"q(z) is the prior, to within {up(total.high)} nats{why}."
+        return f"q(z) is the prior, to within {up(max(total.high, LEAST))} nats{why}."
     if total.low < NOTHING and math.isinf(total.high):
         return (
             f"The distance of q(z) from the prior is not known: {r.draws} {r.drawn} are too few."

@@ -177,6 +177,7 @@ def test_prior_of_a_collapsed_model_is_settled_by_the_rate():
     wide *= np.sqrt(0.9) / np.sqrt(np.mean(wide**2))
     known = score(wide, var=np.full_like(wide, 0.1)).verdict["PRIOR"]
     assert re.fullmatch(r"q\(z\) is the prior, to within \S+ nats\.", known)
+    assert "to within 0.0001 nats" in said(0.0, 1e-9)["PRIOR"]  # and not 0.0000
 
 
 def test_trust_of_a_collapsed_model_bounds_every_value():

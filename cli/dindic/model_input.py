@@ -169,8 +169,8 @@ def open_model(options: dict[str, Any]) -> Opened:
     channels = None if encoder.shape is None else encoder.shape[0]
     if channels not in (None, data.images.shape[1]):
         raise ValueError(
-            f"the model takes images of {channels} channels; {data.name} has "
-            f"{data.images.shape[1]}"
+            f"the model takes images with {channels} channel{'s' * (channels != 1)}; "
+            f"{data.name} has {data.images.shape[1]}"
         )
     if isinstance(data.images, Resized):
         before, after = (
@@ -219,7 +219,7 @@ def _rows(
     if config is not None and config.split == "paper" and (own or not data.official):
         split = "paper"
     if part is None and not own and not data.official:
-        part, words = "all", f"{data.name} has no official parts, so all {len(data)} images"
+        part, words = "all", f"{data.name} has no test part, so all {len(data)} images"
     else:
         part, words = part or "test", ""
     chosen = rows(data, part, split=split, seed=config.split_seed if config else 0)

@@ -129,6 +129,8 @@ def _equal(one: Stored, two: Stored) -> bool:
 
 def _without_mean(contents: Contents) -> ValueError:
     """Return what to say when no key names a mean."""
+    if not contents.arrays:
+        return ValueError("the file holds no array")
     if packed := keys_of(contents, "ambiguous packed"):
         return AmbiguousEncodings(
             f"{contents.arrays[packed[0]]} holds the mean and the scale one after the other on axis "

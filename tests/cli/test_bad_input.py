@@ -117,6 +117,10 @@ def test_an_empty_folder_has_no_encodings(say, folder):
     assert "d.npz: there is no file of encodings in this folder" in say("score", "d.npz")
 
 
+def test_a_file_without_an_array(say, npz):
+    assert "the file holds no array" in say("score", npz())
+
+
 AMBIGUOUS = {
     "two means": (("mean", "mu", "var"), ["'mean' and 'mu'", "--mean-key mean|mu"]),
     "two scales": (("mean", "var", "std"), ["'var' and 'std'", "--scale-key var|std"]),

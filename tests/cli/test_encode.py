@@ -136,7 +136,7 @@ def test_other_images(dindic, run):
         (["run", "-o", "x.npz", "--images", "0"], "'--images': 0 is not in the range"),
         (["run", "-o", "x.npz", "--batch", "0"], "'--batch': 0 is not in the range"),
         (["run", "-o", "x.npz", "--data", "gone"], "gone: there is no such file or folder"),
-        (["run", "-o", "x.npz", "--data", "colour.npy"], "takes images of 1 channels"),
+        (["run", "-o", "x.npz", "--data", "colour.npy"], "takes images with 1 channel;"),
         (["run", "-o", "x.npz", "--device", "gpu"], "there is no device 'gpu'"),
     ],
 )
@@ -212,7 +212,7 @@ def test_weights_of_others_need_to_be_told_their_images(say, dindic, folder):
 def test_sprites_without_official_parts_are_encoded_at_random(dindic, folder):
     words = ["--network", "burgess", "--dataset", "sprites", "--images", 200]
     result = dindic("encode", foreign("dsprites_btcvae"), *words, "-o", "x.safetensors")
-    images = "200 random images of: sprites has no official parts, so all 737280 images"
+    images = "200 random images of: sprites has no test part, so all 737280 images"
     assert f"note: {images}" in result.stderr
     found = read_encodings("x.safetensors")
     assert found.factors.names == ("shape", "scale", "orientation", "position_x", "position_y")

@@ -88,6 +88,7 @@ REFUSED = [
     ("scvi/minified.h5ad", "contains encodings already .* dindic score"),
     ("scvi/scvi_model", r"adata\.h5ad contains encodings already .* dindic score"),
     ("torch/state_dict.pt --encoder my_model:Encodre", "has no 'Encodre'; did you mean 'Encoder'"),
+    ("torch/state_dict.pt --encoder my_model:Nope", "has no 'Nope'; there is .*Encoder"),
     ("torch/state_dict.pt --encoder gone:Encoder", "there is no module 'gone', neither in"),
     ("torch/state_dict.pt --encoder my_model", "must be package.module:factory; got 'my_model'"),
     (
@@ -292,7 +293,7 @@ def folder_of_images(n=8, size=(6, 9)):
 def test_all_images_of_a_folder_in_any_range_and_size(echo):
     folder = folder_of_images()
     text = run(*echo, "--data", folder)
-    assert "folder has no official parts, so all 8 images" in text
+    assert "folder has no test part, so all 8 images" in text
     unit = read_encodings("x.npz").mean
     run(*echo, "--data", folder, "--range", "-1,1")
     np.testing.assert_allclose(read_encodings("x.npz").mean, 2 * unit - 1, atol=1e-6)
@@ -305,7 +306,7 @@ def test_all_images_of_a_folder_by_a_bundled_model():
     """Not one part of a random split of data that it was not trained on."""
     text = run("beta10", "--data", folder_of_images(size=(28, 28)))
     assert "these are not the data the model was trained on" in text
-    assert "folder has no official parts, so all 8 images" in text
+    assert "folder has no test part, so all 8 images" in text
     assert read_encodings("x.npz").n == 8
 
 

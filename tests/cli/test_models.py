@@ -56,5 +56,5 @@ def test_traverse_by_name(dindic, folder):
 def test_images_of_the_wrong_size_are_refused(dindic, folder):
     np.save("images.npy", np.zeros((20, 28, 28, 3), np.uint8))
     words = dindic("encode", "beta10", "--data", "images.npy", "-o", "x.npz", code=2).output
-    assert "the model takes images of 1 channels" in words
+    assert "the model takes images with 1 channel" in words
     assert not (folder / "x.npz").exists()

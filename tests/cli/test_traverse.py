@@ -182,7 +182,7 @@ def test_weights_of_others(dindic, say, folder, drawn):
     assert "add --data PATH" in say(*words)
     words = (*words, "--data", "images.npy")
     result = dindic(*words)
-    assert "array has no official parts, so all 9 images" in result.stderr
+    assert "array has no test part, so all 9 images" in result.stderr
     assert drawn["heading"].startswith("model.pt, array: 0 of 3 latents")
     assert "no official part 'test'" in say(*words, "--split", "test")
     strip = dindic(*words[:4], *words[6:], "--kind", "reconstruction")
@@ -255,7 +255,7 @@ def test_data_that_have_gone(say, run, folder):
 def test_images_of_other_channels(say, run):
     np.save("colour.npy", np.zeros((20, 3, 12, 12), np.uint8))
     message = say("traverse", run, "-o", "a.png", "--data", "colour.npy", *WORDS)
-    assert "the model takes images of 1 channels; array has 3" in message
+    assert "the model takes images with 1 channel; array has 3" in message
 
 
 def test_pictures_that_cannot_be_written(say, run):

@@ -15,6 +15,9 @@ from dindic_models.encoder import Encoder, as_encoder
 from dindic_models.openers._asked import Asked, current_folder
 from dindic_models.openers._weights import align, check_fit, read_tensors_of, weights_file
 
+MOST = 8
+"""Names of a module that an error lists."""
+
 
 def find(name: str) -> Callable[..., Any]:
     """Return the function or class that "package.module:factory" names.
@@ -38,7 +41,7 @@ def find(name: str) -> Callable[..., Any]:
     for part in attribute.split("."):
         if not hasattr(found, part):
             near = get_close_matches(part, vars(found), 1)
-            more = f"; did you mean {near[0]!r}?" if near else ""
+            more = f"; did you mean {near[0]!r}?" if near else _own(found)
             raise ValueError(f"{module_name} has no {attribute!r}{more}")
         found = getattr(found, part)
     if not callable(found):
@@ -46,6 +49,16 @@ def find(name: str) -> Callable[..., Any]:
         raise ValueError(f"{name} cannot be called; it is a {kind}")  # noqa: TRY004
     made: Callable[..., Any] = found
     return made
+
+
+def _own(found: Any) -> str:
+    """Return the functions and classes that a module defines, after a semicolon."""
+    names = [
+        name
+        for name, value in vars(found).items()
+        if callable(value) and getattr(value, "__module__", None) == found.__name__
+    ]
+    return f"; there is {', '.join(names[:MOST])}" if names else ""
 
 
 def open_with(factory: str | Callable[..., Any], path: Path, asked: Asked) -> Encoder:
