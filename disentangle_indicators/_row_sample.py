@@ -68,7 +68,7 @@ def by_columns(rows: Array) -> Float:
     >>> by_columns(np.arange(6.0).reshape(3, 2)).T.flags.c_contiguous
     True
     """
-    array = to_numpy(rows)
+    array = rows if isinstance(rows, np.ndarray) else to_numpy(rows)
     if array.dtype == np.float64 and array.T.flags.c_contiguous and array.flags.aligned:
         return array
     columns = np.empty(array.shape[::-1])

@@ -131,12 +131,14 @@ class Summary:
 
         def noting() -> Iterator[tuple[Array, Array]]:
             nonlocal moments, sample
-            for mean, var in encodings.batches(_block(encodings.d)):
-                m, v = (np.require(to_numpy(x), np.float64, ["C", "ALIGNED"]) for x in (mean, var))
+            for pair in encodings.batches(_block(encodings.d)):
+                # tensors of another device are moved once
+                here = [x if isinstance(x, np.ndarray) else to_numpy(x) for x in pair]
+                m, v = (np.require(x, np.float64, ["C", "ALIGNED"]) for x in here)
                 moments = moments + Moments.of_checked(
                     [(m, v)], errors=True, covariance=encodings.d <= WIDE, threads=1
                 )
-                m, v = by_columns(mean), by_columns(var)
+                m, v = map(by_columns, here)
                 ranks = ranks_of(m, v)
                 digest.update(ranks.data)
                 some = Sample.of(m, v, ranks)
