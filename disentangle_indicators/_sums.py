@@ -96,14 +96,20 @@ def _columns(xp: Any, x: Array, var: Array, pivot: Array | None, errors: bool) -
 
     Here x becomes the mean less the pivot c and u' = x^2 + 2 c x + v = u - c^2. Rows are summed
     64 at a time in the precision of the input, as (64, tile d) so that loops are long, and then
-    in float64. Statements are in place where they can be: fresh memory is slow memory.
+    in float64. Arrays that lie in memory by columns stay so, as (64, d tile). Statements are in place where they can be: fresh memory is slow memory.
     """
     b, d = x.shape[-2:]
     height = _ROWS if b % _ROWS == 0 else b
-    shape = (*x.shape[:-2], height, b // height * d)
-    x, var = xp.reshape(x, shape), xp.reshape(var, shape)
+    tiles = b // height
+    flat = _is_by_columns(x) and _is_by_columns(var)
+    if flat:
+        x, var = (each.T.reshape(-1, height).T for each in (x, var))
+    else:
+        shape = (*x.shape[:-2], height, tiles * d)
+        x, var = xp.reshape(x, shape), xp.reshape(var, shape)
     if pivot is not None:
-        c = xp.tile(pivot, (*(1,) * (pivot.ndim - 1), b // height))
+        of_tiles = (*(1,) * (pivot.ndim - 1), tiles)
+        c = np.repeat(pivot, tiles, axis=-1) if flat else xp.tile(pivot, of_tiles)
         x = x - c
     u = x * x
     sums = [_column_sum(xp, x), _column_sum(xp, u), _column_sum(xp, var)]
@@ -118,7 +124,14 @@ def _columns(xp: Any, x: Array, var: Array, pivot: Array | None, errors: bool) -
     else:
         sums.append(log_sum(xp, var))
     together = widen(xp, xp.concat(sums, axis=-1))
-    return xp.sum(xp.reshape(together, (*x.shape[:-2], len(sums), b // height, d)), axis=-2)
+    if flat:
+        return xp.sum(xp.reshape(together, (len(sums), d, tiles)), axis=-1)
+    return xp.sum(xp.reshape(together, (*x.shape[:-2], len(sums), tiles, d)), axis=-2)
+
+
+def _is_by_columns(x: Array) -> bool:
+    """Whether an array (b, d) of numpy lies in memory column by column, as tables have it."""
+    return isinstance(x, np.ndarray) and x.ndim == 2 and x.strides[0] == x.itemsize < x.strides[1]
 
 
 def _column_sum(xp: Any, x: Array) -> Array:

@@ -471,3 +471,17 @@ def test_repr_is_one_line():
     moments = Moments.of(np.eye(3), np.ones((3, 3)), covariance=True)
     assert repr(moments) == "Moments(n=3, d=3, co_scatter, scatter)"
     assert repr(Moments.of(np.eye(3), np.ones((3, 3)), errors=False)) == "Moments(n=3, d=3)"
+
+
+@pytest.mark.parametrize("offset", [0.0, 30.0])
+@pytest.mark.parametrize("n", [1, 77, 64 * 9, 5000])
+def test_columns_of_tables_are_not_transposed_and_give_the_same_sums(n, offset):
+    """Also as slices of a longer table, whose columns lie apart."""
+    rng = np.random.default_rng(n)
+    table = np.asfortranarray(rng.normal(size=(2, n + 5, 3)) + offset)
+    mean, var = table[0][2 : n + 2], np.exp(table[1] - offset)[2 : n + 2]
+    found = Moments.of(np.asfortranarray(mean), np.asfortranarray(var), covariance=True)
+    wanted = Moments.of(np.ascontiguousarray(mean), np.ascontiguousarray(var), covariance=True)
+    for name, value in vars(wanted).items():
+        size = np.max(np.abs(value)) + offset**2
+        np.testing.assert_allclose(getattr(found, name), value, rtol=0, atol=1e-11 * size * n)
