@@ -27,14 +27,25 @@ def _fields(app: Any, what: str, name: str, obj: Any, options: Any, lines: list[
 HEADINGS = ("Attributes", "Raises", "Notes", "Examples", "See Also")
 
 
-def _focusable(app: Any, page: str, template: str, context: dict[str, Any], tree: Any) -> None:
-    """Let keys reach blocks of code, which scroll where they are wider than the page."""
-    if "body" in context:
-        context["body"] = context["body"].replace("<pre>", '<pre tabindex="0">')
+def _skip(app: Any, what: str, name: str, obj: Any, skip: bool, options: Any) -> bool | None:
+    """Leave out fields of named tuples: the parameters describe them."""
+    return True if str(getattr(obj, "__doc__", "")).startswith("Alias for field") else None
+
+
+def _reachable(app: Any, page: str, template: str, context: dict[str, Any], tree: Any) -> None:
+    """Let keys reach blocks of code, which scroll where they are wide, and give headings a level."""
+    for part in ("body", "furo_navigation_tree"):
+        for old, new in (("<pre>", '<pre tabindex="0">'), (HEADING, f'{HEADING} aria-level="2"')):
+            context[part] = (context.get(part) or "").replace(old, new)
+
+
+HEADING = 'role="heading"'
+"""What captions of the contents have."""
 
 
 def setup(app: Any) -> dict[str, bool]:
     """Change docstrings before numpydoc reads their sections, and pages before they are written."""
     app.connect("autodoc-process-docstring", _fields, priority=400)
-    app.connect("html-page-context", _focusable)
+    app.connect("autodoc-skip-member", _skip)
+    app.connect("html-page-context", _reachable, priority=900)  # after the theme
     return {"parallel_read_safe": True, "parallel_write_safe": True}
