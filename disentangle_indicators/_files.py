@@ -10,18 +10,16 @@ from contextlib import contextmanager, suppress
 from hashlib import sha256
 from pathlib import Path
 
-_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
-
 
 @contextmanager
 def atomic(path: Path) -> Iterator[Path]:
     """Yield a temporary name beside `path`, which becomes `path` when the block succeeds.
 
     A link is followed. A pipe or a device is not replaced but written to. An OSError about the
-    temporary name, or about a full disk, names `path`.
+    temporary name, or about no name, such as that of a full disk, names `path`.
     """
     if path.exists() and not path.is_file():
-        with _named(path, path):
+        with named(path, path):
             yield path
         return
     target = Path(os.path.realpath(path))
@@ -32,7 +30,7 @@ def atomic(path: Path) -> Iterator[Path]:
         raise PermissionError(errno.EACCES, "the file is read-only", str(path))
     temporary = temporary_of(target)
     try:
-        with _named(path, temporary):
+        with named(path, temporary):
             temporary.touch(exist_ok=False)
             mode = (target if there else temporary).stat().st_mode
             yield temporary
@@ -82,12 +80,12 @@ def _removed(path: Path) -> None:
 
 
 @contextmanager
-def _named(path: Path, temporary: Path) -> Iterator[None]:
-    """Put the path that the user gave into errors that name the temporary one, or none."""
+def named(path: Path, temporary: Path) -> Iterator[None]:
+    """Put the path that the user gave into errors that name the temporary one, what is below, or none."""
     try:
         yield
     except OSError as error:
-        nameless = error.filename is None and error.errno in _FULL
-        if nameless or str(error.filename) == str(temporary):
+        nameless = error.filename is None and error.errno is not None
+        if nameless or str(error.filename).startswith(str(temporary)):
             raise OSError(error.errno, error.strerror, str(path)) from error
         raise

@@ -85,10 +85,13 @@ def numbers(ctx: Any, param: Any, value: str) -> Any:
         ctx.meta.setdefault(READ, []).append(value)
         if not Path(value).is_file():
             raise click.BadParameter(f"no such file: {value}", ctx, param)
+        from disentangle_indicators.encodings.formats import npy
+
         try:
-            return np.load(value, allow_pickle=False)
-        except (ValueError, EOFError, OSError) as error:
-            raise click.BadParameter(f"{value}: not an .npy file ({error})", ctx, param) from error
+            return npy.read(Path(value)).arrays["mean"].read()
+        except (ValueError, OSError) as error:
+            said = str(error).removeprefix(f"{value}: ")
+            raise click.BadParameter(f"{value}: not an .npy file ({said})", ctx, param) from error
     try:
         found = [float(part) for part in value.split(",")]
     except ValueError:

@@ -81,8 +81,8 @@ def _data(path: str | None) -> Any:
     """Read an array of any shape; None where there is no path."""
     if path is None:
         return None
-    import numpy as np
+    from disentangle_indicators.encodings.formats import npy
 
     if Path(path).suffix != ".npy":
         raise BadInput(f"{path}: --data needs an .npy file")
-    return np.load(path, allow_pickle=False)
+    return npy.read(Path(path)).arrays["mean"].read()

@@ -77,7 +77,9 @@ class Appender:
         self.shape, self.dtype = mean.shape[1:], self.dtype or mean.dtype
         for name, array in arrays.items():
             with open(self._scratch / name, "ab") as stream:
-                np.ascontiguousarray(array, self.dtype).tofile(stream)
+                stream.write(
+                    np.ascontiguousarray(array, self.dtype).data
+                )  # tofile loses the errno
         for name, column in given.items():
             self._columns.setdefault(name, []).append(column)
         self.n += len(mean)
@@ -144,7 +146,7 @@ def append_encodings(
     check_suffix(path)
     with (
         atomic(path) as temporary,
-        TemporaryDirectory(prefix=f"{temporary.name}-", dir=path.parent) as scratch,
+        TemporaryDirectory(prefix=f"{temporary.name}-", dir=temporary.parent) as scratch,
     ):
         file = Appender(Path(scratch), metadata or {})
         yield file

@@ -1,5 +1,6 @@
 """What a format hands over: the named arrays of a file, each readable a block of rows at a time."""
 
+import errno
 import os
 import re
 import zipfile
@@ -34,6 +35,9 @@ _SIZE = re.compile(r"_\d+x\d+$")
 
 WHOLE = 1 << 28
 """Bytes that an array may always take in memory."""
+
+BROKEN = (errno.EIO, errno.ESTALE)
+"""Numbers of errors of a disk and of a network's file system."""
 
 RATIO = 100
 """Beyond them, the bytes that an array may take in memory for each byte of its file."""
@@ -151,6 +155,18 @@ def check_size(path: Path, name: str, announced: int) -> None:
         )
 
 
+def check_length(path: Path, size: int) -> None:
+    """Refuse a mapped file that is shorter than it was: beyond its end a signal ends the process.
+
+    Raises
+    ------
+    ValueError
+    """
+    found = os.path.getsize(path)
+    if found < size:
+        raise ValueError(f"{path}: the file was cut short from {size} to {found} bytes meanwhile")
+
+
 def first_bytes(path: Path) -> bytes:
     """Return the beginning of a file, by which its format is recognised; of a folder nothing."""
     if not path.is_file():
@@ -192,7 +208,7 @@ def needs(module: str, extra: str, path: Path) -> Any:
 def reading(path: Path) -> Iterator[None]:
     """Turn whatever a damaged file raises into a ValueError that names the file.
 
-    Too little memory is no damage: it stays a MemoryError, and names the file too.
+    Too little memory and a broken disk are no damage: they stay what they are, and name the file too.
     """
     try:
         yield
@@ -206,6 +222,8 @@ def reading(path: Path) -> Iterator[None]:
     except Exception as error:
         if isinstance(error, OSError) and error.filename:
             raise
+        if isinstance(error, OSError) and error.errno in BROKEN:
+            raise OSError(error.errno, error.strerror, str(path)) from error
         said = str(error).partition("\n")[0]
         raise ValueError(f"{path}: the file is damaged or not of this format ({said})") from error
 
@@ -294,7 +312,7 @@ def bfloat16_to_float32(bits: NDArray[np.uint16]) -> NDArray[np.float32]:
     return (bits.astype(np.uint32) << 16).view(np.float32)
 
 
-def mapped(
+def on_disk(
     path: Path,
     name: str,
     shape: tuple[int, ...],
@@ -304,31 +322,37 @@ def mapped(
     fortran: bool = False,
     bfloat16: bool = False,
 ) -> Stored:
-    """Return an array that lies uncompressed in a file, memory-mapped a block at a time.
+    """Return an array that lies uncompressed in a file, of which a block at a time is read.
 
-    A map that lives as long as its block keeps the resident memory at the size of a block; one map
-    over the whole file would let it grow to the size of the file.
+    A memory map would end the process by a signal where the file becomes shorter meanwhile.
     """
     size = os.path.getsize(path)
     need = offset + prod(shape) * dtype.itemsize
     if need > size:
         raise ValueError(f"the file is truncated: {name!r} ends at byte {need} of {size}")
 
-    def view(start: int, part: tuple[int, ...]) -> NDArray[Any]:
-        if prod(part) == 0:
-            return np.empty(part, dtype)
-        begin = offset + start * prod(shape[1:]) * dtype.itemsize
-        order = "F" if fortran else "C"
-        return np.asarray(np.memmap(path, dtype, "r", begin, part, order=order))  # type: ignore[call-overload]
+    def fill(stream: IO[bytes], values: NDArray[Any], first: int) -> None:
+        stream.seek(offset + first * dtype.itemsize)
+        if stream.readinto(values.view(np.uint8)) < values.nbytes:  # type: ignore[attr-defined]
+            raise ValueError(f"the file was cut short while {name!r} was read")
+
+    def part_of(stream: IO[bytes], start: int, count: int) -> NDArray[Any]:
+        """Return rows; those of Fortran order lie apart, and each column of them together."""
+        size = prod(shape[1:])
+        values = np.empty((size, count) if fortran else count * size, dtype)
+        if values.nbytes and fortran:
+            for column in range(size):
+                fill(stream, values[column], column * shape[0] + start)
+        elif values.nbytes:
+            fill(stream, values, start * size)
+        rows = (count, *shape[1:])
+        return values.ravel().reshape(rows, order="F") if fortran else values.reshape(rows)
 
     def blocks(rows: int) -> Iterator[NDArray[Any]]:
-        with reading(path):
-            whole = view(0, shape) if fortran or not shape else None
+        with reading(path), open(path, "rb") as stream:
             for start in range(0, shape[0] if shape else 1, rows):
-                if whole is None:
-                    block = view(start, (min(rows, shape[0] - start), *shape[1:]))
-                else:
-                    block = whole[start : start + rows] if shape else whole
+                block = part_of(stream, start, min(rows, shape[0] - start) if shape else 1)
+                block = block if shape else block.reshape(())
                 yield bfloat16_to_float32(block) if bfloat16 else native(block)
 
     return Stored(name, shape, "bfloat16" if bfloat16 else dtype.name, blocks)

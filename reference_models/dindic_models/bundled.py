@@ -5,7 +5,6 @@ provenance.json.
 """
 
 import json
-import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -33,6 +32,7 @@ from dindic_models.data import Data
 from dindic_models.measure import IMAGES, about_run, measure
 from dindic_models.networks import Shape
 from disentangle_indicators._blocks import Block, Table
+from disentangle_indicators._files import named
 from disentangle_indicators._result import Result
 
 __all__ = [
@@ -122,7 +122,12 @@ def bundle(
         raise ValueError(f"{run} was not trained on these data")
     shape = (whole.model.shape[0], whole.model.shape[1], whole.model.shape[2])
     about = {key: whole.data[key] for key in ("name", "fingerprint", "n")}
-    with TemporaryDirectory(dir=folder) as scratch:
+    target = folder / name
+    hidden = ".dindic-bundle-"
+    with (
+        named(target, folder / hidden),
+        TemporaryDirectory(prefix=hidden, dir=folder) as scratch,
+    ):
         small = Path(scratch, name)
         small.mkdir()
         weights = {key: _half(key, t) for key, t in read_tensors(whole.path / MODEL)[0].items()}
@@ -157,9 +162,21 @@ def bundle(
             "changed_by_half_precision": {key: float(f"{v:.2g}") for key, v in changes.items()},
         }
         (small / PROVENANCE).write_text(json.dumps(content, indent=2) + "\n")
-        shutil.rmtree(folder / name, ignore_errors=True)
-        small.rename(folder / name)
-    return folder / name
+        _put(small, target, Path(scratch, "old"))
+    return target
+
+
+def _put(new: Path, target: Path, aside: Path) -> None:
+    """Put a folder in the place of another one, which comes back where that fails."""
+    there = target.exists()
+    if there:
+        target.rename(aside)
+    try:
+        new.rename(target)
+    except OSError:
+        if there:
+            aside.rename(target)
+        raise
 
 
 def training_command(config: Config, shape: Shape) -> str:

@@ -3,7 +3,6 @@
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
-from zipfile import BadZipFile
 
 import numpy as np
 import torch
@@ -12,7 +11,9 @@ from torch import Tensor
 
 from dindic_models.batches import Batches, Rows
 from dindic_models.data import Data
-from dindic_models.data._data import digest_array
+from dindic_models.data._data import digest_array, mapped
+from disentangle_indicators.encodings._stored import check_length
+from disentangle_indicators.encodings.formats import npz
 
 __all__ = ["ArrayFeed", "Batch", "Feed", "batch_of", "input_of"]
 
@@ -197,20 +198,18 @@ class ArrayFeed:
         path = Path(path)
         if path.suffix.lower() not in (".npy", ".npz"):
             raise ValueError(f"{path}: arrays are fed from .npy and .npz files")
-        try:
-            found = np.load(path, mmap_mode="r", allow_pickle=False)
-            arrays = {"x": found}
-            if not isinstance(found, np.ndarray):
-                with found:
-                    arrays = dict(found)
-        except (ValueError, EOFError, BadZipFile) as error:
-            raise ValueError(f"{path}: not read ({error})") from error
+        arrays: dict[str, Any]
+        if path.suffix.lower() == ".npy":
+            arrays = {"x": mapped(path)}
+        else:
+            arrays = {name: stored.read() for name, stored in npz.read(path).arrays.items()}
         self.beside = {name: arrays.pop(name) for name in BESIDE if name in arrays}
         names = [name for name, values in arrays.items() if values.ndim > 1]
         if len(names) != 1:
             listed = ", ".join(arrays) or "none"
             raise ValueError(f"{path}: one array must have two axes or more; there are {listed}")
         self.x, self.batch = arrays[names[0]], batch
+        self._path, self._size = path, path.stat().st_size
         for name, values in self.beside.items():
             if values.ndim == 0 or len(values) != len(self.x):
                 raise ValueError(f"{path}: {name} must have {len(self.x)} rows")
@@ -233,6 +232,7 @@ class ArrayFeed:
         """Yield dicts with x and what is beside it; numbers become float32, float64 stays."""
         for start in range(0, len(self.x), self.batch):
             rows = slice(start, start + self.batch)
+            check_length(self._path, self._size)
             x = np.array(self.x[rows])
             kind = np.float64 if x.dtype == np.float64 else np.float32
             beside = {name: values[rows] for name, values in self.beside.items()}

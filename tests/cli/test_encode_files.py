@@ -334,7 +334,7 @@ def test_arrays_are_fed_as_they_are(echo, dtype):
         (["--range", "none", "--data", "a.npz"], "one array must have two axes or more; .* a, b"),
         (["--range", "none", "--data", "b.npz"], "labels must have 4 rows"),
         (["--range", "none", "--data", "my_model.py"], "fed from .npy and .npz files"),
-        (["--range", "none", "--data", "c.npy"], "c.npy: not read"),
+        (["--range", "none", "--data", "c.npy"], "c.npy: .* holds Python objects"),
         (["--range", "none", "--data", "gone.npy"], "no such file: gone.npy"),
         (["--data", "d.npy"], r"\(n, C, H, W\)"),
     ],

@@ -205,11 +205,11 @@ def _check_announced(path: Path, metadata: Any, columns: list[str]) -> None:
 
 
 def _of_ipc(file: str, columns: list[str], rows: int) -> Iterator[Any]:
-    """Yield the batches of an Arrow file, which are views of its bytes."""
+    """Yield the batches of an Arrow file, read one by one: a map could end the process by a signal."""
     import pyarrow
     from pyarrow import ipc
 
-    with pyarrow.memory_map(file) as source, ipc.open_file(source) as batches:
+    with pyarrow.OSFile(file) as source, ipc.open_file(source) as batches:
         for number in range(batches.num_record_batches):
             yield batches.get_batch(number).select(columns)
 

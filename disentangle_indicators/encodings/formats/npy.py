@@ -1,4 +1,4 @@
-"""A lone .npy file: one array, memory-mapped."""
+"""A lone .npy file: one array."""
 
 import os
 from math import prod
@@ -7,13 +7,13 @@ from pathlib import Path
 from disentangle_indicators.encodings._stored import (
     OBJECTS,
     Contents,
-    mapped,
     npy_header,
+    on_disk,
     reading,
 )
 
 SUFFIXES = (".npy",)
-MEMORY = "a block, mapped"
+MEMORY = "a block"
 
 
 def matches(path: Path, head: bytes) -> bool:
@@ -27,7 +27,7 @@ def read(path: Path) -> Contents:
         shape, fortran, dtype = npy_header(stream)
         if dtype.hasobject:
             raise ValueError(f"'mean' {OBJECTS}")
-        array = mapped(path, "mean", shape, dtype, stream.tell(), fortran=fortran)
+        array = on_disk(path, "mean", shape, dtype, stream.tell(), fortran=fortran)
         end = stream.tell() + prod(shape) * dtype.itemsize
         if end != os.path.getsize(path):
             raise ValueError(

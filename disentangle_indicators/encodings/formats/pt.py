@@ -12,6 +12,7 @@ from disentangle_indicators.encodings._stored import (
     ENCODE,
     Contents,
     Stored,
+    check_length,
     check_size,
     continued,
     members,
@@ -130,12 +131,14 @@ def _objects(path: Path) -> str:
 
 def _tensor(path: Path, name: str, tensor: "torch.Tensor") -> Stored:
     check_size(path, name, tensor.nbytes)
+    size = path.stat().st_size
 
     def blocks(rows: int) -> Iterator[NDArray[Any]]:
         with reading(path):
             values = tensor.detach()
             small = values.dtype.is_floating_point and values.dtype.itemsize < 4
             for start in range(0, len(values) if values.ndim else 1, rows):
+                check_length(path, size)
                 block = values[start : start + rows] if values.ndim else values
                 yield (block.float() if small else block).numpy()
 

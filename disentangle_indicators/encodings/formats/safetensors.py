@@ -1,7 +1,7 @@
 """The safetensors format, our native one: `mean`, `logvar` and the metadata that explain them.
 
 A file is eight bytes of header length, a JSON header with the offsets of every tensor, and the
-tensors. The safetensors package validates it; the tensors are memory-mapped by those offsets, so
+tensors. The safetensors package validates it; the tensors are read by those offsets, so
 that bfloat16, which numpy lacks, works too. Files are written here, since the package copies every
 array into memory before release 0.8, shuffles the metadata, and raises no OSError on a full disk.
 """
@@ -15,10 +15,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from disentangle_indicators.encodings._stored import Contents, Stored, mapped, reading, refused
+from disentangle_indicators.encodings._stored import Contents, Stored, on_disk, reading, refused
 
 SUFFIXES = (".safetensors",)
-MEMORY = "a block, mapped"
+MEMORY = "a block"
 HOLDS_TEXT = False
 
 _DTYPES = {
@@ -120,4 +120,4 @@ def _tensor(path: Path, name: str, entry: Mapping[str, Any], start: int) -> Stor
     if kind not in _DTYPES:
         return refused(name, shape, kind, path, f"has the dtype {kind}; re-save it as float32")
     offset = start + int(entry["data_offsets"][0])
-    return mapped(path, name, shape, np.dtype(_DTYPES[kind]), offset, bfloat16=kind == "BF16")
+    return on_disk(path, name, shape, np.dtype(_DTYPES[kind]), offset, bfloat16=kind == "BF16")

@@ -1,7 +1,10 @@
 """Zarr, versions 2 and 3, as a folder or zipped: arrays and AnnData; through zarr."""
 
+import errno
+import os
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from io import UnsupportedOperation
 from pathlib import Path
 from typing import Any
 
@@ -60,8 +63,15 @@ def write(path: Path, arrays: Mapping[str, NDArray[Any]], metadata: Mapping[str,
             if values.dtype.kind == "U":
                 raise ValueError(f"{name} must be numbers in .zarr.zip; give codes, or write .npz")
             _store(root, name, values)
-    finally:
         store.close()
+    except BaseException as error:
+        with suppress(Exception):  # which says less than the error that is on its way
+            store.close()
+        if isinstance(
+            error, UnsupportedOperation
+        ):  # zipfile opened it a second time, to write only
+            raise OSError(errno.EIO, os.strerror(errno.EIO), str(path)) from error
+        raise
 
 
 def _store(root: Any, name: str, values: NDArray[Any]) -> None:

@@ -3,10 +3,14 @@
 import hashlib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
+
+from disentangle_indicators.encodings._stored import check_length, reading
+from disentangle_indicators.encodings.formats import npy
 
 Index = NDArray[np.integer[Any]] | slice
 
@@ -35,6 +39,49 @@ class Images(Protocol):
 
     def __getitem__(self, index: Index, /) -> NDArray[Any]:
         """Return the images at these positions."""
+
+
+def mapped(path: Path) -> NDArray[Any]:
+    """Map a .npy file, once it is known to be whole and without objects.
+
+    Raises
+    ------
+    OSError, ValueError
+        If it cannot be read, and if it is damaged.
+    """
+    npy.read(path)
+    with reading(path):
+        values: NDArray[Any] = np.load(path, mmap_mode="r", allow_pickle=False)
+    return values
+
+
+class OnDisk:
+    """Rows of a memory map; a file that became shorter is a ValueError, and no signal.
+
+    Parameters
+    ----------
+    values : memory map, or a view of one
+    path : Path
+        Its file.
+
+    Raises
+    ------
+    ValueError
+        When rows are asked for and the file is shorter than it was.
+    """
+
+    def __init__(self, values: NDArray[Any], path: Path) -> None:
+        self._values, self._path, self._size = values, path, path.stat().st_size
+        self.shape, self.dtype = values.shape, values.dtype
+
+    def __len__(self) -> int:
+        """Return the number of rows."""
+        return len(self._values)
+
+    def __getitem__(self, index: Index) -> NDArray[Any]:
+        """Read the rows at these positions."""
+        check_length(self._path, self._size)
+        return np.array(self._values[index])
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)

@@ -7,7 +7,16 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from dindic_models.data._data import Data, Images, Index, digest_array, extent, to_unit
+from dindic_models.data._data import (
+    Data,
+    Images,
+    Index,
+    OnDisk,
+    digest_array,
+    extent,
+    mapped,
+    to_unit,
+)
 from dindic_models.data._resize import resized
 from disentangle_indicators.encodings._stored import Stored, reading
 from disentangle_indicators.encodings.formats import npz
@@ -45,8 +54,8 @@ def open_array(path: Path | None = None, size: tuple[int, int] | None = None) ->
     with reading(path):
         archive = path.suffix.lower() == ".npz"
         columns = npz.read(path).arrays if archive else {}
-        values = _one(columns) if archive else np.load(path, mmap_mode="r", allow_pickle=False)
-        images = _images(values)
+        values = _one(columns) if archive else mapped(path)
+        images = _images(values, None if archive else path)
         labels = _column(columns, "labels", (len(values),))
         factors = _column(columns, "factors", (len(values), -1))
         k = 0 if factors is None else factors.shape[1]
@@ -67,7 +76,7 @@ class AsFloat32:
 
     dtype = np.dtype(np.float32)
 
-    def __init__(self, values: NDArray[Any]) -> None:
+    def __init__(self, values: NDArray[Any] | OnDisk) -> None:
         self.values, self.shape = values, values.shape
 
     def __len__(self) -> int:
@@ -104,12 +113,13 @@ def _column(
     return array.read()
 
 
-def _images(values: NDArray[Any]) -> Images:
-    """Find the axes and the scale of an array; what it holds is looked at in its first rows."""
+def _images(values: NDArray[Any], path: Path | None) -> Images:
+    """Find the axes and the scale of an array, mapped from a file or not, by its first rows."""
     values = _channels_first(values)
+    images = values if path is None else OnDisk(values, path)
     if values.dtype.kind == "f":
         to_unit(values[:_LOOK])
-        return values if values.dtype == np.float32 else AsFloat32(values)
+        return images if values.dtype == np.float32 else AsFloat32(images)
     if values.dtype != np.uint8:
         raise ValueError(f"images must be uint8 or floats; these are {values.dtype}. {WHERE}")
     if values[:_LOOK].max() == 1:
@@ -117,7 +127,7 @@ def _images(values: NDArray[Any]) -> Images:
             "uint8 images are taken as 0 to 255, but the largest value in the first rows is 1: "
             "save them times 255, or as floats"
         )
-    return values
+    return images
 
 
 def _channels_first(values: NDArray[Any]) -> NDArray[Any]:

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from dindic_models.data._data import Data, Index, digest, extent, positions
 from dindic_models.data._resize import resized
 from dindic_models.data.sprites import FACTORS
-from disentangle_indicators.encodings._stored import Stored, reading
+from disentangle_indicators.encodings._stored import Stored, first_bytes, members, reading
 from disentangle_indicators.encodings.formats import npz
 
 WHERE = (
@@ -111,7 +111,5 @@ def _archive(path: Path) -> Path | None:
     if path.is_dir():
         found = sorted(path.glob("dsprites_ndarray*.npz"))
         return found[0] if len(found) == 1 else None
-    if path.suffix != ".npz" or not zipfile.is_zipfile(path):
-        return None
-    with zipfile.ZipFile(path) as archive:
-        return path if {"imgs.npy", "latents_classes.npy"} <= set(archive.namelist()) else None
+    names = members(path, first_bytes(path)) if path.suffix == ".npz" else []
+    return path if {"imgs.npy", "latents_classes.npy"} <= set(names) else None

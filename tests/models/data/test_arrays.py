@@ -1,5 +1,6 @@
 """Images in files of numpy: the archive of dSprites, .npy and .npz."""
 
+import os
 import pickle
 import zipfile
 
@@ -7,6 +8,7 @@ import numpy as np
 import pytest
 
 from dindic_models.data import open_data, to_unit
+from dindic_models.data._data import OnDisk
 
 RNG = np.random.default_rng(0)
 GREY = RNG.integers(0, 256, (6, 8, 9), dtype=np.uint8)
@@ -91,9 +93,13 @@ def test_dsprites_damaged(tmp_path, write):
     path.write_bytes(whole[:inside] + bytes([whole[inside] ^ 255]) + whole[inside + 1 :])
     with pytest.raises(ValueError, match="the file is damaged"):
         all_of(open_data(path))
-    path.write_bytes(whole[: len(whole) // 2])
+    for place in (tmp_path, path):
+        path.write_bytes(whole[: len(whole) // 2])
+        with pytest.raises(ValueError, match="the file is damaged"):
+            open_data(place)
+    path.write_bytes(whole.replace(b"PK\x01\x02", b"PK\x01\x03"))
     with pytest.raises(ValueError, match="the file is damaged"):
-        open_data(tmp_path)
+        open_data(path)
     path.unlink()
     with pytest.raises(FileNotFoundError, match=r"no archive of dSprites.*https://"):
         open_data(tmp_path, dataset="dsprites")
@@ -124,8 +130,17 @@ def test_axes_of_an_array(tmp_path, values, expected):
 
 def test_a_npy_file_is_mapped_not_read(tmp_path):
     images = open_data(saved(tmp_path, GREY)).images
-    assert isinstance(images, np.memmap)
+    assert isinstance(images, OnDisk)
     assert type(images[np.array([0])]) is np.ndarray
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.float16])
+def test_a_npy_file_that_is_cut_short_is_an_error_and_no_signal(tmp_path, dtype):
+    path = saved(tmp_path, GREY if dtype == np.uint8 else (GREY / 255).astype(dtype))
+    images = open_data(path).images
+    os.truncate(path, 128)
+    with pytest.raises(ValueError, match=r"images\.npy: the file was cut short"):
+        images[np.array([5])]
 
 
 @pytest.mark.parametrize("shape", [(6, 3, 8, 3), (6, 8, 9, 10), (28, 28, 3), (6, 3, 9), (5, 6)])
