@@ -12,6 +12,7 @@ ARGS ?=
 BIN := .venv/bin
 RUN := $(BIN)/python -m
 LOWEST := .venv-lowest
+MINIMAL := .venv-minimal
 LOWEST_PYTHON ?= $(shell for p in python3.11 python3.12 $(PYTHON); do \
   $$p -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 13))' 2>/dev/null && echo $$p && break; done)
 
@@ -20,7 +21,7 @@ export PIP_CONSTRAINT := constraints.txt
 export PIP_BUILD_CONSTRAINT := constraints.txt
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help demo test slow calibration mutants lowest lowest-pins lint format docs wheel-check bench study-gpu clean
+.PHONY: help demo test slow calibration reliability mutants minimal lowest lowest-pins audit lint format docs wheel-check bench study-gpu clean
 .DEFAULT_GOAL := help
 
 help:  ## list the targets
@@ -74,8 +75,20 @@ slow: .venv/.test  ## the slow tests
 calibration: .venv/.test  ## simulations with known truth, into docs/calibration.md (an hour; goes on where it stopped)
 	PYTHONPATH=tests $(RUN) calibration --processes $(WORKERS) $(ARGS)
 
+reliability: .venv/.test  ## what was tried to break it, into docs/reliability.md (an hour; goes on where it stopped)
+	PYTHONPATH=tests $(RUN) reliability $(ARGS)
+
 mutants: .venv/.test  ## how many broken lines of the core the tests notice (an hour and more)
 	$(BIN)/python tests/mutants.py $(ARGS)
+
+minimal:  ## the core without any extra, with the newest releases: make minimal PYTHON=python3.13
+	rm -rf $(MINIMAL)
+	$(call environment,$(MINIMAL))
+	PIP_CONSTRAINT= $(MINIMAL)/bin/python -m pip install --quiet --editable . \
+	  array-api-strict hypothesis jsonschema mpmath packaging pytest pytest-xdist threadpoolctl
+	DINDIC_LOWEST=1 HYPOTHESIS_PROFILE=few OMP_NUM_THREADS=1 $(MINIMAL)/bin/python -m pytest \
+	  -n $(WORKERS) --doctest-ignore-import-errors $(or $(ARGS),tests/encodings tests/cli/test_score.py \
+	  tests/cli/test_main.py tests/test_definitions.py tests/test_imports.py tests/test_moments.py tests/test_scorecard.py)
 
 lowest: $(LOWEST)/.test  ## the test suite with the oldest declared releases, without torch; 5 examples a law
 	DINDIC_LOWEST=1 HYPOTHESIS_PROFILE=few OMP_NUM_THREADS=1 $(LOWEST)/bin/python -m pytest \
@@ -88,6 +101,12 @@ lowest-pins: .venv/.pip  ## renew constraints-lowest.txt after a lower bound has
 	$(BIN)/uv pip compile --quiet --no-header --no-annotate --resolution lowest-direct --only-binary :all: \
 	  --python-version 3.11 --default-index "$${PIP_INDEX_URL:-https://pypi.org/simple}" \
 	  --constraints build/indirect.txt --output-file constraints-lowest.txt build/direct.txt build/tools.txt
+
+audit: .venv/.pip  ## known weaknesses of the pinned releases; needs the advisories of the public index
+	$(RUN) pip install --quiet pip-audit
+	@mkdir -p build
+	$(RUN) pip_audit --requirement constraints.txt --no-deps --disable-pip --format json --output build/audit.json; \
+	  $(BIN)/python tests/audited.py build/audit.json
 
 lint: .venv/.dev  ## style, types, import direction, generated docs
 	$(RUN) ruff check
@@ -130,4 +149,4 @@ study-gpu:  ## the study of MNIST, sprites and bundle candidates in OUT, on a ba
 	@sh benchmarks/study_gpu.sh
 
 clean:  ## remove everything the targets made, .venv included
-	rm -rf .venv $(LOWEST) build dist demo-output docs/_build docs/generated .pytest_cache .hypothesis .mypy_cache .ruff_cache .import_linter_cache
+	rm -rf .venv $(LOWEST) $(MINIMAL) build dist demo-output docs/_build docs/generated .pytest_cache .hypothesis .mypy_cache .ruff_cache .import_linter_cache

@@ -1,7 +1,7 @@
 """What results print: sentences, labelled sentences, and tables of text."""
 
 import math
-import unicodedata
+import re
 from dataclasses import dataclass
 
 
@@ -35,10 +35,7 @@ def printable(text: str) -> str:
     >>> print(printable("\x1b[31mred"))
     \x1b[31mred
     """
-    return "".join(
-        repr(sign)[1:-1] if unicodedata.category(sign) == "Cc" and sign != "\n" else sign
-        for sign in text
-    )
+    return re.sub(r"[\x00-\x09\x0b-\x1f\x7f-\x9f]", lambda sign: repr(sign[0])[1:-1], text)
 
 
 def one_line(name: str) -> str:

@@ -8,3 +8,13 @@ class Undefined(ValueError):
     own line of a report and no other. A ValueError that is not an Undefined is bad input or a
     mistake in the code, and propagates.
     """
+
+
+def lacks_memory(error: BaseException) -> bool:
+    """Return whether too little memory, of the machine or of a GPU, is what an exception is about.
+
+    torch raises a RuntimeError of its own for a GPU, and a plain one for the machine.
+    """
+    if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":
+        return True
+    return isinstance(error, RuntimeError) and "DefaultCPUAllocator" in str(error)

@@ -1,5 +1,6 @@
 """All that `score` needs of rows that are not kept: sums that add up over shards and machines."""
 
+import errno
 import hashlib
 import json
 import os
@@ -318,6 +319,10 @@ def _damaged(path: str | os.PathLike[str]) -> Iterator[None]:
     try:
         yield
     except _DAMAGE as error:
+        raise ValueError(f"{path} is damaged: {error}; make it again") from error
+    except OSError as error:  # of an offset before the start of the archive
+        if error.errno != errno.EINVAL:
+            raise
         raise ValueError(f"{path} is damaged: {error}; make it again") from error
     except MemoryError as error:
         raise MemoryError(f"{path}: there is not enough memory to read it ({error})") from error

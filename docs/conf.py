@@ -33,6 +33,7 @@ else:  # formulas then come from a network
     extensions.append("sphinx.ext.mathjax")
 exclude_patterns = [
     "_build",
+    "joss",
     "generated/extra",
     "generated/schema_fields.md",
     "generated/metrics.md",

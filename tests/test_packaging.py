@@ -8,6 +8,7 @@ import tomllib
 from importlib.metadata import version as installed
 from pathlib import Path
 
+import audited
 import pytest
 from lowest import LEFT_OUT, direct, indirect, name_of
 from packaging.requirements import Requirement
@@ -93,7 +94,9 @@ def test_the_lowest_job_installs_the_floors(line):
 def test_version_is_canonical_and_the_same_everywhere():
     version = disentangle_indicators.__version__
     assert str(Version(version)) == version
-    assert f"\nversion: {version}\n" in (ROOT / "CITATION.cff").read_text()
+    citation = (ROOT / "CITATION.cff").read_text()
+    assert f"\nversion: {version}\n" in citation
+    assert re.search(r"\ndate-released: 20\d\d-[01]\d-[0-3]\d\n", citation)
     assert version in (ROOT / "CHANGELOG.md").read_text()
 
 
@@ -119,6 +122,49 @@ def test_workflows_name_actions_by_hash_and_ask_for_few_permissions(path):
     assert not [action for action in actions if not re.fullmatch(r"[\w./-]+@[0-9a-f]{40}", action)]
     assert re.search(r"^permissions:", text, re.MULTILINE)
     assert "write-all" not in text
+
+
+def test_the_day_of_a_release_is_that_of_the_changelog():
+    version = disentangle_indicators.__version__
+    date = re.search(r"\ndate-released: (\S+)", (ROOT / "CITATION.cff").read_text())[1]
+    changelog = (ROOT / "CHANGELOG.md").read_text()
+    released = re.search(rf"^## \[{re.escape(version)}\] - (\S+)$", changelog, re.MULTILINE)
+    if released:
+        assert released[1] == date
+    else:
+        assert f"will be {version}" in changelog
+
+
+@pytest.mark.parametrize(
+    ("report", "words"),
+    [
+        ({"dependencies": []}, "nothing was audited"),
+        ({"dependencies": [{"name": "a", "skip_reason": "not found"}]}, "nothing was audited"),
+        (
+            {"dependencies": [{"name": "a", "version": "1", "vulns": [{"id": "CVE-1"}]}]},
+            "a 1: CVE-1",
+        ),
+        (
+            {
+                "dependencies": [
+                    {"name": "a", "version": "1", "vulns": []},
+                    {"name": "b", "skip_reason": ""},
+                ]
+            },
+            "not audited: b",
+        ),
+        ({"dependencies": [{"name": "a", "version": "1", "vulns": []}]}, ""),
+    ],
+)
+def test_an_audit_that_audits_nothing_fails(report, words):
+    assert words in "\n".join(audited.failures(report))
+    assert bool(words) == bool(audited.failures(report))
+
+
+def test_every_citation_of_the_paper_is_in_its_bibliography():
+    folder = ROOT / "docs" / "joss"
+    cited = set(re.findall(r"@(\w+)\]", (folder / "paper.md").read_text()))
+    assert cited == set(re.findall(r"@\w+\{(\w+),", (folder / "paper.bib").read_text()))
 
 
 @pytest.mark.parametrize("target", ["demo", "test"])

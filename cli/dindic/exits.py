@@ -1,5 +1,6 @@
 """How commands end: bad input exits 2, a failure exits 1, a bug is a traceback."""
 
+import re
 import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -23,6 +24,21 @@ class OutOfMemory(click.ClickException):
     """Input that needs more memory than there is: exit code 4."""
 
     exit_code = 4
+
+
+@contextmanager
+def out_of_memory() -> Iterator[None]:
+    """Turn too little memory, of the machine or of a GPU, into exit code 4."""
+    try:
+        yield
+    except (MemoryError, RuntimeError) as error:
+        from disentangle_indicators._errors import lacks_memory
+
+        if not lacks_memory(error):
+            raise
+        said = str(error).strip().partition("\n")[0]
+        said = re.sub(r"^\[enforce.*?\] *|\.? *(Error code|Of the allocated).*", "", said)
+        raise OutOfMemory(f"there is not enough memory ({said})") from error
 
 
 @contextmanager

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from dindic import gates
-from dindic.exits import BadInput, failing_output, stopping
+from dindic.exits import BadInput, failing_output, out_of_memory, stopping
 from dindic.wording import in_options
 from disentangle_indicators._blocks import printable
 
@@ -43,7 +43,7 @@ class Commands(click.Group):
     def invoke(self, ctx: click.Context) -> Any:
         """Run a command; a command that needs the models extra names the missing package."""
         try:
-            with stopping():
+            with stopping(), out_of_memory():
                 return super().invoke(ctx)
         except click.ClickException as error:
             # a name in a message must not command the terminal

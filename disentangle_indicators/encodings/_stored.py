@@ -15,6 +15,8 @@ import numpy as np
 from numpy.lib import format as npy_format
 from numpy.typing import NDArray
 
+from disentangle_indicators._errors import lacks_memory
+
 OBJECTS = (
     "holds Python objects; re-save text as np.asarray(values, dtype=str) and numbers as "
     "np.asarray(values, dtype=float)"
@@ -217,9 +219,10 @@ def reading(path: Path) -> Iterator[None]:
             raise
         kind = AmbiguousEncodings if isinstance(error, AmbiguousEncodings) else ValueError
         raise kind(f"{path}: {error}") from error
-    except MemoryError as error:
-        raise MemoryError(f"{path}: there is not enough memory to read it ({error})") from error
     except Exception as error:
+        if lacks_memory(error):
+            text = f"{path}: there is not enough memory to read it ({error})"
+            raise MemoryError(text) from error
         if isinstance(error, OSError) and error.filename:
             raise
         if isinstance(error, OSError) and error.errno in BROKEN:

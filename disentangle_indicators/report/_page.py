@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from importlib.metadata import version
 from typing import Any, NamedTuple
 
-from disentangle_indicators._blocks import WORDS, Block, with_error
+from disentangle_indicators._blocks import WORDS, Block, printable, with_error
 from disentangle_indicators._indicators_result import Indicators
 from disentangle_indicators._result import Result, plain
 from disentangle_indicators._scorecard_result import Scorecard
@@ -68,7 +68,7 @@ def page(result: Result, date: str | None = None, pictures: Sequence[tuple[Any, 
     loader = PackageLoader("disentangle_indicators.report", ".")
     environment = Environment(loader=loader, autoescape=True, trim_blocks=True, lstrip_blocks=True)
     title, source, verdict, rest = _parts(result)
-    return (
+    text = (
         environment.get_template("page.html.jinja").render(
             title=title,
             source=source,
@@ -83,6 +83,7 @@ def page(result: Result, date: str | None = None, pictures: Sequence[tuple[Any, 
         )
         + "\n"
     )
+    return printable(text)  # who prints the page on a terminal is safe too
 
 
 def _embedded(figure: Any, caption: str) -> tuple[str, str]:

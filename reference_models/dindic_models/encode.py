@@ -14,6 +14,7 @@ from dindic_models.data import Images
 from dindic_models.encoder import Encoder, as_encoder, evaluating
 from dindic_models.feed import Batch, batch_of
 from dindic_models.posterior import Posterior
+from disentangle_indicators._errors import lacks_memory
 from disentangle_indicators.encodings import append_encodings
 
 __all__ = ["encode", "posterior_width", "posteriors"]
@@ -224,9 +225,9 @@ def _outcome(encoder: Encoder, x: Any) -> Posterior:
     """Return the posteriors; what a foreign network cannot take is a ValueError."""
     try:
         return encoder.encode(x)
-    except torch.OutOfMemoryError:
-        raise
     except RuntimeError as error:
+        if lacks_memory(error):
+            raise
         shape = f" of {_by(tuple(x.shape[1:]))}" if isinstance(x, Tensor) else ""
         first = (str(error).strip() or type(error).__name__).split("\n")[0]
         raise ValueError(f"the model does not take inputs{shape}: {first}") from error

@@ -221,3 +221,32 @@ def test_too_little_memory_has_its_own_exit_code(say, good, monkeypatch):
     monkeypatch.setattr(disentangle_indicators, "score", full)
     said = say("score", good, code=4)
     assert "good.npz: there is not enough memory (Unable to allocate 305. MiB)" in said
+
+
+@pytest.mark.parametrize("name", ["OutOfMemoryError", "RuntimeError", "MemoryError"])
+def test_too_little_memory_anywhere_has_its_own_exit_code(say, good, monkeypatch, name):
+    """torch has an exception of its own for a GPU, and a plain one for the machine."""
+    import disentangle_indicators
+
+    kind = {"OutOfMemoryError": type(name, (RuntimeError,), {}), "RuntimeError": RuntimeError}
+    text = "[enforce fail at alloc_cpu.cpp:127] . DefaultCPUAllocator: can't allocate memory: you "
+    text += "tried to allocate 800 bytes. Error code 12 (Cannot allocate memory)\n"
+
+    def full(*_, **__):
+        raise kind.get(name, MemoryError)(text)
+
+    monkeypatch.setattr(disentangle_indicators, "score", full)
+    said = say("score", good, code=4)
+    assert "there is not enough memory" in said
+    assert "you tried to allocate 800 bytes" in said
+
+
+def test_other_runtime_errors_are_bugs(dindic, good, monkeypatch):
+    import disentangle_indicators
+
+    def broken(*_, **__):
+        raise RuntimeError("a bug")
+
+    monkeypatch.setattr(disentangle_indicators, "score", broken)
+    with pytest.raises(RuntimeError, match="a bug"):
+        dindic("score", good)

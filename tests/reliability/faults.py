@@ -57,14 +57,6 @@ def _written(folder, suffix):
     write_encodings(folder / f"a{suffix}", **_arrays(), **_beside(3000), metadata={"note": "x"})
 
 
-def _streamed(folder, suffix):
-    from disentangle_indicators.encodings import stream_encodings
-
-    arrays = _arrays()
-    with stream_encodings(folder / f"a{suffix}", (3000, 8)) as (mean, logvar):
-        mean[:], logvar[:] = arrays["mean"], arrays["logvar"]
-
-
 def _appended(folder, suffix):
     from disentangle_indicators.encodings import append_encodings
 
@@ -184,7 +176,7 @@ def writers() -> dict[str, Writer]:
     from disentangle_indicators.report import WRITERS as REPORTS
 
     found = {}
-    for verb, write in (("write", _written), ("stream", _streamed), ("append", _appended)):
+    for verb, write in (("write", _written), ("append", _appended)):
         for suffix in WRITERS:
             found[f"{verb} {suffix}"] = Writer(
                 lambda folder, write=write, suffix=suffix: write(folder, suffix), (f"a{suffix}",)

@@ -14,6 +14,7 @@ import tempfile
 import time
 import warnings
 from collections import Counter
+from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
@@ -65,8 +66,8 @@ WORDS = (
 )
 
 
-def originals(folder: Path) -> dict[str, Path]:
-    """Write one small file of each kind, and return where it is."""
+def originals(folder: Path, kinds: Iterable[str] = COUNTS) -> dict[str, Path]:
+    """Write one small file of each kind, and return where they are."""
     from savers import SAVERS
 
     from disentangle_indicators import Encodings, write_encodings
@@ -75,7 +76,7 @@ def originals(folder: Path) -> dict[str, Path]:
     rng = np.random.default_rng(0)
     mean, var = rng.normal(size=(12, 3)), rng.uniform(0.5, 1, (12, 3))
     found = {}
-    for kind in COUNTS:
+    for kind in kinds:
         path = folder / f"original.{kind}"
         if kind == "state.npz":
             Summary.of(Encodings.of(mean, var)).save(path)
@@ -228,19 +229,26 @@ def _raw() -> dict[str, bytes]:
         return {kind: path.read_bytes() for kind, path in originals(Path(folder)).items()}
 
 
-def read_mutated(kind: str, share: float = 1.0) -> dict[str, object]:
-    """Read mutated files of a kind; return how many, what came of them, and what is bad."""
-    total: Counter[str] = Counter()
-    bad: list[str] = []
-    peak, count = 0, max(20, round(COUNTS[kind] * share))
+def read_mutated(kind: str, before: dict | None = None, files: int = 2 * CHUNK) -> dict:
+    """Read some more mutated files of a kind; return how many so far, and what came of them."""
+    before = before or {"count": 0, "found": {}, "bad": [], "peak": 0}
+    total, bad, peak = Counter(before["found"]), list(before["bad"]), before["peak"]
+    begin, end = before["count"], min(before["count"] + files, COUNTS[kind])
     where = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None
     with tempfile.TemporaryDirectory(dir=where) as folder:
-        for first in range(0, count, CHUNK):
-            found, wrong, high = chunk(
-                kind, _raw()[kind], first, min(first + CHUNK, count), folder
-            )
+        for first in range(begin, end, CHUNK):
+            found, wrong, high = chunk(kind, _raw()[kind], first, min(first + CHUNK, end), folder)
             total.update(found)
             bad += [f"{kind} {number}: {said}" for number, said in wrong]
             peak = max(peak, high)
     words = ", ".join(f"{total[name]:,} {name}" for name in sorted(total))
-    return {"count": count, "outcome": f"{words}; peak {peak} MB", "bad": bad}
+    unfinished = f" ({COUNTS[kind]:,} planned)" * (end < COUNTS[kind])
+    outcome = f"{words}{unfinished}; peak {peak} MB"
+    return {
+        "count": end,
+        "outcome": outcome,
+        "bad": bad,
+        "found": dict(total),
+        "peak": peak,
+        "complete": end == COUNTS[kind],
+    }

@@ -3,6 +3,7 @@
 import gzip
 import struct
 import zlib
+from math import prod
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ from numpy.typing import NDArray
 
 from dindic_models.data._data import Data, digest_array, extent
 from dindic_models.data._resize import resized
+from disentangle_indicators.encodings._stored import check_size
 
 WHERE = (
     "MNIST is four files, train-images-idx3-ubyte.gz, train-labels-idx1-ubyte.gz, "
@@ -123,20 +125,25 @@ def read_idx(path: Path, axes: int) -> NDArray[np.uint8]:
     ValueError
         If the file is not such a file, is cut short or too long.
     """
-    try:
-        with gzip.open(path) if path.suffix == ".gz" else open(path, "rb") as stream:
-            content = stream.read()
-    except (EOFError, gzip.BadGzipFile, zlib.error) as error:
-        raise ValueError(f"{path}: the file is damaged or cut short ({error})") from error
     magic = bytes([0, 0, 8, axes])
     start = 4 + 4 * axes
-    if content[:4] != magic or len(content) < start:
-        raise ValueError(
-            f"{path}: not an IDX file of bytes with {axes} axes: it starts with "
-            f"{content[:4].hex()}, not {magic.hex()}"
-        )
-    shape = struct.unpack(f">{axes}I", content[4:start])
-    need = int(np.prod(shape, dtype=np.int64))
-    if len(content) - start != need:
-        raise ValueError(f"{path}: {len(content) - start} bytes where the header announces {need}")
-    return np.frombuffer(content, np.uint8, offset=start).reshape(shape)
+    try:
+        with gzip.open(path) if path.suffix == ".gz" else open(path, "rb") as stream:
+            head = stream.read(start)
+            if head[:4] != magic or len(head) < start:
+                raise ValueError(
+                    f"{path}: not an IDX file of bytes with {axes} axes: it starts with "
+                    f"{head[:4].hex()}, not {magic.hex()}"
+                )
+            shape = struct.unpack(f">{axes}I", head[4:])
+            need = prod(shape)
+            check_size(path, "the array", need)
+            content = stream.read(need)
+            more = len(stream.read(1))  # and no further: small files can go on for gigabytes
+    except (EOFError, gzip.BadGzipFile, zlib.error) as error:
+        raise ValueError(f"{path}: the file is damaged or cut short ({error})") from error
+    if len(content) < need:
+        raise ValueError(f"{path}: {len(content)} bytes where the header announces {need}")
+    if more:
+        raise ValueError(f"{path}: more bytes than the {need} that the header announces")
+    return np.frombuffer(content, np.uint8).reshape(shape)

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from dindic_models.checkpoint import read_tensors
 from dindic_models.openers._asked import TRUST, current_folder
+from disentangle_indicators._errors import lacks_memory
 
 Tensors = dict[str, Tensor]
 
@@ -47,9 +48,9 @@ def read_object(path: Path, *, trust: bool = False) -> Any:
     with open(path, "rb") as stream, current_folder():  # where classes of a trusted file may be
         try:
             return torch.load(stream, map_location="cpu", weights_only=not trust)
-        except MemoryError as error:
-            raise MemoryError(f"{path}: there is not enough memory to read it") from error
         except Exception as error:  # damage makes torch raise almost anything
+            if lacks_memory(error):
+                raise MemoryError(f"{path}: there is not enough memory to read it") from error
             held = unsafe(path)
             if held and not trust:
                 more = f" and {len(held) - SHOWN} more" * (len(held) > SHOWN)

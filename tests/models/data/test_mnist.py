@@ -2,6 +2,7 @@
 
 import gzip
 import os
+import tracemalloc
 from pathlib import Path
 from types import SimpleNamespace
 from urllib.error import URLError
@@ -11,6 +12,7 @@ import pytest
 import sklearn.datasets
 
 from dindic_models.data import open_data, rows
+from dindic_models.data.mnist import read_idx
 
 SHARED = Path(os.environ.get("DINDIC_DATA", "")) / "mnist"
 
@@ -73,7 +75,7 @@ def damage(folder, name, change):
         ("", lambda b: b"\0\0\x08\x01" + b[4:], "it starts with 00000801, not 00000803"),
         ("", lambda b: b"\0\0\x0d\x03" + b[4:], "it starts with 00000d03, not 00000803"),
         ("", lambda b: b[:-1], "4703 bytes where the header announces 4704"),
-        ("", lambda b: b + b"\0", "4705 bytes where the header announces 4704"),
+        ("", lambda b: b + b"\0", "more bytes than the 4704 that the header announces"),
     ],
 )
 def test_damaged_images_are_named(tmp_path, write, end, change, said):
@@ -150,3 +152,25 @@ def test_the_real_files():
     assert data.labels[60_000:60_005].tolist() == [7, 2, 1, 0, 4]
     with gzip.open(SHARED / "t10k-images-idx3-ubyte.gz") as stream:
         assert data.images[60_000:].tobytes() == stream.read()[16:]
+
+
+def test_a_small_file_is_read_no_further_than_its_header_announces(tmp_path):
+    path = tmp_path / "train-images-idx3-ubyte.gz"
+    header = b"".join(number.to_bytes(4, "big") for number in (2051, 10, 28, 28))
+    path.write_bytes(gzip.compress(header + bytes(64 << 20), 1))
+    tracemalloc.start()
+    try:
+        with pytest.raises(ValueError, match="more bytes than the 7840"):
+            read_idx(path, 3)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert peak < 4 << 20
+
+
+def test_sizes_beyond_those_of_the_file_are_refused_before_they_are_read(tmp_path):
+    path = tmp_path / "train-images-idx3-ubyte.gz"
+    header = b"".join(number.to_bytes(4, "big") for number in (2051, *[(1 << 32) - 1] * 3))
+    path.write_bytes(gzip.compress(header))
+    with pytest.raises(ValueError, match=r"announces 7\.92e\+19 GB, and the file has"):
+        read_idx(path, 3)
