@@ -54,3 +54,11 @@ def test_a_disk_that_fails_is_not_called_damage(tmp_path, pair, monkeypatch):
     monkeypatch.setattr(npy, "npy_header", failing)
     with pytest.raises(OSError, match=r"\[Errno 5\].*a\.npy"):
         read_encodings(tmp_path / "a.npy")
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no named pipes here: NOT tested")
+@pytest.mark.parametrize("name", ["a.npz", "a.csv", "a.safetensors"])
+def test_a_pipe_is_refused_and_not_waited_for(tmp_path, name):
+    os.mkfifo(tmp_path / name)
+    with pytest.raises(ValueError, match=rf"{name}: this is a pipe or a device"):
+        read_encodings(tmp_path / name)

@@ -119,6 +119,10 @@ def open_file(path: Path) -> Contents:
     """Open a file of any readable format; its arrays are not read yet."""
     if not path.exists():
         raise FileNotFoundError(f"there is no file {path}")
+    if not path.is_file() and not path.is_dir():
+        raise ValueError(
+            f"{path}: this is a pipe or a device, which can be read only once; write it to a file first"
+        )
     if is_model(path):
         beside = [file for file in sorted(path.iterdir()) if suffix_of(file) in _OF_DATA]
         more = f", or give the encodings beside it, {' or '.join(map(str, beside))}"

@@ -126,6 +126,8 @@ def opened(path: Path) -> Iterator[Any]:
     from PIL import Image
 
     try:
+        if path.exists() and not path.is_file():
+            raise ValueError("it is a pipe, a device or a folder")
         with Image.open(path, formats=_FORMATS) as image:
             if image.mode not in _CHANNELS:
                 raise ValueError(f"{image.mode} pixels have more than 8 bits; save it with 8")

@@ -1,5 +1,7 @@
 """Images in single files: CelebA, Yale B and any folder."""
 
+import os
+
 import numpy as np
 import pytest
 from PIL import Image
@@ -281,3 +283,11 @@ def test_an_image_that_pillow_reads_by_another_program_is_refused(tmp_path):
     path.write_bytes(b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 16 16\n%%EndComments\n")
     with pytest.raises(ValueError, match=r"cannot be read .cannot identify"), opened(path):
         raise AssertionError("it was opened")
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no named pipes here: NOT tested")
+def test_a_pipe_among_images_is_refused_and_not_waited_for(tmp_path):
+    Image.new("L", (4, 4)).save(tmp_path / "a.png")
+    os.mkfifo(tmp_path / "b.png")
+    with pytest.raises(ValueError, match=r"b\.png: the image cannot be read \(it is a pipe"):
+        open_data(tmp_path)
