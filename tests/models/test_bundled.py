@@ -14,7 +14,7 @@ from runs import config, dataset, files, pictures
 
 import dindic_models
 from dindic_models import bundled
-from dindic_models.bundled import bundle, listing, provenance, sentence
+from dindic_models.bundled import _put, bundle, listing, provenance, sentence
 from dindic_models.checkpoint import (
     BUNDLED,
     bundled_names,
@@ -236,3 +236,13 @@ def test_other_data_are_refused(run, tmp_path):
     with pytest.raises(ValueError, match="was not trained on these data"):
         bundle(run, "small", other, made_with="by hand", folder=tmp_path)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_bundle_that_cannot_take_its_place_leaves_the_old_one(tmp_path):
+    old = tmp_path / "small"
+    old.mkdir()
+    (old / "config.json").write_text("old")
+    with pytest.raises(FileNotFoundError):
+        _put(tmp_path / "gone", old, tmp_path / "aside")
+    assert (old / "config.json").read_text() == "old"
+    assert [file.name for file in tmp_path.iterdir()] == ["small"]

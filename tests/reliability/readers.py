@@ -180,47 +180,43 @@ def _child(kind, raw, first, last, connection, folder):
     whole.write_bytes(raw)
     expected = content(whole, kind)
     whole.unlink()
-    found: Counter[str] = Counter()
-    bad: list[tuple[int, str]] = []
     for number in range(first, last):
         path.write_bytes(mutated(raw, [number, len(kind)]))
-        connection.send(number)
         _, hard = resource.getrlimit(resource.RLIMIT_CPU)
         resource.setrlimit(resource.RLIMIT_CPU, (int(time.process_time()) + 1 + SECONDS, hard))
-        said = outcome(path, kind, expected)
-        if said in ("read", "refused", "other numbers"):
-            found[said] += 1
-        else:
-            bad.append((number, said))
+        connection.send(outcome(path, kind, expected))
     path.unlink()
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
-    connection.send((dict(found), bad, peak))
+    connection.send(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024)
 
 
-def chunk(kind: str, raw: bytes, first: int, last: int, folder: str):
+def chunk(
+    kind: str, raw: bytes, first: int, last: int, folder: str
+) -> tuple[Counter[str], list[tuple[int, str]], int]:
     """Read mutated files in a child; return what was found, what is bad, and the peak in MB."""
     fork = multiprocessing.get_context("fork")
     ours, theirs = fork.Pipe(duplex=False)
     child = fork.Process(target=_child, args=(kind, raw, first, last, theirs, folder))
     child.start()
     theirs.close()
-    at = first - 1
+    found: Counter[str] = Counter()
+    bad: list[tuple[int, str]] = []
+    number = first
     try:
-        while True:
-            said = ours.recv()
-            if isinstance(said, tuple):
-                child.join()
-                return said
-            at = said
+        while isinstance(said := ours.recv(), str):
+            if said in ("read", "refused", "other numbers"):
+                found[said] += 1
+            else:
+                bad.append((number, said))
+            number += 1
+        child.join()
+        return found, bad, said
     except EOFError:
         child.join()
     ended = -(child.exitcode or 0)
-    word = f"more than {SECONDS} CPU s" if ended == signal.SIGXCPU else f"ended by signal {ended}"
-    bad = [(at, word)]
-    if at + 1 < last:
-        more = chunk(kind, raw, at + 1, last, folder)
-        return more[0], bad + more[1], more[2]
-    return {}, bad, 0
+    slow = ended == signal.SIGXCPU
+    bad.append((number, f"more than {SECONDS} CPU s" if slow else f"ended by signal {ended}"))
+    more = chunk(kind, raw, number + 1, last, folder) if number + 1 < last else (Counter(), [], 0)
+    return found + more[0], bad + more[1], more[2]
 
 
 @functools.cache

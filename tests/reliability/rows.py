@@ -45,6 +45,10 @@ ROWS: dict[str, Callable[[], Found]] = {
 
 OPEN = (
     (
+        "**scipy ends the process** (SIGSEGV) on one of some hundred damaged `mat` files before version 7.3, in its "
+        "compiled reader. Nothing in Python can catch it."
+    ),
+    (
         "**pyarrow ends the process** (SIGABRT) on one of some hundred damaged `parquet` files, where it fails an "
         "assertion of its own. Nothing in Python can catch it."
     ),
