@@ -362,10 +362,12 @@ def _begins(stream: IO[bytes]) -> bool:
 
 def is_summary(path: str | os.PathLike[str]) -> bool:
     """Whether a file holds a summary, whole or torn: one begins with the list of its parts."""
+    if not os.path.isfile(path):  # a pipe would be waited for
+        return False
     try:
         with open(path, "rb") as stream:
             return _begins(stream)
-    except (OSError, ValueError):  # no file, or no name of one
+    except (OSError, ValueError):  # no file that can be read, or no name of one
         return False
 
 
