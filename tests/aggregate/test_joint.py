@@ -573,7 +573,8 @@ def test_as_json_and_as_a_table():
     ours = joint(mean, 5 * var, points=100, rng=0)
     read = json.loads(ours.to_json())
     assert read["schema"] == Joint.schema == "dindic.joint/1"
-    assert set(read) == {"schema", "error", "of_rows", *Joint.__dataclass_fields__}
+    more = {"schema", "error", "of_rows", "ranges"}
+    assert set(read) == more | {*Joint.__dataclass_fields__}
     assert set(read["standard_errors"]) == {
         *NAMES,
         "residual",

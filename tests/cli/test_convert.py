@@ -171,7 +171,7 @@ def test_a_failed_write_keeps_the_old_file(say, good, folder, monkeypatch):
     def full(*args, **kwargs):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(np, "savez", full)
+    monkeypatch.setattr(np.lib.format, "write_array", full)
     assert "No space left on device" in say("convert", good, "out.npz", code=1)
     assert Path("out.npz").read_text() == "old"
     assert sorted(p.name for p in folder.iterdir()) == ["good.npz", "out.npz"]
