@@ -17,6 +17,20 @@ def any_format(request, tmp_path):
     return save
 
 
+NEEDS = {"h5": "h5py", "h5ad": "h5py", "parquet": "pyarrow", "zarr.zip": "zarr"}
+
+
+@pytest.fixture(autouse=True)
+def _the_format_is_installed(request):
+    """Skip a test of a format whose package is an extra that is not installed."""
+    drawn = getattr(request.node, "callspec", None)
+    package = NEEDS.get(drawn.params.get("suffix")) if drawn else None
+    if package:
+        pytest.importorskip(
+            package, reason=f"{package} is not installed: this format is NOT tested"
+        )
+
+
 @pytest.fixture
 def npz(tmp_path):
     def save(**arrays):

@@ -113,6 +113,7 @@ def test_sites_are_kept(tmp_path, suffix):
 
 
 def test_parquet_has_no_place_for_sites(tmp_path):
+    pytest.importorskip("pyarrow", reason="pyarrow is not installed: parquet is NOT tested")
     with pytest.raises(ValueError, match=r"mean must have the shape \(n, d\) in parquet"):
         write_encodings(tmp_path / "a.parquet", np.zeros((3, 2, 4, 4)))
 
@@ -164,6 +165,7 @@ def test_bad_input_writes_nothing(tmp_path, suffix, changes, words):
 
 def test_anndata_is_written_as_scvi_tools_names_it(tmp_path, pair):
     """With factors and labels as columns of obs, text as text."""
+    pytest.importorskip("h5py", reason="h5py is not installed: .h5ad is NOT tested")
     factors = [["b" if i % 2 else "a", i] for i in range(22)] + [["", 22]]
     path = write_encodings(
         tmp_path / "a.h5ad",
@@ -182,6 +184,7 @@ def test_anndata_is_written_as_scvi_tools_names_it(tmp_path, pair):
 
 
 def test_variances_that_underflow_are_not_written_to_anndata(tmp_path):
+    pytest.importorskip("h5py", reason="h5py is not installed: .h5ad is NOT tested")
     mean = np.zeros((1, 2), dtype="f4")
     path = tmp_path / "a.h5ad"
     write_encodings(path, mean, logvar=np.array([[-150.0, -20.0]], dtype="f4"))
