@@ -211,7 +211,11 @@ def _of_ipc(file: str, columns: list[str], rows: int) -> Iterator[Any]:
 
     with pyarrow.OSFile(file) as source, ipc.open_file(source) as batches:
         for number in range(batches.num_record_batches):
-            yield batches.get_batch(number).select(columns)
+            try:
+                batch = batches.get_batch(number)
+            except pyarrow.ArrowInvalid as error:
+                raise ValueError(f"the file is damaged or was cut short ({error})") from error
+            yield batch.select(columns)
 
 
 def _of_stream(file: str, columns: list[str] | None) -> Iterator[Any]:
