@@ -153,6 +153,12 @@ def test_the_sentences_of_any_result_open_its_page():
     assert "<title>Theorems: " in text
 
 
+def test_the_paper_behind_labels_is_that_of_the_page():
+    text = text_of("card")
+    assert "fill: var(--page, #fff); opacity" in text
+    assert "fill: #ffffff; opacity" not in text
+
+
 def test_a_figure_of_pixels_is_an_image_with_words():
     from matplotlib.figure import Figure
 

@@ -4,6 +4,7 @@ import json
 import platform
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
+from functools import cache
 from importlib.metadata import version
 from typing import Any, NamedTuple
 
@@ -63,13 +64,9 @@ def page(result: Result, date: str | None = None, pictures: Sequence[tuple[Any, 
     >>> "<title>&lt;b&gt;</title>" in text, "<script" in text
     (True, False)
     """
-    from jinja2 import Environment, PackageLoader
-
-    loader = PackageLoader("disentangle_indicators.report", ".")
-    environment = Environment(loader=loader, autoescape=True, trim_blocks=True, lstrip_blocks=True)
     title, source, verdict, rest = _parts(result)
     text = (
-        environment.get_template("page.html.jinja").render(
+        _template().render(
             title=title,
             source=source,
             verdict=verdict,
@@ -84,6 +81,15 @@ def page(result: Result, date: str | None = None, pictures: Sequence[tuple[Any, 
         + "\n"
     )
     return printable(text)  # who prints the page on a terminal is safe too
+
+
+@cache
+def _template() -> Any:
+    from jinja2 import Environment, PackageLoader
+
+    loader = PackageLoader("disentangle_indicators.report", ".")
+    environment = Environment(loader=loader, autoescape=True, trim_blocks=True, lstrip_blocks=True)
+    return environment.get_template("page.html.jinja")
 
 
 def _embedded(figure: Any, caption: str) -> tuple[str, str]:

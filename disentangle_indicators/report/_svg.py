@@ -12,8 +12,14 @@ if TYPE_CHECKING:
 PIXELS, WIDTH = 110, 1056
 """Pixels an inch of what is drawn as pixels, and pixels of the width of a page."""
 
+PADDING = 0.05
+"""Inches around what is drawn."""
+
 BLACK = re.compile(r"(fill|stroke): #(?:000000|202020)")
 """Ink, which is light on a dark page."""
+
+WHITE = re.compile(r"fill: #ffffff(?=; opacity)")
+"""The paper behind a label, which is dark on a dark page; white text has no opacity."""
 
 FONTS = re.compile(r"font: (?:bold )?([\d.]+px) [^;\"]*(;?)")
 """The size of a text, and the list of fonts that matplotlib would like."""
@@ -62,10 +68,8 @@ def inline(figure: "Figure", key: str, title: str, description: str) -> str:
     from matplotlib.axes import Axes
     from matplotlib.backends.backend_svg import FigureCanvasSVG
 
-    stream, engine = io.StringIO(), figure.get_layout_engine()
-    if engine is not None:  # once; savefig would lay out and draw twice
-        engine.execute(figure)
-        figure.set_layout_engine("none")
+    stream = io.StringIO()
+    figure.set_layout_engine("none")  # the box is fitted to what was drawn, which is faster
     canvas: Any = FigureCanvasSVG(figure)
     figure.set_dpi(min(PIXELS, WIDTH / figure.get_figwidth()))
     figure.patch.set_facecolor("none")
@@ -74,8 +78,9 @@ def inline(figure: "Figure", key: str, title: str, description: str) -> str:
     with mpl.rc_context({"svg.fonttype": "none", "svg.hashsalt": key}):
         canvas.print_svg(stream, metadata={"Date": None})
     text = stream.getvalue()
-    box = re.search(r'viewBox="([^"]*)"', text)
-    assert box is not None
+    box = figure.get_tightbbox().padded(PADDING)
+    left, up = box.x0 * 72, (figure.get_figheight() - box.y1) * 72
+    view = f"{left:.1f} {up:.1f} {box.width * 72:.1f} {box.height * 72:.1f}"
     body = text[text.index(">", text.index("<svg")) + 1 : text.rindex("</svg>")]
     body = re.sub(
         r"<metadata>.*?</metadata>|<style.*?</style>|<!--.*?-->", "", body, flags=re.DOTALL
@@ -87,13 +92,13 @@ def inline(figure: "Figure", key: str, title: str, description: str) -> str:
             rf'(id="|href="#|url\(#){re.escape(name)}(?=[")])', rf"\g<1>{key}-{name}", body
         )
     body = BLACK.sub(r"\1: currentColor", body)
+    body = WHITE.sub("fill: var(--page, #fff)", body)
     body = FONTS.sub(r"font-size: \1\2", body)
     body = TAG.sub(lambda tag: NUMBER.sub(r".\1", tag[0]), body)
     body = re.sub(r"\n\s*", "\n", body)
-    width = float(box[1].split()[2])
     return (
-        f'<svg role="img" aria-labelledby="{key}-t {key}-d" viewBox="{box[1]}" '
-        f'style="width: {width * 4 / 3:.0f}px" xmlns:xlink="http://www.w3.org/1999/xlink">'
+        f'<svg role="img" aria-labelledby="{key}-t {key}-d" viewBox="{view}" '
+        f'style="width: {box.width * 96:.0f}px" xmlns:xlink="http://www.w3.org/1999/xlink">'
         f'<title id="{key}-t">{escape(title)}</title>'
         f'<desc id="{key}-d">{escape(description)}</desc>{body.strip()}</svg>'
     )
