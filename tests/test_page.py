@@ -155,7 +155,7 @@ def test_the_sentences_of_any_result_open_its_page():
 
 def test_the_paper_behind_labels_is_that_of_the_page():
     text = text_of("card")
-    assert "fill: var(--page, #fff); opacity" in text
+    assert "fill: Canvas; opacity" in text
     assert "fill: #ffffff; opacity" not in text
 
 

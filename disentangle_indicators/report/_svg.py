@@ -19,7 +19,7 @@ BLACK = re.compile(r"(fill|stroke): #(?:000000|202020)")
 """Ink, which is light on a dark page."""
 
 WHITE = re.compile(r"fill: #ffffff(?=; opacity)")
-"""The paper behind a label, which is dark on a dark page; white text has no opacity."""
+"""The paper behind a label, which is dark on a dark page (Canvas of CSS); white text has no opacity."""
 
 FONTS = re.compile(r"font: (?:bold )?([\d.]+px) [^;\"]*(;?)")
 """The size of a text, and the list of fonts that matplotlib would like."""
@@ -92,7 +92,7 @@ def inline(figure: "Figure", key: str, title: str, description: str) -> str:
             rf'(id="|href="#|url\(#){re.escape(name)}(?=[")])', rf"\g<1>{key}-{name}", body
         )
     body = BLACK.sub(r"\1: currentColor", body)
-    body = WHITE.sub("fill: var(--page, #fff)", body)
+    body = WHITE.sub("fill: Canvas", body)
     body = FONTS.sub(r"font-size: \1\2", body)
     body = TAG.sub(lambda tag: NUMBER.sub(r".\1", tag[0]), body)
     body = re.sub(r"\n\s*", "\n", body)
