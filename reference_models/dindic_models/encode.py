@@ -23,7 +23,7 @@ Floats = NDArray[np.floating[Any]]
 
 AGREEMENT = 1e-4
 
-ERROR = "squared error of the decoded sample of a posterior, summed over an image in [0, 1]"
+DISTORTION = "squared error of the decoded sample of a posterior, summed over an image in [0, 1]"
 
 
 def encode(
@@ -97,6 +97,7 @@ def encode(
         batches = progress(loader, "encoding", total)
     names = factor_names or getattr(loader, "factor_names", None) or None
     said = {**getattr(loader, "metadata", {}), **(metadata or {})}
+    decodes = encoder.noise is not None and encoder.decoder is not None
     distortion, rng = 0.0, torch.Generator().manual_seed(0)
     with append_encodings(path, factor_names=names, metadata=said) as file, evaluating(encoder):
         for given in batches:
@@ -108,12 +109,13 @@ def encode(
                 _check_agreement(encoder, batch.x, (mean, logvar))
             beside = {name: v for name, v in batch.beside.items() if name != "rows"}
             file.add(mean, logvar=logvar, **beside)
-            if encoder.noise is not None:
+            if decodes:
                 distortion += squared_error(encoder, batch.x, mean, logvar, rng)
         if file.n == 0:
             raise ValueError("there are no images to encode")
-        if encoder.noise is not None:
-            file.metadata |= {"distortion": f"{distortion / file.n:.6g}", "distortion_is": ERROR}
+        if decodes:
+            average = f"{distortion / file.n:.6g}"
+            file.metadata |= {"distortion": average, "distortion_is": DISTORTION}
     return Path(path)
 
 

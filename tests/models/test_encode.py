@@ -13,6 +13,7 @@ from torch import nn
 from dindic_models import encode as module
 from dindic_models.config import make_model
 from dindic_models.encode import posterior_width, posteriors
+from dindic_models.encoder import as_encoder
 from dindic_models.feed import Feed
 from disentangle_indicators import read_encodings
 
@@ -96,26 +97,38 @@ def test_every_row_is_its_image_encoded_alone(tmp_path, suffix, batch):
     assert found.labels is None
 
 
-@pytest.mark.parametrize("batch", [4, 1000])
+@pytest.mark.parametrize("batch", [70, 1000])
 def test_the_distortion_is_the_squared_error_of_decoded_samples(tmp_path, batch):
-    """With posteriors without noise it is that of the reconstruction; of any model it is there."""
-    model = made(latents=3)
-    images = unit()
+    """And not of decoded means, of which it would be less: posteriors are wide here."""
+    model, images, rows = with_encoder(lambda grey: grey), unit(), np.tile(ROWS, 400)
+    model.encoder.register_forward_hook(lambda module, x, found: (found[0], found[1] + 2))
+    torch.manual_seed(0)
     with torch.no_grad():
         mean, logvar = model.eval().encode(images)
-        draws = [
-            (images - model.reconstruct(mean + (logvar / 2).exp() * torch.randn_like(mean)))
-            .square()
-            .sum((1, 2, 3))
-            for _ in range(400)
-        ]
-    wanted = torch.stack(draws).double()
-    path = encode(tmp_path / "a.npz", model, dataset(), ROWS, batch=batch)
+        spread = (logvar / 2).exp()
+        of_means, *drawn = (
+            (images - model.reconstruct(mean + spread * noise)).square().sum((1, 2, 3)).double()
+            for noise in (torch.zeros_like(mean), *torch.randn(2000, *mean.shape))
+        )
+    drawn = torch.stack(drawn)
+    error = float(drawn.std(0).square().mean().sqrt()) / np.sqrt(len(rows))
+    wanted = float(drawn.mean())
+    path = encode(tmp_path / "a.npz", model, dataset(), rows, batch=batch)
     found = float(read_encodings(path).metadata["distortion"])
-    spread = float(wanted.mean(1).std())
-    assert found == pytest.approx(float(wanted.mean()), abs=5 * spread)
-    again = encode(tmp_path / "b.npz", model, dataset(), ROWS, batch=batch)
+    assert found == pytest.approx(wanted, abs=5 * error)
+    assert wanted - float(of_means.mean()) > 10 * error
+    again = encode(tmp_path / "b.npz", model, dataset(), rows, batch=batch)
     assert again.read_bytes() == path.read_bytes()
+
+
+def test_the_distortion_is_that_of_images_in_0_to_1(tmp_path):
+    """A model whose images go from -1 to 1 has residuals of twice the size."""
+    found = []
+    for span in ((0.0, 1.0), (-1.0, 1.0)):
+        encoder = as_encoder(made(), span=span)
+        path = module.encode(tmp_path / "a.npz", encoder, [unit()])
+        found.append(float(read_encodings(path).metadata["distortion"]))
+    assert found[0] == pytest.approx(4 * found[1], rel=1e-5)
 
 
 def test_a_model_without_a_likelihood_has_no_distortion(tmp_path):
