@@ -169,6 +169,13 @@ def of_encodings(
     return replace(found, provenance=Provenance(call, encodings.inputs, parameters))
 
 
+def _without_doubtful_scatter(moments: Moments) -> Moments:
+    """Leave the scatter out where it does not determine a Gaussian with all covariances."""
+    if moments.scatter is None or "full-mean" in define.upper_bounds(moments):
+        return moments
+    return replace(moments, scatter=None)
+
+
 def of_sample(
     moments: Moments,
     mean: Array,
@@ -179,8 +186,7 @@ def of_sample(
 ) -> Indicators:
     """Return the indicators of sums, and errors of totals from some rows (s, d)."""
     check_threshold(threshold)
-    if moments.scatter is not None and "full-mean" not in define.upper_bounds(moments):
-        moments = replace(moments, scatter=None)
+    moments = _without_doubtful_scatter(moments)
     total = standard_errors.totals_of_sample(moments, mean, var)
     errors = total | standard_errors.per_latent(moments)
     return _of_moments(moments, errors, None, None, threshold, prior_mean, prior_var)
@@ -195,8 +201,7 @@ def of_clusters(
 ) -> Indicators:
     """Return the indicators of sums, with errors of drawing whole clusters."""
     check_threshold(threshold)
-    if moments.scatter is not None and "full-mean" not in define.upper_bounds(moments):
-        moments = replace(moments, scatter=None)
+    moments = _without_doubtful_scatter(moments)
     total, latents, spread = of_sums(clusters, moments)
     count = len(clusters.rows)
     errors: dict[str, Any] = total | latents

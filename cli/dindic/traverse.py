@@ -152,12 +152,14 @@ def for_page(model: str, encodings: str, data: str | None) -> tuple["Figure", st
     words = [model, "-o", "page.png", "--encodings", encodings, "--images", "1"]
     words += ["--top", str(ON_PAGE), "--steps", "7", *(["--data", data] if data else [])]
     options = traverse.make_context("traverse", words).params
+    from disentangle_indicators.plots._style import figure_of
+
     drawn, found = _draw("grid", open_model(options), options, None)
     caption = (
         f"Traversal: {found}. One block a latent. Each goes from -3 to 3; the others stay "
         "those of the image."
     )
-    return drawn.figure.figure, caption
+    return figure_of(drawn), caption
 
 
 def _refuse_inputs(output: str, options: dict[str, Any], opened: "Opened") -> None:

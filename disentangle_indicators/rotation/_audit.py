@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 
 from disentangle_indicators._array import Array, Float, generator, seed_of, to_numpy
 from disentangle_indicators._drawn import drawn
+from disentangle_indicators._leave_out import deal
 from disentangle_indicators._progress import Progress
 from disentangle_indicators._provenance import Provenance
 from disentangle_indicators.factors import Factors, as_table
@@ -324,8 +325,7 @@ def _parts(rng: np.random.Generator, encodings: Encodings) -> dict[str, NDArray[
 
 def _groups(rng: np.random.Generator, encodings: Encodings) -> dict[str, NDArray[np.int64] | None]:
     """Return all rows but those of one group, or of one group of clusters, for each group."""
-    count, code = encodings.cluster_codes or (encodings.n, np.arange(encodings.n))
-    group = (rng.permutation(count) % GROUPS)[code]
+    group = deal(encodings.n, encodings.cluster_codes, rng, GROUPS)
     return {f"all without {g}": np.flatnonzero(group != g) for g in range(GROUPS)}
 
 
