@@ -12,6 +12,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from disentangle_indicators import Encodings, Scorecard, score
+from disentangle_indicators._errors import Undefined
+from disentangle_indicators._sections import Asked, of_theorems
+from disentangle_indicators.aggregate import joint
 from disentangle_indicators.aggregate._joint_result import span
 from disentangle_indicators.means import MeansOnly
 from disentangle_indicators.supervised import MetricOptions
@@ -592,6 +595,12 @@ def test_theorems_are_a_part_of_the_card_where_the_joint_is_of_all_rows(pair):
     np.testing.assert_array_equal(card.theorems.information, alone.information)
     assert card.theorems["Definition 1 = I(x; z) + KL(q(z) || p)"].value == card.joint.residual
     assert "Theorem 2" in repr(card)
+    assert card.theorems["all rotations are as good"].sentence.endswith("were not turned.")
+    of_some = joint(mean[:30], var[:30])
+    with pytest.raises(Undefined, match="they need the joint of all rows"):
+        of_theorems(
+            card.encodings, card.result, of_some, Asked(0.5, None, None, 9, False, None, 0)
+        )
     assert card.to_dict()["theorems"]["used"] == list(card.theorems.used)
     assert score(mean, var=var).theorems is None
     without = score(mean, var=var, theorems=True, joint=False)

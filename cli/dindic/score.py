@@ -302,7 +302,10 @@ def _of_sums(files: tuple[str, ...], options: dict[str, Any]) -> "Scorecard":
     """Sum up the rows of a file, or of many by Dask; write the sums where asked, and score them."""
     from disentangle_indicators import score as score_summary
 
-    excluded = ("by", "joint", "certify", "covariance", "metrics", "theorems", "plot", "order")
+    excluded = (
+        *("by", "joint", "certify", "covariance", "metrics", "theorems", "model"),
+        *("plot", "order"),
+    )
     given = [name for name in excluded if options[name]]
     if len(files) > 1 or given:
         what = f"--{given[0]}, which needs the rows" if given else "several files"

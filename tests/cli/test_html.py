@@ -2,8 +2,14 @@
 
 import json
 import re
+from dataclasses import replace
 from pathlib import Path
 
+import click
+
+from dindic.output import worded
+from dindic.score import score as command
+from disentangle_indicators import score
 from disentangle_indicators.registry import COUNTS
 
 
@@ -43,9 +49,20 @@ def test_the_page_has_the_theorems_where_the_joint_is_of_all_rows(dindic, good):
     assert left_out in Path("b.html").read_text()
     dindic("score", good, "--quiet", "--html", "c.html", "--no-theorems")
     assert "Theorem" not in Path("c.html").read_text()
+    dindic("score", good, good, "--quiet", "--html", "d.html", "--no-joint")
+    each = json.loads(Path("d.json").read_text())["files"]
+    assert [(one["theorems"], "theorems" in one["reasons"]) for one in each] == [(None, False)] * 2
     assert "Theorem 2" not in dindic("score", good).stdout
     assert "Theorem 2" in dindic("score", good, "--theorems").stdout
     dindic("score", good, "--quiet", "--theorems", "--fail-if", "theorems.participation < 1")
+
+
+def test_a_joint_of_some_rows_names_the_option_that_takes_all(pair):
+    card = score(pair[0], var=pair[1])
+    text = "The joint is of 4096 random rows of 40000; joint=True takes all of them."
+    card = replace(card, joint=replace(card.joint, dependence=text))
+    with click.Context(command):
+        assert worded(card).joint.dependence.endswith("; --joint takes all of them.")
 
 
 def test_what_the_page_of_one_encoder_has_does_not_go_with_others(say, good):
@@ -54,4 +71,6 @@ def test_what_the_page_of_one_encoder_has_does_not_go_with_others(say, good):
         "score", good, good, "--html", "a.html", "--model", "m"
     )
     assert "--model goes with --html" in say("score", good, "--model", "m")
+    words = ("--html", "a.html", "--model", "m", "--state", "s.npz")
+    assert "--state does not go with --model, which needs the rows" in say("score", good, *words)
     assert "--data goes with --model" in say("score", good, "--html", "a.html", "--data", "m")

@@ -113,7 +113,7 @@ def test_rows_at_most_are_drawn_at_random_with_all_that_belongs_to_them():
     """The findings are those of the rows that were drawn, whoever draws them."""
     mean, var = gaussian(n=900)
     clusters = np.arange(900) // 3
-    data = np.hstack([mean, mean])
+    data = np.random.default_rng(1).normal(size=(900, 6))
     asked = {"axes": False, "rng": 3}
     found = theorems(mean, var, clusters=clusters, data=data, rows=300, **asked)
     drawn = np.sort(generator(3).spawn(1)[0].choice(900, 300, replace=False))
@@ -122,6 +122,7 @@ def test_rows_at_most_are_drawn_at_random_with_all_that_belongs_to_them():
     np.testing.assert_array_equal(found.information, own.information)
     np.testing.assert_array_equal(found.signal_to_noise, own.signal_to_noise)
     assert found.dimensions["data"].d == 6
+    assert found.dimensions["data"].two_nn == own.dimensions["data"].two_nn
     assert found.notes[-1] == "300 random rows of 900"
     assert len(theorems(mean, var, axes=False).notes) == 1
 
