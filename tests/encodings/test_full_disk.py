@@ -30,7 +30,6 @@ def short_files():
 
 @pytest.mark.parametrize("size", [1 << 12, 1 << 18, 1 << 20])
 @pytest.mark.parametrize("suffix", WRITERS)
-@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 def test_a_write_that_breaks_keeps_the_old_file(tmp_path, short_files, suffix, size):
     pytest.importorskip(NEEDS.get(suffix[1:], "numpy"))
     path = tmp_path / f"a{suffix}"

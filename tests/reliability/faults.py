@@ -265,7 +265,7 @@ def check(shim, name: str, writer: Writer, *, few: bool) -> dict[str, object]:
             _GOOD[str(folder)] = contents(folder)
             for kind in KINDS:
                 _, calls = attempt(shim, writer, folder, kind, 0, 0, 0)
-                numbers = range(1, calls + 1) if not few else sorted({1, calls} - {0})
+                numbers = range(1, calls + 1) if not few else sorted({1, calls // 2, calls} - {0})
                 for code in CODES[kind][: 1 if few else None]:
                     for k in numbers:
                         for last in (k, FOREVER):
@@ -319,7 +319,10 @@ NAMES = (
 def row(name: str) -> dict[str, object]:
     """Let every call of a writer fail, in a process of its own."""
     with tempfile.TemporaryDirectory() as folder:
-        (found,) = run(Path(folder), [name])
+        try:
+            (found,) = run(Path(folder), [name])
+        except RuntimeError as error:  # a signal ended the process
+            return {"count": 1, "outcome": "ended", "bad": [str(error)[:200]]}
     made_up = f"{found['recovered']} made up for by the library, " if found["recovered"] else ""
     intact = found["faults"] - found["recovered"] - len(found["wrong"])
     return {

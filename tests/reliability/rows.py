@@ -56,10 +56,6 @@ OPEN = (
         "**HDF5 loops for ever** on some damaged files (`ours.h5ad`, `h5`): the library follows a list "
         "of its own that ends nowhere. Python cannot stop it; run readers of strangers' HDF5 files under `timeout`."
     ),
-    (
-        "**h5py prints lines** that begin with `Exception ignored` before the error, where a disk is full. The error, the "
-        "exit code and the old file are right."
-    ),
     "**`.zarr.zip` has the time in it**, so that two files of the same arrays differ in some bytes.",
     (
         "**A file that shrinks within a few microseconds** can still end the process by SIGBUS where a library maps it: "

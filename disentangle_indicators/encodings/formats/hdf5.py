@@ -1,10 +1,8 @@
 """HDF5 through h5py: the keys are the paths of its arrays."""
 
-import errno
-import os
-import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from io import FileIO
 from pathlib import Path
 from typing import Any
 
@@ -53,15 +51,58 @@ def write(path: Path, arrays: Mapping[str, NDArray[Any]], metadata: Mapping[str,
 
 @contextmanager
 def created(path: Path) -> Iterator[Any]:
-    """Open a new file; h5py raises a RuntimeError that names no file where a disk is full."""
+    """Open a new file.
+
+    Raises
+    ------
+    OSError
+        Where a write fails.
+    """
     h5py = needs("h5py", EXTRA, path)
-    try:
-        with h5py.File(path, "w") as root:
-            yield root
-    except RuntimeError as error:
-        found = re.search(r"errno = (\d+)", str(error))
-        number = int(found[1]) if found else errno.EIO
-        raise OSError(number, os.strerror(number), str(path)) from error
+    with _Stream(path, "w+b") as stream:
+        try:
+            with h5py.File(stream, "w") as root:
+                yield root
+        except Exception as error:
+            if stream.error is None:
+                raise
+            raise stream.error from error
+        if stream.error is not None:
+            raise stream.error
+
+
+class _Stream(FileIO):
+    """A file that keeps its first failure, after which it drops what is written.
+
+    HDF5 is not shown the failure: it loses it, leaves a broken file, or ends the process when the process exits.
+    """
+
+    error: OSError | None = None
+
+    def write(self, data: Any, /) -> int:
+        """Write everything, also where the system takes a part at a time."""
+        left = memoryview(data)
+        try:
+            while self.error is None and len(left):
+                left = left[super().write(left) :]
+        except OSError as error:
+            self.error = error
+        return len(data)
+
+    def readinto(self, data: Any, /) -> int:
+        """Read what HDF5 wrote before; zeros stand for what was dropped."""
+        view = memoryview(data)
+        count = super().readinto(view) or 0
+        view[count:] = bytes(len(view) - count)
+        return len(view)
+
+    def truncate(self, size: int | None = None, /) -> int:
+        """Cut or extend the file."""
+        try:
+            return super().truncate(size) if self.error is None else 0
+        except OSError as error:
+            self.error = error
+            return 0
 
 
 def store(group: Any, name: str, values: NDArray[Any]) -> Any:
