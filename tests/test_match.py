@@ -302,11 +302,11 @@ def test_rows_must_be_the_same():
         match([one, Encodings.of(two.mean[1:], two.var[1:], name="b")], same_rows=True)
     with pytest.raises(ValueError, match="nothing shows that row 1 .* add same_rows=True"):
         match([one, two])
-    labels = np.arange(600) % 10
+    labels = np.random.default_rng(0).integers(10, size=600)
     a, b = (Encodings.of(code, labels=labels) for code in (one, two))
     assert match([a, b], rotations=19).evidence == "labels"
     wrong = Encodings.of(two, labels=np.roll(labels, 1))
-    with pytest.raises(ValueError, match="the labels of 'a' and 'b' differ, first in row 0"):
+    with pytest.raises(ValueError, match="the labels of 'a' and 'b' differ, first in row 1"):
         match([a, wrong], same_rows=True)
     constant = [Encodings.of(code, labels=np.zeros(600)) for code in (one, two)]
     with pytest.raises(ValueError, match="nothing shows"):
@@ -318,6 +318,45 @@ def test_rows_must_be_the_same():
     other = two.replaced(metadata={"data_fingerprint": "g", "images": "i"})
     with pytest.raises(ValueError, match="are of other data"):
         match([hashed[0], other], same_rows=True)
+
+
+ORDERS = {
+    "sorted": lambda labels: np.sort(labels),
+    "sorted the other way": lambda labels: -np.sort(-labels),
+    "in blocks": lambda labels: np.repeat(labels[:60], 10),
+    "in short blocks": lambda labels: np.repeat(labels[:300], 2),
+    "in turns": lambda labels: np.arange(600) % 10,
+    "in turns of blocks": lambda labels: np.arange(600) // 2 % 10,
+    "few and shuffled": lambda labels: np.arange(600) == 7,
+}
+
+
+@pytest.mark.parametrize("order", ORDERS)
+def test_labels_in_an_order_are_no_proof_of_the_same_rows(order):
+    """Two passes, each shuffled within its classes, have the same labels and other rows."""
+    labels = ORDERS[order](np.random.default_rng(0).integers(10, size=600))
+    mean, var = twins("rotated", 0)[0]
+    rng = np.random.default_rng(1)
+    sorted_rows = np.argsort(labels, kind="stable")
+    within = np.empty(600, dtype=int)
+    within[sorted_rows] = np.lexsort([rng.random(600), labels])
+    assert np.array_equal(labels[within], labels)
+    one = Encodings.of(mean, var, labels=labels, name="a")
+    two = Encodings.of(mean[within], var[within], labels=labels, name="b")
+    reason = "labels agree, but rows that were shuffled within their classes would agree as well"
+    with pytest.raises(ValueError, match=reason):
+        match([one, two])
+    with pytest.raises(ValueError, match=reason.replace("labels", "factors")):
+        match([Encodings.of(mean, var, factors=labels) for _ in range(2)])
+
+
+def test_sorted_factors_that_no_two_rows_share_prove_the_same_rows():
+    code = twins("rotated", 0)[0]
+    grid = np.stack(np.divmod(np.arange(600), 20), axis=1)
+    several = [Encodings.of(*code, factors=grid, labels=grid[:, 0]) for _ in range(2)]
+    assert match(several, rotations=19).evidence == "factors"
+    named = [Encodings.of(*code, labels=np.arange(600).astype(str)) for _ in range(2)]
+    assert match(named, rotations=19).evidence == "labels"
 
 
 def test_numbers_of_encoders_are_bounded():

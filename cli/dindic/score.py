@@ -107,7 +107,7 @@ NEEDS = {
 @click.option(
     "--paired/--no-paired",
     default=None,
-    help="Several files: rows are the same inputs.  [default: on if labels or factors agree]",
+    help="Several files: rows are the same inputs.  [default: on if labels, factors or the hash of the data show it]",
 )
 @click.option(
     "--by",
@@ -458,49 +458,31 @@ def _card(
 
 
 def _side_by_side(cards: list["Scorecard | dict[str, Any]"], options: dict[str, Any]) -> Any:
-    from disentangle_indicators.comparison import compare
+    from disentangle_indicators.comparison import compare, evidence_of_same_rows
 
     paired = options["paired"]
     if paired is None:
         fresh = [None if isinstance(card, dict) else card.encodings for card in cards]
         rows = [encodings for encodings in fresh if encodings is not None]
-        paired = len(rows) == len(cards) and _same_rows(rows)
+        evidence = evidence_of_same_rows(rows) if len(rows) == len(cards) else ""
+        paired = bool(evidence)
         if paired and not options["quiet"]:
-            note = "rows are paired, because labels or factors agree; to treat the files as "
-            say_notes((f"{note}independent samples: --no-paired",))
+            note = f"rows are paired by {evidence}; to treat the files as independent samples: "
+            say_notes((f"{note}--no-paired",))
     with bad_input():
         return compare(
             cards, paired=paired, reference=options["reference"] or 0, sort=options["sort"]
         )
 
 
-def _same_rows(encodings: list["Encodings"]) -> bool:
-    """Whether all files have the same labels or factors, and these vary: then the rows match."""
-    import numpy as np
-
-    first = encodings[0]
-
-    def same(a: Any, b: Any) -> bool:
-        return a is not None and b is not None and _equal(a, b) and bool(np.any(a != a[:1]))
-
-    def _equal(a: Any, b: Any) -> bool:
-        return bool(np.array_equal(a, b, equal_nan=a.dtype.kind == b.dtype.kind == "f"))
-
-    def factors(one: "Encodings") -> Any:
-        return None if one.factors is None else one.factors.values
-
-    return all(
-        e.n == first.n and (same(e.labels, first.labels) or same(factors(e), factors(first)))
-        for e in encodings[1:]
-    )
-
-
 def _may_be_parts(files: tuple[str, ...], cards: list["Scorecard"]) -> tuple[str, ...]:
     """Ask about files that differ by a number in their names, and by nothing in their columns."""
+    from disentangle_indicators.comparison import evidence_of_same_rows
+
     rows = [card.encodings for card in cards if card.encodings is not None]
     alike = {(each.d, each.mean_key, each.scale_key) for each in rows}
     pattern = _pattern(files)
-    if not pattern or len(alike) > 1 or len(cards) < len(files) or _same_rows(rows):
+    if not pattern or len(alike) > 1 or len(cards) < len(files) or evidence_of_same_rows(rows):
         return ()
     note = "every file is taken for an encoder; if they are parts of one data set: dindic score"
     return (f"{note} '{pattern}'",)

@@ -46,9 +46,11 @@ def test_the_same_labels_or_factors_make_a_pair(numbers, npz, pair, kind):
     assert numbers("0.npz", "1.npz", "2.npz")["paired"] is False
 
 
-def test_labels_that_are_all_alike_do_not_make_a_pair(numbers, npz, pair):
+@pytest.mark.parametrize("classes", [1, 5])
+def test_labels_that_are_all_alike_or_sorted_do_not_make_a_pair(numbers, npz, pair, classes):
+    labels = np.arange(80) * classes // 80
     for i in range(2):
-        npz(f"{i}.npz", mean=pair[0][:: 1 - 2 * i], var=pair[1], labels=np.zeros(80, int))
+        npz(f"{i}.npz", mean=pair[0][:: 1 - 2 * i], var=pair[1], labels=labels)
     assert numbers("0.npz", "1.npz")["paired"] is False
 
 
@@ -96,7 +98,7 @@ def test_file_names_with_brackets(dindic, npz, good, pair, name):
 
 
 def test_pairs_made_by_labels_are_said_and_can_be_refused(dindic, numbers, npz, pair):
-    labels = np.arange(80) % 5
+    labels = np.random.default_rng(0).permutation(np.arange(80) % 5)
     for i in range(2):
         npz(f"{i}.npz", mean=pair[0], var=pair[1] * (1 + i), labels=labels)
     assert "--no-paired" in dindic("score", "0.npz", "1.npz").stderr
@@ -158,7 +160,7 @@ def test_parts_of_one_data_set_are_asked_about(dindic, npz, pair):
     assert note in flat(done.stderr)
     assert "v2-part-*.npz'" in done.stderr
     assert note in flat(dindic("compare", *files, "--no-marginals").stderr)
-    labels = np.arange(80) % 3
+    labels = np.random.default_rng(0).permutation(np.arange(80) % 3)
     seeds = [npz(f"seed-{i}.npz", mean=pair[0] + i, var=pair[1], labels=labels) for i in range(2)]
     assert note not in flat(dindic("score", *seeds, "--no-marginals").stderr)
     other = npz("other.npz", mean=pair[0], var=pair[1])
