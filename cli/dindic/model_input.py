@@ -154,11 +154,15 @@ def open_model(options: dict[str, Any]) -> Opened:
     ValueError, FileNotFoundError
         If the model, its data or the part of the data is missing.
     """
+    return with_images(open_encoder(options), options)
+
+
+def with_images(encoder: "Encoder", options: dict[str, Any]) -> Opened:
+    """Open the images that the options name, for a model that is open."""
     from dindic_models.bundled import sentence
     from dindic_models.checkpoint import BUNDLED
     from dindic_models.data import Resized
 
-    encoder = open_encoder(options)
     data = _open_data(options, encoder)
     notes = [data.source]
     checkpoint = encoder.checkpoint

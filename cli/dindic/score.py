@@ -189,6 +189,7 @@ def score(files: tuple[str, ...], **options: Any) -> None:
     left_out = _joint_left_out(opened, options)
     if options["theorems"] is None:
         options["theorems"] = bool(options["html"]) and len(opened) == 1
+    pictures = _traversal(files[0], options) if options["model"] else []
     cards = [_card(each, options, metrics, left_out) for each in opened]
     fresh = [card for card in cards if not isinstance(card, dict)]
     if options.get("sweep"):
@@ -206,7 +207,7 @@ def score(files: tuple[str, ...], **options: Any) -> None:
         options,
         gated=fresh,
         draw=lambda path: _draw(fresh, path),
-        pictures=_traversal(files[0], options) if options["model"] else (),
+        pictures=pictures,
     )
 
 

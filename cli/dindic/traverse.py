@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from dindic.exits import BadInput, bad_input, failing_output
-from dindic.model_input import AS_STORED, model_options, open_model
+from dindic.model_input import AS_STORED, model_options, open_encoder, with_images
 from dindic.options import images_option, integers, quiet_option, seed_option, threshold_option
 from dindic.output import check_picture, progress, say_notes, say_written
 
@@ -131,7 +131,7 @@ def traverse(output: str, kind: str, quiet: bool, **options: Any) -> None:
     if options["span_of_pixels"] == AS_STORED:
         raise click.UsageError("a traversal needs images: --range none does not go with it")
     with bad_input():
-        opened = open_model(options)
+        opened, _ = _opened(options)
         _refuse_inputs(output, options, opened)
         if not quiet:
             say_notes((*opened.notes, opened.words))
@@ -148,18 +148,43 @@ def traverse(output: str, kind: str, quiet: bool, **options: Any) -> None:
 
 
 def for_page(model: str, encodings: str, data: str | None) -> tuple["Figure", str]:
-    """Return a traversal of the most informative latents, in few pixels, with its caption."""
+    """Return a traversal of the most informative latents, in few pixels, with its caption.
+
+    Raises
+    ------
+    ValueError
+        If the encodings are of another model, or nothing shows that they are of this model.
+    """
     words = [model, "-o", "page.png", "--encodings", encodings, "--images", "1"]
     words += ["--top", str(ON_PAGE), "--steps", "7", *(["--data", data] if data else [])]
     options = traverse.make_context("traverse", words).params
+    from dindic_models.made_by import check_rows
+    from disentangle_indicators import read_encodings
     from disentangle_indicators.plots._style import figure_of
 
-    drawn, found = _draw("grid", open_model(options), options, None)
+    opened, shown = _opened(options)
+    if not shown:
+        check_rows(read_encodings(encodings), opened.encoder, opened.data.images, opened.rows)
+    drawn, found = _draw("grid", opened, options, None)
     caption = (
         f"Traversal: {found}. One block a latent. Each goes from -3 to 3; the others stay "
         "those of the image."
     )
     return figure_of(drawn), caption
+
+
+def _opened(options: dict[str, Any]) -> tuple["Opened", bool]:
+    """Open the model and its images, and return whether the encodings name the model.
+
+    Encodings of another model are refused before images are looked for.
+    """
+    from dindic_models.made_by import check_hash
+    from disentangle_indicators import read_encodings
+
+    encoder, shown = open_encoder(options), False
+    if options["encodings"] is not None:
+        shown = check_hash(read_encodings(options["encodings"]), encoder)
+    return with_images(encoder, options), shown
 
 
 def _refuse_inputs(output: str, options: dict[str, Any], opened: "Opened") -> None:
@@ -269,6 +294,7 @@ def _information(
     import numpy as np
 
     from dindic_models.encode import posterior_width
+    from dindic_models.made_by import check_width
     from dindic_models.traverse import information, information_of
     from disentangle_indicators import read_encodings
 
@@ -277,9 +303,7 @@ def _information(
         rng = np.random.default_rng(options["seed"])
         return information_of(model, images, rows, rng=rng, most=ENOUGH, progress=progress)
     encodings = read_encodings(options["encodings"], progress=progress)
-    d = posterior_width(model, images, rows[:1])
+    check_width(encodings, posterior_width(model, images, rows[:1]))
     if encodings.means_only:
         raise ValueError(f"{encodings.name}: information needs the posterior variances")
-    if encodings.d != d:
-        raise ValueError(f"{encodings.name} has {encodings.d} latents; the model has {d}")
     return information(*encodings.arrays("information"), progress=progress)

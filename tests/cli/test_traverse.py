@@ -324,3 +324,32 @@ def test_the_page_of_a_report_has_a_traversal(dindic, say, run):
     Path("page.html").unlink()
     assert "add --data PATH" in say(*words, "--model", run)
     assert not Path("page.html").exists()
+
+
+def test_a_traversal_of_another_model_is_not_put_on_a_page(
+    dindic, say, npz, run, folder, monkeypatch
+):
+    """The hash in the file names the model; of a file without one, images are encoded again."""
+    store(folder / "other", seed=1)
+    dindic("encode", run, "-o", "x.npz", "--split", "train", "--quiet")
+    with np.load("x.npz") as file:
+        npz("bare.npz", **{name: file[name] for name in ("mean", "logvar")})
+    page = ("--html", "page.html", "--no-joint", "--quiet", "--model")
+    assert "x.npz is of another model: its model has the hash" in say(
+        "score", "x.npz", *page, "other"
+    )
+    dindic("score", "bare.npz", *page, run)
+    shown = say("score", "bare.npz", *page, "other")
+    assert "nothing shows that bare.npz is of this model" in shown
+    assert "Give the images that were encoded as --data" in shown
+    np.save("others.npy", np.zeros((20, *SHAPE), np.uint8))
+    assert "nothing shows" in say("score", "bare.npz", *page, run, "--data", "others.npy")
+    words = ("-o", "a.png", "--encodings", "x.npz", *WORDS)
+    assert "x.npz is of another model" in say("traverse", "other", *words)
+
+
+def test_another_width_is_refused_before_images_are_looked_for(say, npz, run):
+    npz("wide.npz", mean=np.eye(5), var=np.full((5, 5), 0.5))
+    Path("images.npy").unlink()
+    page = ("--html", "page.html", "--no-joint", "--quiet", "--model")
+    assert "wide.npz has 5 latents; the model has 4" in say("score", "wide.npz", *page, run)
