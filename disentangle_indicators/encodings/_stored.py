@@ -45,6 +45,10 @@ RATIO = 100
 """Beyond them, the bytes that an array may take in memory for each byte of its file."""
 
 
+ARRAYS = 10_000
+"""Arrays and groups of one file at most."""
+
+
 class AmbiguousEncodings(ValueError):
     """The file can be read in more than one way; the message ends with the argument that decides."""
 
@@ -154,6 +158,20 @@ def check_size(path: Path, name: str, announced: int) -> None:
         raise ValueError(
             f"{path}: {name!r} announces {announced / 1e9:.3g} GB, and the file has {size:,} bytes: "
             "it is damaged, or it must be saved again without compression or expanded tensors"
+        )
+
+
+def check_count(count: int) -> None:
+    """Refuse a file of more arrays than encodings have: each takes time and memory to look at.
+
+    Raises
+    ------
+    ValueError
+    """
+    if count > ARRAYS:
+        raise ValueError(
+            f"the file has {count:,} arrays and groups, and at most {ARRAYS:,} are looked at; save the "
+            "means and the scale as two arrays of a file of their own"
         )
 
 

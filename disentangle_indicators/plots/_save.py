@@ -13,9 +13,12 @@ if TYPE_CHECKING:
 PICTURES = (".png", ".svg", ".pdf")
 """Endings of picture files."""
 
+_DATES: dict[str, dict[str, str | None]] = {".svg": {"Date": None}, ".pdf": {"CreationDate": None}}
+"""Metadata that are left out, so that the same picture has the same bytes."""
+
 
 def save(drawn: "Axes | Figure", path: str | Path) -> Path:
-    """Write a picture to a file.
+    """Write a picture to a file; the same picture has the same bytes.
 
     Parameters
     ----------
@@ -43,9 +46,13 @@ def save(drawn: "Axes | Figure", path: str | Path) -> Path:
     ...     save(pulse(card), f"{folder}/latents.png").name
     'latents.png'
     """
+    import matplotlib as mpl
+
     path = Path(path)
-    if path.suffix.lower() not in PICTURES:
+    suffix = path.suffix.lower()
+    if suffix not in PICTURES:
         raise ValueError(f"{path}: a picture ends in .png, .svg or .pdf")
-    with atomic(path) as temporary:
-        figure_of(drawn).savefig(temporary, dpi=DPI, format=path.suffix[1:].lower())
+    figure, dates = figure_of(drawn), _DATES.get(suffix)
+    with atomic(path) as temporary, mpl.rc_context({"svg.hashsalt": "dindic"}):
+        figure.savefig(temporary, dpi=DPI, format=suffix[1:], metadata=dates)
     return path

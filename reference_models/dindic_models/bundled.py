@@ -5,6 +5,7 @@ provenance.json.
 """
 
 import json
+import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -162,21 +163,26 @@ def bundle(
             "changed_by_half_precision": {key: float(f"{v:.2g}") for key, v in changes.items()},
         }
         (small / PROVENANCE).write_text(json.dumps(content, indent=2) + "\n")
-        _put(small, target, Path(scratch, "old"))
+        _put(small, target)
     return target
 
 
-def _put(new: Path, target: Path, aside: Path) -> None:
-    """Put a folder in the place of another one, which comes back where that fails."""
-    there = target.exists()
-    if there:
-        target.rename(aside)
+def _put(new: Path, target: Path) -> None:
+    """Put a folder in the place of another one, which comes back where that fails.
+
+    The old one is outside of what is removed at the end, so that it stays where it cannot come back.
+    """
+    if not target.exists():
+        new.rename(target)
+        return
+    aside = target.with_name(f".dindic-old-{target.name}")
+    target.rename(aside)
     try:
         new.rename(target)
     except OSError:
-        if there:
-            aside.rename(target)
+        shutil.move(aside, target)  # which copies where renaming fails again
         raise
+    shutil.rmtree(aside)
 
 
 def training_command(config: Config, shape: Shape) -> str:

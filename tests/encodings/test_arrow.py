@@ -115,7 +115,7 @@ def test_a_batch_that_inflates_to_far_more_than_the_file_is_refused(tmp_path, mo
 
 def varint(number):
     """The bytes of a zigzag integer of thrift's compact protocol."""
-    number, out = number << 1, bytearray()
+    number, out = number << 1 ^ number >> 63, bytearray()
     while number > 0x7F:
         out.append(number & 0x7F | 0x80)
         number >>= 7
@@ -139,6 +139,21 @@ def test_a_forged_footer_is_refused_before_anything_is_inflated(tmp_path):
     assert announced == 10_000_000_000
     with pytest.raises(ValueError, match=r"a\.parquet: 'mean_0' announces 10 GB"):
         read_encodings(path)
+
+
+@pytest.mark.parametrize("number", [-22, 3, 60])
+def test_announced_rows_that_are_not_there_are_damage(tmp_path, number):
+    path = tmp_path / "a.parquet"
+    table = {"mean_0": np.arange(12.0), "logvar_0": -np.arange(12.0)}
+    parquet.write_table(pyarrow.table(table), path)
+    raw = path.read_bytes()
+    footer = len(raw) - 8 - int.from_bytes(raw[-8:-4], "little")
+    at = 1 + raw.index(b"\x16" + varint(12), footer)  # the rows of the whole table
+    path.write_bytes(raw[:at] + varint(number) + raw[at + 1 :])
+    with pytest.raises(
+        ValueError, match=f"a.parquet: the file is damaged: it announces {number} "
+    ):
+        list(read_encodings(path).batches())
 
 
 def test_a_folder_that_the_datasets_library_saved(tmp_path):

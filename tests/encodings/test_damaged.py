@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from savers import SAVERS
 
-from disentangle_indicators.encodings import FORMATS, read_encodings, write_encodings
+from disentangle_indicators.encodings import FORMATS, _stored, read_encodings, write_encodings
 
 
 @pytest.mark.parametrize("suffix", FORMATS)
@@ -48,6 +48,18 @@ def test_truncated_npy(tmp_path, pair):
         (tmp_path / "a.npy").write_bytes(data[:size])
         with pytest.raises(ValueError, match=r"a\.npy"):
             read_encodings(tmp_path / "a.npy")
+
+
+@pytest.mark.parametrize("kind", ["npz", "safetensors", "pt", "h5", "zarr.zip", "mat"])
+def test_more_arrays_than_encodings_have_are_not_looked_at(tmp_path, monkeypatch, kind):
+    pytest.importorskip({"pt": "torch", "h5": "h5py", "zarr.zip": "zarr"}.get(kind, "numpy"))
+    monkeypatch.setattr(_stored, "ARRAYS", 5)
+    path = tmp_path / f"a.{kind}"
+    SAVERS[kind](path, {f"t{i}": np.zeros((3, 2)) for i in range(6)})
+    with pytest.raises(
+        ValueError, match=f"a.{kind}: the file has 6 arrays and groups, and at most 5"
+    ):
+        read_encodings(path)
 
 
 OTHERS = ("h5", "zarr.zip", "parquet", "feather", "mat")

@@ -238,11 +238,21 @@ def test_other_data_are_refused(run, tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_bundle_that_cannot_take_its_place_leaves_the_old_one(tmp_path):
+@pytest.mark.parametrize("after", [1, 9])
+def test_a_bundle_that_cannot_take_its_place_leaves_the_old_one(tmp_path, monkeypatch, after):
     old = tmp_path / "small"
     old.mkdir()
     (old / "config.json").write_text("old")
-    with pytest.raises(FileNotFoundError):
-        _put(tmp_path / "gone", old, tmp_path / "aside")
+    calls, rename = [], os.rename
+
+    def failing(*names):
+        calls.append(names)
+        if len(calls) > after:
+            raise OSError(28, "No space left on device")
+        rename(*names)
+
+    monkeypatch.setattr(os, "rename", failing)
+    with pytest.raises(OSError, match="No space left|No such file"):
+        _put(tmp_path / "gone", old)
     assert (old / "config.json").read_text() == "old"
     assert [file.name for file in tmp_path.iterdir()] == ["small"]

@@ -41,6 +41,13 @@ def test_endings_in_capitals(tmp_path):
     assert imread(save(pulse(card()), tmp_path / "A.PNG"), format="png").ndim == 3
 
 
+@pytest.mark.parametrize("suffix", [".png", ".svg", ".pdf"])
+def test_the_same_picture_has_the_same_bytes(tmp_path, suffix):
+    one, two = (save(pulse(card()), tmp_path / f"{i}{suffix}").read_bytes() for i in range(2))
+    assert one == two
+    assert b"Date" not in one
+
+
 @pytest.mark.parametrize("where", ["savefig", "replace"])
 @pytest.mark.parametrize("old", [True, False])
 def test_a_failure_leaves_what_was_there(tmp_path, monkeypatch, where, old):

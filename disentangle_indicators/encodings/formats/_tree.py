@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from disentangle_indicators.encodings._stored import (
     Stored,
+    check_count,
     check_size,
     cut,
     cut_anew,
@@ -34,9 +35,6 @@ ROOTS = ("anndata", "MuData")
 """Values of the root's `encoding-type`, beside which only tables of observations are listed."""
 
 LISTED = ("obs", "obsm")
-
-MANY = 10_000
-"""Groups and arrays at most: a larger tree, or a group that contains itself, is no encodings file."""
 
 PICKLED = ("filters", "codecs", "compressor", "compressors", "serializer")
 """Entries of the metadata of a zarr array in which a codec is named."""
@@ -70,7 +68,9 @@ def _refuse_old(root: Any) -> None:
     ValueError
         With the line that writes the file anew.
     """
-    children = {str(key): _child(root, key) for key in sorted(root.keys())}
+    keys = sorted(root.keys())
+    check_count(len(keys))
+    children = {str(key): _child(root, key) for key in keys}
     tables = [children[name] for name in LISTED if name in children]
     if any(getattr(getattr(node, "dtype", None), "names", None) for node in tables):
         raise ValueError(
@@ -123,8 +123,7 @@ def _leaves(root: Any) -> Iterator[tuple[str, Any]]:
     annotated = _is_annotated(root)
     pending = [(str(key), root, str(key)) for key in sorted(root.keys())]
     for count, (name, parent, key) in enumerate(pending):  # which grows on the way
-        if count > MANY:
-            raise ValueError(f"there are more than {MANY} groups and arrays in the file")
+        check_count(count)  # a group may contain itself
         node = None if annotated and not _listed(name) else _child(parent, key)
         if node is None:
             continue

@@ -64,12 +64,13 @@ def read_files(path: Path, files: Sequence[Path]) -> Contents:
             for file in files:
                 check_messages(file, stream=table.kind == "stream")
         schema, n = table.schema(), table.number_of_rows()
+        names = schema.names  # made anew at each access
         arrays: dict[str, Stored] = {}
-        for prefix, members in numbered(schema.names).items():
-            columns = [schema.names[i] for i in members]
+        for prefix, members in numbered(names).items():
+            columns = [names[i] for i in members]
             if all(_is_number(schema.field(name).type) for name in columns):
                 arrays[prefix] = _group(table, prefix, columns, _dtype(schema, columns), n)
-        for name in schema.names:
+        for name in names:
             if name not in arrays:
                 arrays[name] = _column(table, name, schema.field(name).type, n)
         raw = {k.decode(): v.decode() for k, v in (schema.metadata or {}).items()}
@@ -135,7 +136,10 @@ class _Table(NamedTuple):
         """Return the number of rows."""
         if self.kind == "stream":
             return sum(batch.num_rows for batch in self.batches(None, 1))
-        return int(self._dataset().count_rows())
+        count = int(self._dataset().count_rows())
+        if count < 0:
+            raise ValueError(f"the file is damaged: it announces {count} rows")
+        return count
 
     def batches(self, columns: list[str] | None, rows: int) -> Iterator[Any]:
         """Yield record batches of these columns, in row order.
@@ -157,7 +161,7 @@ class _Table(NamedTuple):
         whole = self._dataset()
         names = whole.schema.names if columns is None else columns
         for fragment in whole.get_fragments():
-            physical = fragment.physical_schema.names
+            physical = set(fragment.physical_schema.names)
             there = [name for name in names if name in physical]
             read = _of_parquet if self.kind == "parquet" else _of_ipc
             for batch in read(fragment.path, there, max(rows, _ROWS)):
@@ -196,11 +200,12 @@ def _together(metadata: Any, rows: int) -> Iterator[list[int]]:
 
 def _check_announced(path: Path, metadata: Any, columns: list[str]) -> None:
     """Refuse columns that are inflated to far more than the size of the file."""
+    wanted = set(columns)
     for group in range(metadata.num_row_groups):
         chunks = metadata.row_group(group)
         for at in range(chunks.num_columns):
             chunk = chunks.column(at)
-            if chunk.path_in_schema.partition(".")[0] in columns:
+            if chunk.path_in_schema.partition(".")[0] in wanted:
                 check_size(path, chunk.path_in_schema, chunk.total_uncompressed_size)
 
 
@@ -241,11 +246,12 @@ def _completed(batch: Any, names: list[str], schema: Any, folders: Any) -> Any:
     from pyarrow import dataset
 
     named = dataset.get_partition_keys(folders)
+    there = {name: at for at, name in enumerate(batch.schema.names)}
 
     def column(name: str) -> Any:
         kind = schema.field(name).type
-        if name in batch.schema.names:
-            found = batch.column(name)
+        if name in there:
+            found = batch.column(there[name])
             return found if found.type == kind else found.cast(kind)
         return pyarrow.repeat(pyarrow.scalar(named.get(name), kind), batch.num_rows)
 
@@ -294,9 +300,19 @@ def _group(table: _Table, prefix: str, columns: list[str], dtype: str, n: int) -
 
     def blocks(rows: int) -> Iterator[NDArray[Any]]:
         with reading(table.path):
-            yield from cut_anew(parts(rows), rows)
+            yield from cut_anew(_counted(parts(rows), n), rows)
 
     return Stored(prefix, (n, len(columns)), dtype, blocks)
+
+
+def _counted(parts: Iterator[NDArray[Any]], n: int) -> Iterator[NDArray[Any]]:
+    """Yield parts of a column, which have as many rows as the table of contents announces."""
+    count = 0
+    for part in parts:
+        yield part
+        count += len(part)
+    if count != n:
+        raise ValueError(f"the file is damaged: it announces {n} rows and has {count}")
 
 
 def _numbers(column: Any, name: str, first: int) -> NDArray[Any]:
@@ -322,7 +338,7 @@ def _column(table: _Table, name: str, kind: Any, n: int) -> Stored:
     def blocks(rows: int) -> Iterator[NDArray[Any]]:
         with reading(table.path):
             batches = table.batches([name], rows)
-            yield from cut_anew((decode(batch.column(0)) for batch in batches), rows)
+            yield from cut_anew(_counted((decode(b.column(0)) for b in batches), n), rows)
 
     return Stored(name, (n,), _numpy_name(kind) if _is_number(kind) else "str", blocks)
 
@@ -357,7 +373,7 @@ def _lists(table: _Table, name: str, kind: Any, n: int) -> Stored:
 
     def blocks(rows: int) -> Iterator[NDArray[Any]]:
         with reading(table.path):
-            yield from cut_anew(parts(rows), rows)
+            yield from cut_anew(_counted(parts(rows), n), rows)
 
     return Stored(name, (n, width), _numpy_name(kind.value_type), blocks)
 

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from disentangle_indicators.encodings._stored import (
     Contents,
     Stored,
+    check_count,
     check_size,
     cut,
     native,
@@ -43,7 +44,9 @@ def read(path: Path) -> Contents:
         else:
             from scipy.io import loadmat, whosmat
 
-            announced = sum(prod(shape) * _BYTES for _, shape, _ in whosmat(path))
+            listed = whosmat(path)
+            check_count(len(listed))
+            announced = sum(prod(shape) * _BYTES for _, shape, _ in listed)
             check_size(path, "all arrays together", announced)
             found = loadmat(path, struct_as_record=False, squeeze_me=False)
             arrays = list(_arrays(path, found, ""))

@@ -22,6 +22,7 @@ from disentangle_indicators.encodings._stored import (
     OBJECTS,
     Contents,
     Stored,
+    check_count,
     check_size,
     cut,
     cut_anew,
@@ -51,14 +52,15 @@ def matches(path: Path, head: bytes) -> bool:
 def read(path: Path) -> Contents:
     """Open an .npz archive, whose members may be stored or deflated."""
     with reading(path), open(path, "rb") as raw, zipfile.ZipFile(raw) as archive:
-        _check_directory(raw, archive)
         inner = [info for info in archive.infolist() if info.filename.endswith(".npy")]
-        if len(inner) > 1 and all("/" in info.filename for info in inner):
+        of_samples = len(inner) > 1 and all("/" in info.filename for info in inner)
+        if not of_samples:
+            check_count(len(inner))
+        _check_directory(raw, archive)
+        if of_samples:
             return _of_samples(path, archive, inner)
         arrays = {
-            info.filename.removesuffix(".npy"): _member(path, archive, info)
-            for info in archive.infolist()
-            if info.filename.endswith(".npy")
+            info.filename.removesuffix(".npy"): _member(path, archive, info) for info in inner
         }
         return Contents(arrays, _metadata(arrays.get("metadata")))
 

@@ -12,6 +12,7 @@ from disentangle_indicators.encodings._stored import (
     ENCODE,
     Contents,
     Stored,
+    check_count,
     check_length,
     check_size,
     continued,
@@ -68,6 +69,7 @@ def read(path: Path) -> Contents:
         items = _flat(values) if isinstance(values, dict) else {}
         if not items:
             raise ValueError(f"it holds no tensors ({type(values).__name__}); re-save: {RESAVE}")
+        check_count(len(items))
     arrays = {k: _tensor(path, k, v) for k, v in items.items() if isinstance(v, torch.Tensor)}
     metadata = {k: v for k, v in items.items() if isinstance(v, str)}
     if isinstance(items.get("factor_names"), (list, tuple)):

@@ -15,7 +15,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from disentangle_indicators.encodings._stored import Contents, Stored, on_disk, reading, refused
+from disentangle_indicators.encodings._stored import (
+    Contents,
+    Stored,
+    check_count,
+    on_disk,
+    reading,
+    refused,
+)
 
 SUFFIXES = (".safetensors",)
 MEMORY = "a block"
@@ -55,10 +62,12 @@ def read(path: Path) -> Contents:
     with reading(path), open(path, "rb") as stream:
         from safetensors import safe_open
 
+        start = 8 + int.from_bytes(stream.read(8), "little")
+        text = stream.read(min(start - 8, path.stat().st_size))
+        check_count(text.count(b'"data_offsets"'))
         with safe_open(path, framework="np") as valid:
             metadata = dict(valid.metadata() or {})
-        start = 8 + int.from_bytes(stream.read(8), "little")
-        header = json.loads(stream.read(start - 8))
+        header = json.loads(text)
         written = metadata.pop(_CHECKSUM, None)
         if written is not None and written != _checksum(header):
             raise ValueError("the header is damaged: its checksum is another one")
