@@ -6,6 +6,7 @@ from io import TextIOWrapper
 
 import click
 
+import disentangle_indicators
 from dindic.audit import audit
 from dindic.axes import axes
 from dindic.bundle import bundle
@@ -32,7 +33,7 @@ __all__ = ["main"]
     cls=Commands,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
 )
-@click.version_option(package_name="disentangle-indicators", prog_name="dindic")
+@click.version_option(disentangle_indicators.__version__, prog_name="dindic")
 def main() -> None:
     """Measure what the latents of a VAE encode, and how far each number can be trusted.
 

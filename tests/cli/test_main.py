@@ -149,6 +149,15 @@ def test_version(dindic):
     assert version("disentangle-indicators") in dindic("--version").stdout
 
 
+def test_version_of_a_source_tree_that_is_not_installed():
+    code = "import importlib.metadata as m; m.Distribution.discover = lambda **_: []; "
+    code += "from dindic import main; main(['--version'])"
+    done = subprocess.run(
+        [sys.executable, "-c", code], check=False, capture_output=True, text=True
+    )
+    assert done.stdout == f"dindic, version {version('disentangle-indicators')}\n", done.stderr
+
+
 def test_no_command_shows_the_help(shell):
     done = shell()
     assert done.returncode == 2
