@@ -67,8 +67,18 @@ def locked(folder: Path) -> Iterator[None]:
             folder.rmdir()
 
 
-def check_folder(folder: Path, config: Config, shape: Shape, data: Data, resume: bool) -> None:
+def check_folder(
+    folder: Path,
+    config: Config,
+    shape: Shape,
+    data: Data,
+    resume: bool,
+    *,
+    finished: bool = False,
+) -> None:
     """Refuse a folder that holds a run; or, to go on, one that holds another.
+
+    A run that is `finished` needs no training.safetensors, so that models may be copied without.
 
     Raises
     ------
@@ -82,7 +92,7 @@ def check_folder(folder: Path, config: Config, shape: Shape, data: Data, resume:
         )
     if not held:
         return
-    if (folder / MODEL).exists() and not (folder / TRAINING).is_file():
+    if (folder / MODEL).exists() and not (finished or (folder / TRAINING).is_file()):
         raise ValueError(f"{folder} has no {TRAINING} to go on from")
     old, old_shape, old_data = read_config(folder)
     for name, value in replace(old, epochs=config.epochs).to_dict().items():

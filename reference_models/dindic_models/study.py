@@ -207,13 +207,15 @@ def _groups(
     _, *shape = data.images.shape
     per_key: dict[Any, list[str]] = {}
     for name, config in configs.items():
-        check_folder(models[name], config, (shape[0], shape[1], shape[2]), data, resume=True)
         done, steps = step_of(models[name]), config.epochs * _steps(config, data)
+        whole = done == steps and _is_whole(models[name], config, steps)
+        image = (shape[0], shape[1], shape[2])
+        check_folder(models[name], config, image, data, resume=True, finished=whole)
         if done > steps:
             raise ValueError(
                 f"{models[name]} has been trained for more than {config.epochs} epochs"
             )
-        if done < steps or not _is_whole(models[name], config, steps):
+        if not whole:
             shared = tuple(getattr(config, setting) for setting in (*SHARED, "epochs"))
             per_key.setdefault((shared, done), []).append(name)
     for names in per_key.values():

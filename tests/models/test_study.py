@@ -181,6 +181,21 @@ def test_a_damaged_model_is_written_again_from_its_training(tmp_path, whole):
     assert_same_study(folder, whole(configs))
 
 
+def test_finished_models_are_measured_without_what_training_goes_on_from(tmp_path, whole):
+    """As where they were copied from another machine; one that lacks epochs is refused."""
+    configs = few_runs()
+    shutil.copytree(whole(configs), tmp_path, dirs_exist_ok=True)
+    shutil.rmtree(tmp_path / "encodings")
+    for path in tmp_path.glob("models/*/*"):
+        if path.name not in ("config.json", "model.safetensors", "history.csv"):
+            path.unlink()
+    run_study(configs, dataset(), tmp_path)
+    assert_same_study(tmp_path, whole(configs))
+    more = {name: longer(one, EPOCHS + 1) for name, one in configs.items()}
+    with pytest.raises(ValueError, match=r"has no training\.safetensors to go on from"):
+        run_study(more, dataset(), tmp_path)
+
+
 def test_measurements_are_renewed_when_other_images_are_asked_for(tmp_path, whole):
     """And when the model is another one; not else."""
     folder, configs = tmp_path / "study", few_runs()
