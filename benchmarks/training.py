@@ -32,7 +32,7 @@ from dindic_models import train as train_module
 from dindic_models.batches import Batches
 from dindic_models.config import Config, make_model, starting_values
 from dindic_models.data import Data, open_data, rows
-from dindic_models.devices import Group, keep_freed_memory, set_precision
+from dindic_models.devices import Group, keep_freed_memory, layout_of, set_precision
 from dindic_models.history import evaluate
 from dindic_models.objective import draw, objective
 from dindic_models.state import State, adam
@@ -63,13 +63,13 @@ class Loop:
         pixels: np.ndarray,
         config: Config = LEARNED,
         *,
-        channels_last: bool = True,
+        layout: torch.memory_format | None = None,
         fused: bool = True,
         device: torch.device = CPU,
         graphed: bool = True,
         models: int = 1,
     ) -> None:
-        layout = torch.channels_last if channels_last else torch.contiguous_format
+        layout = layout or layout_of(config.precision, device)
         states = []
         for seed in range(models):
             own = replace(config, seed=seed)
@@ -234,10 +234,10 @@ def bench_loops(pixels: np.ndarray, rounds: int, steps: int) -> None:
     floats = pixels[: N // 4].astype(np.float32) / 255  # a quarter: images are taken at random
     runs: dict[str, Run] = {
         "as used": Loop(pixels),
-        "channels_last off": Loop(pixels, channels_last=False),
+        "channels_last off": Loop(pixels, layout=torch.contiguous_format),
         "fused Adam off": Loop(pixels, fused=False),
         "images kept as floats": Loop(floats),
-        "all three": Loop(floats, channels_last=False, fused=False),
+        "all three": Loop(floats, layout=torch.contiguous_format, fused=False),
         "by hand": ByHand(pixels),
     }
     times = paired(runs, rounds, steps)

@@ -98,6 +98,16 @@ def name_of(device: torch.device) -> str:
     return f"CPU ({platform.machine()})"
 
 
+def layout_of(precision: str, device: torch.device) -> torch.memory_format:
+    """Return how weights and images are best laid out for convolutions there.
+
+    In float32 a GPU's kernels transpose what is stored channels last, and transpose back: a step of
+    the network of MNIST took 0.69 ms with it and 0.60 ms without on an H200.
+    """
+    transposes = device.type == "cuda" and precision in ("float32", "float64")
+    return torch.contiguous_format if transposes else torch.channels_last
+
+
 M_MMAP_THRESHOLD, M_TRIM_THRESHOLD = -3, -1
 """Names of glibc's mallopt, from malloc.h."""
 

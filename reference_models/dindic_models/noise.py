@@ -18,6 +18,7 @@ from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 __all__ = [
     "FLOOR",
@@ -30,6 +31,7 @@ __all__ = [
     "Noise",
     "gaussian_log_prob",
     "histogram",
+    "isotropic_log_prob",
 ]
 
 FLOOR = (1 / 255) ** 2 / 12
@@ -51,6 +53,14 @@ _LOG_LOW, _LOG_HIGH = log(1e-14), log(1e2)
 def gaussian_log_prob(squared: Tensor, variance: Tensor) -> Tensor:
     r"""Return :math:`-\tfrac12 (r^2 / s + \log 2 \pi s)`, elementwise."""
     return -0.5 * (squared / variance + variance.log() + log(2 * pi))
+
+
+def isotropic_log_prob(x: Tensor, g: Tensor, variance: Tensor) -> Tensor:
+    r"""Return :math:`-\tfrac12 (\|x - g\|^2 / s + d \log 2 \pi s)` of images (b, C, H, W), (b,)."""
+    # mse_loss subtracts and squares in one kernel, there and back; and what follows the sum has b
+    # values, not b C H W.
+    squared = F.mse_loss(g, x, reduction="none").flatten(1).sum(1)
+    return -0.5 * (squared / variance + x[0].numel() * (2 * pi * variance).log())
 
 
 class Noise(nn.Module):
@@ -118,7 +128,7 @@ class FixedGaussian(Noise):
 
     def log_prob(self, x: Tensor, g: Tensor) -> Tensor:
         """Return log N(x; g, sigma^2 I), (b,)."""
-        return gaussian_log_prob((x - g).square(), self.sigma2).flatten(1).sum(1)
+        return isotropic_log_prob(x, g, self.sigma2)
 
 
 class LearnedGaussian(Noise):
@@ -148,7 +158,7 @@ class LearnedGaussian(Noise):
 
     def log_prob(self, x: Tensor, g: Tensor) -> Tensor:
         """Return log N(x; g, sigma^2 I), (b,)."""
-        return gaussian_log_prob((x - g).square(), self.variance()).flatten(1).sum(1)
+        return isotropic_log_prob(x, g, self.variance())
 
     def statistics(self, x: Tensor, g: Tensor) -> Tensor:
         """Return the sum of squared residuals and their number."""

@@ -17,7 +17,7 @@ from dindic_models.checkpoint import (
     write_tensors,
 )
 from dindic_models.config import Config, make_model
-from dindic_models.devices import Group
+from dindic_models.devices import Group, layout_of
 from dindic_models.history import HISTORY, Row, write_csv
 from dindic_models.networks import Shape
 from dindic_models.vae import VAE
@@ -49,7 +49,7 @@ class State:
     def new(cls, config: Config, shape: Shape, folder: Path, device: torch.device) -> "State":
         """Return a run that has not begun."""
         model: VAE = make_model(config, shape)
-        model.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        model.to(device, memory_format=layout_of(config.precision, device))  # type: ignore[call-overload]
         zero = torch.zeros(2, device=device).double()
         return cls(config, folder, model, adam(model, config.lr), zero)
 

@@ -18,7 +18,7 @@ from torch import Tensor
 from torch.nn.parallel import DistributedDataParallel
 
 from dindic_models.devices import Group
-from dindic_models.objective import draw, objective
+from dindic_models.objective import Terms, draw, objective
 from dindic_models.state import State
 
 __all__ = ["Step", "record"]
@@ -104,17 +104,17 @@ class Step:
         state = self.states[i]
         with torch.autocast(x.device.type, torch.bfloat16, enabled=self.bf16, cache_enabled=False):
             values = self.models[i](x, noise)
-        loss = -objective(values, state.config.beta).sum() / size
+        sums = Terms(values.log_likelihood.sum(), values.kl.sum(), values.output)
+        # Times the processes, because gradients are averaged over them.
+        loss = objective(sums, state.config.beta) * (-self.group.size / size)
         state.optimiser.zero_grad(set_to_none=True)
-        loss = loss * self.group.size  # because gradients are averaged over the processes
         loss.backward()  # type: ignore[no-untyped-call]
         state.optimiser.step()
         with torch.no_grad():
             own = state.model.noise
             repeated = x.repeat(len(noise), 1, 1, 1) if len(noise) > 1 else x
             own.absorb(self.group.sum(own.statistics(repeated, values.output)))
-            sums = torch.stack([values.log_likelihood.sum(), values.kl.sum()])
-            state.totals += sums.detach()
+            state.totals += torch.stack([sums.log_likelihood, sums.kl])
 
     def tensors(self) -> list[Tensor]:
         """Return everything that a step changes."""

@@ -354,11 +354,14 @@ def _batches(
         for part in ("train", _judges(config, data))
     )
     dtype = torch.float64 if config.precision == "float64" else torch.float32
-    rendered = data.name == "sprites" and device.type == "cpu"
+    held_out = some(held_out, HELD_OUT, seed=config.split_seed)
+    on_gpu = device.type == "cuda"
+    rendered = data.name == "sprites" and not on_gpu
     keep = fits(data.images, len(train)) and not rendered
+    judged = fits(data.images, len(held_out)) and on_gpu
     return (
         Batches(data.images, train, device, dtype, keep=keep, progress=progress),
-        Batches(data.images, some(held_out, HELD_OUT, seed=config.split_seed), device, dtype),
+        Batches(data.images, held_out, device, dtype, keep=judged),
     )
 
 

@@ -68,6 +68,8 @@ class VAE(nn.Module):
         """Return both terms of the bound, for images (b, C, H, W) and noise (L, b, d)."""
         mean, logvar = self.encode(x)
         g = self.decode(sample(mean, logvar, noise))
-        repeated = x.repeat(len(noise), 1, 1, 1) if len(noise) > 1 else x
-        log_likelihood = self.noise(repeated, g).unflatten(0, noise.shape[:2]).mean(0)
+        several = len(noise) > 1
+        log_likelihood = self.noise(x.repeat(len(noise), 1, 1, 1) if several else x, g)
+        if several:
+            log_likelihood = log_likelihood.unflatten(0, noise.shape[:2]).mean(0)
         return Terms(log_likelihood, kl_prior(mean, logvar).sum(1), g)
