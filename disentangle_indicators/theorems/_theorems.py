@@ -119,17 +119,17 @@ def theorems(
     if data is not None and len(data) != encodings.n:
         raise ValueError(f"data must have the rows of mean, {encodings.n}; got {len(data)}")
     some = drawn(encodings, rows, rng)
-    encodings, generated = some.encodings, generator(rng)
+    encodings = some.encodings
     encodings.arrays("theorems need")
     found = of_parts(
         encodings,
         indicators(encodings, threshold=threshold),
-        aggregate.joint(encodings, rng=generated),
+        aggregate.joint(encodings, rng=rng),
         data=some.taken(data),
         noise=noise,
         axes=axes,
         threshold=threshold,
-        rng=generated,
+        rng=rng,
     )
     asked = {"threshold": threshold, "noise": found.noise, "axes": axes, "rows": encodings.n}
     return replace(

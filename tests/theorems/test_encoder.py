@@ -7,7 +7,7 @@ import pytest
 from strategies import orthogonal
 from test_theorems import linear_vae
 
-from disentangle_indicators import Encodings
+from disentangle_indicators import Encodings, score
 from disentangle_indicators._array import generator
 from disentangle_indicators._errors import Undefined
 from disentangle_indicators.theorems import theorems
@@ -125,6 +125,13 @@ def test_rows_at_most_are_drawn_at_random_with_all_that_belongs_to_them():
     assert found.dimensions["data"].two_nn == own.dimensions["data"].two_nn
     assert found.notes[-1] == "300 random rows of 900"
     assert len(theorems(mean, var, axes=False).notes) == 1
+
+
+def test_a_seed_gives_the_numbers_of_the_scorecard():
+    mean, var = gaussian(n=300)
+    alone = theorems(mean, var, axes=False, rng=3).to_dict()
+    beside = score(mean, var=var, theorems=True, rng=3).theorems.to_dict()
+    assert {name: alone[name] for name in beside if name != "provenance"} == beside
 
 
 def test_one_latent_depends_on_no_other():
