@@ -10,9 +10,9 @@ Definition 1 is the distance plus I(x; z), and no latent carries more than all o
 """
 
 import math
-from dataclasses import dataclass
-from typing import NamedTuple
+from dataclasses import dataclass, replace
 
+from disentangle_indicators._brackets import Bracket
 from disentangle_indicators._indicators_result import Indicators
 from disentangle_indicators._result import plain
 from disentangle_indicators.aggregate import Joint, Marginals
@@ -20,18 +20,11 @@ from disentangle_indicators.aggregate._joint_result import span
 
 __all__ = [
     "FEW",
-    "NOTHING",
-    "Bracket",
     "Distance",
-    "between",
     "distance",
-    "down",
     "few_draws",
-    "up",
+    "narrowed",
 ]
-
-NOTHING = 5e-5
-"""Nats that are printed as 0."""
 
 FEW = 10
 """Draws per latent below which covariances are not to be trusted."""
@@ -41,13 +34,6 @@ SHORTFALL = 0.15
 
 SECOND_ORDER = 6.0
 """What samples of 8 to 300 draws add to the sum of KL(q(z_h) || p), per latent, times draws^2."""
-
-
-class Bracket(NamedTuple):
-    """Lower and upper end of what is known of a quantity of the population, in nats."""
-
-    low: float
-    high: float
 
 
 @dataclass(frozen=True)
@@ -121,6 +107,27 @@ def distance(
     )
 
 
+def narrowed(joint: Joint, known: Distance) -> Joint:
+    """Return the joint with the ranges that all sections know together.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from disentangle_indicators import indicators
+    >>> from disentangle_indicators.aggregate import joint
+    >>> mean, var = np.random.default_rng(0).normal(size=(200, 3)), np.full((200, 3), 0.1)
+    >>> alone = joint(mean, var)
+    >>> known = distance(indicators(mean, var), alone.marginals, alone)
+    >>> narrowed(alone, known).ranges["total_correlation"] == known.dependence.ends
+    True
+    """
+    ranges = {
+        "total_correlation": known.dependence.ends,
+        "kl_aggregate_prior": known.total.ends,
+    }
+    return replace(joint, narrowed=ranges, vacuous=joint.d > 1 and not known.dependence.low)
+
+
 def few_draws(r: Indicators) -> bool:
     """Whether draws are few for the latents that are not unused."""
     return bool(r.draws < FEW * (r.d - r.unused))
@@ -153,29 +160,3 @@ def _of_marginals(exact: Marginals) -> Bracket:
     if exact.saturated.any():
         return Bracket(low, math.inf)
     return Bracket(low, exact.total_kl_prior + 2 * errors["total_kl_prior"])
-
-
-def between(bracket: Bracket) -> str:
-    """Write a range, rounded to its outside."""
-    if math.isinf(bracket.high):
-        return f"at least {down(bracket.low)}" if bracket.low >= NOTHING else "not known"
-    low, high = down(bracket.low), up(bracket.high)
-    if bracket.low < NOTHING:
-        return f"at most {high}"
-    return low if low == high else f"{low} to {high}"
-
-
-def _decimals(x: float) -> int:
-    return 4 if x < 0.01 else 3 if x < 0.1 else 2 if x < 10 else 1 if x < 100 else 0
-
-
-def down(x: float) -> str:
-    """Write a number of nats, rounded down."""
-    unit = 10 ** _decimals(x)
-    return f"{math.floor(x * unit + 1e-7) / unit:.{_decimals(x)}f}"
-
-
-def up(x: float) -> str:
-    """Write a number of nats, rounded up."""
-    unit = 10 ** _decimals(x)
-    return f"{math.ceil(x * unit - 1e-7) / unit:.{_decimals(x)}f}"

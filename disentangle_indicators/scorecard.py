@@ -27,7 +27,7 @@ from disentangle_indicators._sections import (
     is_large,
     of_theorems,
 )
-from disentangle_indicators.distance import distance
+from disentangle_indicators.distance import Distance, distance, narrowed
 from disentangle_indicators.means import MeansOnly, means_only
 from disentangle_indicators.moments import Moments
 from disentangle_indicators.posteriors import Batches, Encodings
@@ -253,9 +253,7 @@ def score(
         name=encodings.name,
         source=encodings.source,
         verdict=_verdict(encodings, result, found["marginals"], found["joint"], whole=whole),
-        distance=None
-        if isinstance(result, MeansOnly)
-        else distance(result, found["marginals"], found["joint"]),
+        distance=_distance(result, found),
         result=result,
         **found,
         reasons=reasons,
@@ -297,7 +295,7 @@ def _of_summary(summary: Summary, name: str, asked: Asked) -> Scorecard:
         source=f"sums over {result.n} rows of {result.d} latents, of {count} "
         f"part{'s' * (count > 1)}",
         verdict=verdict(result, found["marginals"], found["joint"]),
-        distance=distance(result, found["marginals"], found["joint"]),
+        distance=_distance(result, found),
         result=result,
         **found,
         reasons=reasons,
@@ -330,6 +328,16 @@ def _beside_sums(summary: Summary, asked: Asked, reasons: dict[str, str]) -> dic
         some = f"{OF_SAMPLE} {sample.n} rows, drawn by a hash of their numbers from {summary.n}."
         joint = replace(joint, dependence=some)
     return {"marginals": exact, "joint": joint}
+
+
+def _distance(result: Indicators | MeansOnly, found: dict[str, Any]) -> Distance | None:
+    """Return what all sections know of the distance, and give its ranges to the joint among them."""
+    if isinstance(result, MeansOnly):
+        return None
+    known = distance(result, found["marginals"], found["joint"])
+    if found["joint"] is not None:
+        found["joint"] = narrowed(found["joint"], known)
+    return known
 
 
 def _of_moments(result: Indicators, name: str) -> Scorecard:

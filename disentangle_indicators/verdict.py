@@ -7,21 +7,13 @@ import numpy as np
 
 from disentangle_indicators._array import Float, to_numpy
 from disentangle_indicators._blocks import DOCS
+from disentangle_indicators._brackets import NOTHING, Bracket, between, down, up
 from disentangle_indicators._clusters import FEW_CLUSTERS
 from disentangle_indicators._indicators_result import Indicators
 from disentangle_indicators._means_result import MeansOnly
 from disentangle_indicators.aggregate import Joint, Marginals
 from disentangle_indicators.aggregate._joint_result import span
-from disentangle_indicators.distance import (
-    NOTHING,
-    Bracket,
-    Distance,
-    between,
-    distance,
-    down,
-    few_draws,
-    up,
-)
+from disentangle_indicators.distance import Distance, distance, few_draws
 from disentangle_indicators.states import (
     ACTIVE_UNIT,
     has_other_spread,

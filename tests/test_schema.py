@@ -90,7 +90,7 @@ def test_every_field_stands_in_the_table():
         "lower bound",
         "from 0",
     ]
-    assert rows["joint.mutual_information_low"][2] == "lower bound"
+    assert rows["joint.ranges.mutual_information.low"][2] == "lower bound"
     assert rows["metrics.metrics.NAME.p_value"][1:] == ["share", "", "0 to 1"]
     assert all(row[0] for row in rows.values())
 

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from disentangle_indicators import Encodings, _cost, score
+from disentangle_indicators._brackets import between, down, up
 from disentangle_indicators.aggregate import certify, joint, marginals
 from disentangle_indicators.aggregate._joint_result import in_words, span
 from disentangle_indicators.comparison import compare
@@ -71,7 +72,9 @@ def test_the_parts_are_those_of_the_library():
     content = json.loads(card.to_json())
     wanted = json.loads(alone.marginals.to_json())
     assert content["marginals"] == {k: v for k, v in wanted.items() if k != "provenance"}
-    assert content["joint"]["mutual_information_low"] == card.joint.mutual_information_low
+    assert content["joint"]["ranges"]["mutual_information"]["low"] == pytest.approx(
+        span(alone, "mutual_information")[0], rel=1e-9
+    )
     assert "marginals" not in content["joint"]
     assert content["certificate"]["certain"] is True
     frame = card.to_frame()
@@ -328,7 +331,8 @@ def test_saturated_values_stay_out_of_reports():
     assert content["of_rows"]["mutual_information"] == pytest.approx(5.33, abs=0.05)
     content = score(*narrow()[:1], var=narrow()[1], joint=True).to_dict()["joint"]
     assert content["mutual_information"] == content["of_rows"]["mutual_information"]
-    assert 0 <= content["total_correlation_high"] <= content["kl_aggregate_prior_high"]
+    ranges = content["ranges"]
+    assert 0 <= ranges["total_correlation"]["high"] <= ranges["kl_aggregate_prior"]["high"]
 
 
 def test_progress_sees_every_loop():
@@ -372,7 +376,28 @@ def test_comparisons_carry_the_exact_values():
 def test_comparisons_carry_certificates():
     card = score(*wide(60)[:1], var=wide(60)[1], certify=True, name="a")
     both = compare([card, score(*wide(60)[:1], var=wide(60)[1], name="b")])
-    certain = f"{card.certificate.low:.3f} to {card.certificate.high:.3f}"
+    certain = f"{down(card.certificate.low)} to {up(card.certificate.high)}"
     (table,) = [b for b in both.blocks() if getattr(b, "title", "") == "Aggregated posteriors"]
     assert [row[-1] for row in table.rows] == [certain, "-"]
     assert both.to_frame()["certificate_low"][0] == card.certificate.low
+
+
+def test_a_quantity_has_one_range_in_sentences_tables_theorems_and_json():
+    """The marginals bound the total correlation of these rows from above more than the joint does."""
+    with np.load("examples/data/mnist_vae.npz") as file:
+        mean, logvar = (file[name][:500].astype(float) for name in ("mu", "logvar"))
+    card = score(mean, logvar=logvar, joint=200, theorems=True)
+    content = card.to_dict()
+    low, high = card.distance.dependence
+    assert high < span(joint(mean, np.exp(logvar), points=200), "total_correlation")[1] - 0.01
+    assert content["joint"]["ranges"]["total_correlation"] == {"low": low, "high": high}
+    assert content["joint"]["ranges"]["kl_aggregate_prior"] == content["distance"]["total"]
+    assert not any(name.endswith(("_low", "_high")) for name in content["joint"])
+    assert card.to_scalars()["joint.ranges.total_correlation.high"] == high
+    second = card.theorems["I(x; z) = sum of I(x; z_h)"]
+    assert (second.low, second.high) == (low, high)
+    text = between(card.distance.dependence)
+    assert f"total correlation {text} " in " ".join(repr(card).split())
+    assert text.removeprefix("at most ") in card.verdict["PRIOR"]
+    assert text in second.sentence
+    assert second.number == f"{text} nats"

@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 from scipy.linalg import hadamard
 
 from disentangle_indicators import indicators, score
-from disentangle_indicators.distance import Bracket, Distance
+from disentangle_indicators._brackets import Bracket
+from disentangle_indicators.distance import Distance
 from disentangle_indicators.means import means_only
 from disentangle_indicators.posteriors import Encodings
 from disentangle_indicators.states import information_about_mean

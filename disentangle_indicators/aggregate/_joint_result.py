@@ -2,10 +2,11 @@
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from disentangle_indicators._blocks import Block, Table, with_error
+from disentangle_indicators._brackets import Bracket, between
 from disentangle_indicators._clusters import INDEPENDENT, widening
 from disentangle_indicators._result import Result, one_row
 from disentangle_indicators._row_sample import OF_SAMPLE
@@ -19,6 +20,9 @@ __all__ = ["Joint", "in_words", "joint_table", "overlap", "span", "span_of"]
 
 RANGES = ("mutual_information", "total_correlation", "kl_aggregate_prior")
 """Quantities of the population with a range."""
+
+ENDS = tuple(f"{name}_{end}" for name in (*RANGES, "rest") for end in ("low", "high"))
+"""Fields of estimated ends, without standard errors."""
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -48,13 +52,13 @@ class Joint(Result):
         Whether fewer than ten posteriors, or clusters, overlap, so that only the ranges below
         should be reported.
     mutual_information_low, mutual_information_high : float
-        Range of I(x; z) of the population; each end holds in expectation, before it is cut off at
-        0. The upper one is None where all rows are one cluster. Tables print the ends two
-        standard errors further out, more for few draws; the JSON has these under `ranges`.
+        Ends of the range of I(x; z) of the population, as they are estimated: each holds in
+        expectation, before it is cut off at 0. The upper one is None where all rows are one cluster.
+        Tables, pictures and the JSON have `ranges` instead, with two standard errors.
     total_correlation_low, total_correlation_high : float
-        The range of TC that follows.
+        Those of TC.
     kl_aggregate_prior_low, kl_aggregate_prior_high : float
-        The range of KL(q(z) || p) that follows.
+        Those of KL(q(z) || p).
     vacuous : bool
         Whether the range of TC tells nothing from below: 0 is within two standard errors of it.
     residual : float
@@ -74,6 +78,8 @@ class Joint(Result):
     marginals : Marginals
     dependence : str
         One sentence on clusters or copies of rows.
+    narrowed : dict of str to (float or None, float or None)
+        Ranges that other sections of a report make narrower than the joint alone.
 
     Examples
     --------
@@ -113,6 +119,15 @@ class Joint(Result):
     standard_errors: dict[str, float]
     marginals: Marginals
     dependence: str
+    narrowed: dict[str, tuple[float | None, float | None]] = field(default_factory=dict)
+
+    @property
+    def ranges(self) -> dict[str, tuple[float | None, float | None]]:
+        """Ranges of the population by name, two standard errors included; None for no end.
+
+        For few draws the errors are widened by Student's t.
+        """
+        return {name: span(self, name) for name in RANGES} | {"other_dependence": _rest(self)}
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain Python values; what saturated rows do not show is under `of_rows` only.
@@ -120,16 +135,30 @@ class Joint(Result):
         Under `ranges` are the ranges for the population as tables print them.
         """
         content = super().to_dict()
-        ranges = {name: span(self, name) for name in RANGES} | {"other_dependence": _rest(self)}
+        for name in ENDS:
+            content.pop(name)
+            content["standard_errors"].pop(name, None)
+        content.pop("narrowed")
         content["ranges"] = {
-            name: dict(zip(("low", "high"), ends, strict=True)) for name, ends in ranges.items()
+            name: dict(zip(("low", "high"), ends, strict=True))
+            for name, ends in self.ranges.items()
         }
         content["of_rows"] = {name: content[name] for name in RANGES}
         content["error"] = (
-            "one standard error: of the points for mutual_information, total_correlation, "
-            "kl_aggregate_prior and residual, of drawing rows for the ends of ranges"
+            "one standard error of the points; ranges include two standard errors of drawing rows"
         )
         return content | (dict.fromkeys(RANGES) if self.saturated else {})
+
+    def scalars(self) -> dict[str, float | None]:
+        """Return the numbers that are one each, with the ends of ranges as the JSON names them."""
+        found = {
+            name: value
+            for name, value in super().scalars().items()
+            if name.removesuffix("_se") not in ENDS
+        }
+        for name, (low, high) in self.ranges.items():
+            found |= {f"ranges.{name}.low": low, f"ranges.{name}.high": high}
+        return found
 
     def to_frame(self) -> "pd.DataFrame":
         """Return a data frame with one row."""
@@ -222,7 +251,7 @@ def overlap(r: Joint) -> str:
 
 def span(r: Joint, name: str) -> tuple[float | None, float | None]:
     """Return the range of a quantity, two standard errors of its ends included."""
-    return span_of(vars(r), name)
+    return r.narrowed.get(name) or span_of(vars(r), name)
 
 
 def _rest(r: Joint) -> tuple[float | None, float | None]:
@@ -233,10 +262,7 @@ def _rest(r: Joint) -> tuple[float | None, float | None]:
 
 
 def span_of(joint: Mapping[str, Any], name: str) -> tuple[float | None, float | None]:
-    """Return that range from the fields of a joint, or from its JSON, where infinite is null.
-
-    For few draws the errors are widened by Student's t.
-    """
+    """Return the range that a joint alone gives, from its fields."""
     out = list[float | None]()
     reach = 2 * (1 if joint["draws"] == joint["n"] else widening(joint["draws"]))
     for which, sign in (("low", -reach), ("high", reach)):
@@ -251,10 +277,6 @@ def span_of(joint: Mapping[str, Any], name: str) -> tuple[float | None, float | 
 
 
 def in_words(ends: Sequence[float | None]) -> str:
-    """Write a range, of which one end may be unknown."""
-    low, high = (None if end is None else f"{round(end, 3) + 0.0:.3f}" for end in ends)
-    if low is None and high is None:
-        return "not known"
-    if low is None or high is None:
-        return f"≤ {high}" if low is None else f"≥ {low}"
-    return f"{low} to {high}"
+    """Write a range, of which one end may be unknown, rounded to its outside."""
+    low, high = ends
+    return between(Bracket(-math.inf if low is None else low, math.inf if high is None else high))

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from disentangle_indicators._array import Float
+from disentangle_indicators._brackets import NOTHING
 from disentangle_indicators._cluster_errors import jackknife, left_out
 from disentangle_indicators._errors import Undefined
 from disentangle_indicators._provenance import Input, Provenance
@@ -16,7 +17,6 @@ from disentangle_indicators._scorecard_result import Scorecard
 from disentangle_indicators.comparison._comparison_result import Comparison, differing
 from disentangle_indicators.comparison._lines import Line, line_of
 from disentangle_indicators.comparison._names import short_names
-from disentangle_indicators.distance import NOTHING
 from disentangle_indicators.standard_errors import Influence
 from disentangle_indicators.supervised import compare_scores
 

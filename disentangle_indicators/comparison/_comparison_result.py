@@ -5,13 +5,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from disentangle_indicators._blocks import WORDS, Block, Table, with_error
+from disentangle_indicators._brackets import Bracket, between, down, up
 from disentangle_indicators._means_result import EXPORT
 from disentangle_indicators._result import Result, plain
 from disentangle_indicators.aggregate._joint_result import in_words
 from disentangle_indicators.aggregate._marginals_result import BOUND, ERROR
 from disentangle_indicators.comparison._lines import Line
 from disentangle_indicators.comparison._names import quoted, short_names
-from disentangle_indicators.distance import Bracket, between, down, up
 from disentangle_indicators.registry import INDICATORS
 
 if TYPE_CHECKING:

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from disentangle_indicators._blocks import with_error
-from disentangle_indicators.aggregate._joint_result import span_of
-from disentangle_indicators.distance import FEW, Bracket
+from disentangle_indicators._brackets import Bracket
+from disentangle_indicators.distance import FEW
 from disentangle_indicators.registry import COUNTS, INDICATORS
 
 __all__ = ["SCHEMA", "Line", "Sum", "line_of", "saved_report"]
@@ -106,7 +106,7 @@ def line_of(report: Mapping[str, Any]) -> Line:
         trust=_trust(report),
         exact=_sums(marginals, known),
         certain=(certificate["low"], certificate["high"]) if certificate else None,
-        joint={name: span_of(joint, name) for name in JOINT} if joint else {},
+        joint={name: _ends(joint["ranges"][name]) for name in JOINT} if joint else {},
         metrics={
             name: (score.get("value"), score.get("standard_error"))
             for name, score in metrics.items()
@@ -131,6 +131,10 @@ def _sums(marginals: Mapping[str, Any], distance: Mapping[str, Any] | None) -> d
         least = distance["marginals"]["low"] or 0.0
         found["total_kl_prior"] = found["total_kl_prior"]._replace(least=least)
     return found
+
+
+def _ends(ends: Mapping[str, float | None]) -> tuple[float | None, float | None]:
+    return ends["low"], ends["high"]
 
 
 def _number(value: float | None) -> float:

@@ -10,6 +10,7 @@ from disentangle_indicators._means_result import MeansOnly
 from disentangle_indicators._result import Result
 from disentangle_indicators._scorecard_result import PARTS, Scorecard
 from disentangle_indicators.aggregate import Certificate, Joint, Marginals
+from disentangle_indicators.aggregate._joint_result import ENDS as ESTIMATED
 from disentangle_indicators.aggregate._joint_result import RANGES
 from disentangle_indicators.comparison import Comparison
 from disentangle_indicators.registry import COUNTS, INDICATORS
@@ -148,13 +149,18 @@ def _named(title: str, value: dict[str, Any]) -> dict[str, Any]:
     return {"title": title, "type": ["object", "null"], "additionalProperties": value}
 
 
+LEFT_OUT = {
+    Scores: ("provenance", "marginals", "metrics"),
+    Joint: ("provenance", "marginals", "narrowed", *ESTIMATED),
+}
+"""Fields of a class that its JSON is without, or that are described apart."""
+
+
 def _of_class(cls: type[Result]) -> dict[str, Any]:
     """Return the fields of a class of results, with what its docstring says of each."""
     words, found = _described(cls), {"schema": _leaf("schema of this part", TEXT)}
     for field in fields(cls):
-        if field.name in ("provenance", "marginals") or (
-            cls is Scores and field.name == "metrics"
-        ):
+        if field.name in LEFT_OUT.get(cls, ("provenance", "marginals")):
             continue
         found[field.name] = _field(field.name, _title(field.name, words), field.type)
         if cls is MetricScore and field.name in ("low", "high"):

@@ -15,6 +15,7 @@ import numpy as np
 from disentangle_indicators import aggregate, rotation
 from disentangle_indicators._array import Array, Float, generator, seed_of, to_numpy
 from disentangle_indicators._blocks import with_error
+from disentangle_indicators._brackets import Bracket, between
 from disentangle_indicators._drawn import drawn
 from disentangle_indicators._errors import Undefined
 from disentangle_indicators._indicators import indicators
@@ -23,8 +24,8 @@ from disentangle_indicators._leave_out import deal, error
 from disentangle_indicators._progress import Progress
 from disentangle_indicators._provenance import Provenance
 from disentangle_indicators.aggregate import Joint, Marginals
-from disentangle_indicators.aggregate._joint_result import span
-from disentangle_indicators.distance import Bracket, between, distance
+from disentangle_indicators.aggregate._joint_result import in_words, span
+from disentangle_indicators.distance import Distance, distance
 from disentangle_indicators.posteriors import Encodings
 from disentangle_indicators.rotation._axes_result import sentence as sentence_of_axes
 from disentangle_indicators.states import USED
@@ -167,13 +168,14 @@ def of_parts(
     dimensions = _dimensions(means[:, used], variances[:, used], data, codes, generated)
     per_latent = to_numpy(result.mutual_information_per_latent)
     shares = variables(latents["share"][0])
+    known = distance(result, exact, joint)
     findings = [
         _deterministic(latents["signal"], used),
-        *_prior(result, exact, joint),
+        *_prior(exact, known),
         _first(used, encodings.d, dimensions, shares, per_latent),
-        _second(exact, joint),
+        _second(exact, joint, known.dependence),
         _third(result, joint),
-        _corollaries(result, exact, joint),
+        _corollaries(result, exact, known.dependence),
         _rotations(encodings, used, axes, threshold, generated),
     ]
     return Theorems(
@@ -293,9 +295,8 @@ def _deterministic(signal: tuple[Float, Float], used: Sequence[int]) -> Finding:
     )
 
 
-def _prior(result: Indicators, exact: Marginals, joint: Joint) -> list[Finding]:
+def _prior(exact: Marginals, known: Distance) -> list[Finding]:
     """Return how far q(z) is from the prior, in its marginals and jointly, and from independence."""
-    known = distance(result, exact, joint)
     total, parts, dependence = known.total, known.marginals, known.dependence
     return [
         Finding(
@@ -392,15 +393,12 @@ def _of(found: IntrinsicDimension) -> str:
     return with_error(found.two_nn, found.standard_errors["two_nn"], 1)
 
 
-def _second(exact: Marginals, joint: Joint) -> Finding:
-    """Return by how much the sum of I(x; z_h) exceeds I(x; z)."""
-    low, high = span(joint, "total_correlation")
-    information = span(joint, "mutual_information")
-    known = Bracket(low or 0.0, math.inf if high is None else high)
+def _second(exact: Marginals, joint: Joint, known: Bracket) -> Finding:
+    """Return by how much the sum of I(x; z_h) exceeds I(x; z), the total correlation."""
     total = with_error(exact.total_information, float(exact.standard_errors["total_information"]))
     value = None if joint.saturated else joint.total_correlation
     spread = None if joint.saturated else joint.standard_errors["total_correlation"]
-    ends = Bracket(information[0] or 0.0, math.inf if information[1] is None else information[1])
+    jointly = in_words(span(joint, "mutual_information"))
     return Finding(
         "Theorem 2",
         "I(x; z) = sum of I(x; z_h)",
@@ -409,7 +407,7 @@ def _second(exact: Marginals, joint: Joint) -> Finding:
         *_ends(known),
         "nats",
         _verdict(known),
-        f"The latents have {total} nats in sum, and {between(ends)} nats jointly: the sum counts "
+        f"The latents have {total} nats in sum, and {jointly} nats jointly: the sum counts "
         f"{between(known)} nats twice, which is the total correlation.",
     )
 
@@ -433,11 +431,10 @@ def _third(result: Indicators, joint: Joint) -> Finding:
     )
 
 
-def _corollaries(result: Indicators, exact: Marginals, joint: Joint) -> Finding:
+def _corollaries(result: Indicators, exact: Marginals, dependence: Bracket) -> Finding:
     """Return by how much Definition 2 exceeds I(x; z)."""
-    low, high = span(joint, "total_correlation")
     shape = exact.total_looseness
-    known = Bracket(shape + (low or 0.0), math.inf if high is None else shape + high)
+    known = Bracket(*(shape + end for end in dependence))
     gap = float(result.kl_posterior_prior) - float(result.mutual_information)
     return Finding(
         "Corollaries 1, 2",

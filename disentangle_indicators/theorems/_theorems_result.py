@@ -1,10 +1,12 @@
 """What :func:`theorems` returns: findings on the assumptions of each theorem, and their tables."""
 
+import math
 from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from disentangle_indicators._array import Float
 from disentangle_indicators._blocks import Block, Table, with_error
+from disentangle_indicators._brackets import Bracket, between
 from disentangle_indicators._result import Result
 from disentangle_indicators.theorems._dimension_result import IntrinsicDimension, dimension_table
 
@@ -58,9 +60,8 @@ class Finding(Result):
             return f"{with_error(self.value, self.error)} {self.unit}".rstrip()
         if self.low is None and self.high is None:
             return "-"
-        if self.high is None:
-            return f"at least {self.low:.2f} {self.unit}"
-        return f"{self.low or 0.0:.2f} to {self.high:.2f} {self.unit}"
+        high = math.inf if self.high is None else self.high
+        return f"{between(Bracket(self.low or 0.0, high))} {self.unit}"
 
 
 @dataclass(frozen=True, eq=False, repr=False)

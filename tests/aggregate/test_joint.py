@@ -14,8 +14,10 @@ from strategies import encodings, rngs, seeds, to
 
 from disentangle_indicators import Encodings, Moments
 from disentangle_indicators._array import generator
+from disentangle_indicators._brackets import down, up
 from disentangle_indicators.aggregate import Joint, _upper_bound, joint, marginals
 from disentangle_indicators.aggregate import _joint as joint_module
+from disentangle_indicators.aggregate._joint_result import ENDS
 from disentangle_indicators.aggregate._marginals import evaluate_arrays
 from disentangle_indicators.aggregate._monte_carlo import Controls, draw
 from disentangle_indicators.aggregate._upper_bound import mix
@@ -514,8 +516,7 @@ def test_one_cluster_has_no_upper_end():
     assert one.draws == 1
     assert one.standard_errors["mutual_information_low"] == math.inf
     read = json.loads(one.to_json())
-    assert read["mutual_information_high"] is None
-    assert read["standard_errors"]["mutual_information_low"] is None
+    assert read["ranges"]["mutual_information"] == {"low": None, "high": None}
     assert "not known" in repr(one)
 
 
@@ -574,12 +575,8 @@ def test_as_json_and_as_a_table():
     read = json.loads(ours.to_json())
     assert read["schema"] == Joint.schema == "dindic.joint/1"
     more = {"schema", "error", "of_rows", "ranges"}
-    assert set(read) == more | {*Joint.__dataclass_fields__}
-    assert set(read["standard_errors"]) == {
-        *NAMES,
-        "residual",
-        *(f"{name}_{end}" for name in NAMES for end in ("low", "high")),
-    }
+    assert set(read) == more | {*Joint.__dataclass_fields__} - {*ENDS, "narrowed"}
+    assert set(read["standard_errors"]) == {*NAMES, "residual"}
     assert read["marginals"]["schema"] == "dindic.marginals/1"
     assert not ours.saturated
     error = ours.standard_errors["mutual_information"]
@@ -592,7 +589,8 @@ def test_as_json_and_as_a_table():
         getattr(apart, name) + sign * 2 * apart.standard_errors[name]
         for name, sign in (("mutual_information_low", -1), ("mutual_information_high", 1))
     )
-    assert f"{low:.3f} to {high:.3f}" in row
+    assert f"{down(low)} to {up(high)}" in row
+    assert apart.ranges["mutual_information"] == (low, high)
     assert "population" in row
     assert "hardly overlap" in apart.to_markdown()
     assert f"log n = {np.log(120):.2f}" in apart.to_markdown()
