@@ -15,11 +15,12 @@ from pathlib import Path
 def atomic(path: Path) -> Iterator[Path]:
     """Yield a temporary name beside `path`, which becomes `path` when the block succeeds.
 
-    A link is followed. A pipe or a device is not replaced but written to. An OSError about the
-    temporary name, or about no name, such as that of a full disk, names `path`.
+    A link is followed. A pipe or a device is not replaced but written to; a pipe that no process
+    reads is refused. An OSError about the temporary name, or about no name, such as that of a full
+    disk, names `path`.
     """
     if path.exists() and not path.is_file():
-        with named(path, path):
+        with named(path, path), _read_by_somebody(path):
             yield path
         return
     target = Path(os.path.realpath(path))
@@ -40,6 +41,27 @@ def atomic(path: Path) -> Iterator[Path]:
             os.replace(temporary, target)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+@contextmanager
+def _read_by_somebody(path: Path) -> Iterator[None]:
+    """Refuse a pipe that no process reads: opening it would wait for ever.
+
+    The pipe stays open meanwhile, or its reader would see an end before the content.
+    """
+    if not path.is_fifo():
+        yield
+        return
+    try:
+        opened = os.open(path, os.O_WRONLY | os.O_NONBLOCK)
+    except OSError as error:
+        if error.errno != errno.ENXIO:
+            raise
+        raise OSError(errno.ENXIO, "no process reads this pipe", str(path)) from error
+    try:
+        yield
+    finally:
+        os.close(opened)
 
 
 def temporary_of(target: Path) -> Path:

@@ -57,8 +57,10 @@ def check_complete(parts: tuple[Part, ...]) -> None:
 
 
 def check_names(there: set[str], wanted: set[str]) -> None:
+    if not wanted:
+        raise ValueError("the list of parts is empty: nothing could be missing")
     missing, other = sorted(wanted - there), sorted(there - wanted)
-    if wanted and (missing or other):
+    if missing or other:
         words = [f"missing: {', '.join(missing)}"] * bool(missing)
         words += [f"not of them: {', '.join(other)}"] * bool(other)
         raise ValueError(f"the parts are not those that were listed; {'; '.join(words)}")

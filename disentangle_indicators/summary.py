@@ -377,7 +377,7 @@ def parts_of(path: str | os.PathLike[str]) -> tuple[Part, ...]:
 
 
 def merge(
-    summaries: Iterable["Summary | str | os.PathLike[str]"], *, of: Iterable[str] = ()
+    summaries: Iterable["Summary | str | os.PathLike[str]"], *, of: Iterable[str] | None = None
 ) -> Summary:
     """Return the summary of all rows: the same bits, in whichever order summaries arrive.
 
@@ -386,7 +386,7 @@ def merge(
     summaries : iterable of Summary or path
         Files are read one after the other.
     of : iterable of str, optional
-        Names that must be there, and no others.
+        Names that must be there, and no others; at least one.
 
     Returns
     -------
@@ -417,7 +417,8 @@ def merge(
     parts = tuple(sorted(part for head, _ in heads for part in head))
     check_disjoint(parts)
     check_complete(parts)
-    check_names({part.name for part in parts}, set(of))
+    if of is not None:
+        check_names({part.name for part in parts}, set(of))
     return _added([each for _, each in heads])
 
 

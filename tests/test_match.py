@@ -419,5 +419,5 @@ def test_encoders_are_arrays_or_pairs_and_one_that_uses_nothing_is_named():
     mean = np.random.default_rng(0).normal(size=(200, 2))
     assert match([mean, (mean, np.full(mean.shape, 0.1))], same_rows=True).pairs[0].shared == 2
     unused = Encodings.of(0 * mean + 1e-3 * mean, np.ones(mean.shape), name="flat")
-    with pytest.raises(Undefined, match="flat: no latent is used.*latents=all"):
+    with pytest.raises(Undefined, match="flat: no latent is used.*latents='all'"):
         match([Encodings.of(mean, np.full(mean.shape, 0.1), name="a"), unused], same_rows=True)

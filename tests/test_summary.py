@@ -295,6 +295,8 @@ def test_names_that_were_listed_must_be_there():
         merge(parts, of=["a", "b", "c"])
     with pytest.raises(ValueError, match="not of them: b"):
         merge(parts, of=["a"])
+    with pytest.raises(ValueError, match="the list of parts is empty"):
+        merge(parts, of=[])
 
 
 def clustered_rows(kind=str):

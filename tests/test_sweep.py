@@ -112,3 +112,12 @@ def test_distortion_of_the_metadata_makes_a_curve(cards):
     assert content["x"] == [1, 4, 16]
     assert list(found.to_frame().columns[:2]) == ["beta", "encoders"]
     assert "± one standard error over the encoders of one beta" in " ".join(repr(found).split())
+
+
+@pytest.mark.parametrize("value", ["lots", "nan", "inf", ""])
+def test_a_distortion_that_is_no_number_names_its_file(value):
+    made = [encoder(beta, 0) for beta in BETAS]
+    made[1] = made[1].replaced(metadata={"beta": "4", "distortion": value})
+    message = f"runs/beta4_seed0.npz: distortion must be a number; got '{value}'"
+    with pytest.raises(ValueError, match=message):
+        sweep(compare([score(each, joint=False, marginals=False) for each in made]), "beta")

@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from dindic.exits import bad_input, failing_output
+from dindic.exits import BadInput, bad_input, failing_output
 from dindic.options import output_options, threshold_option
 from dindic.output import check_outputs, finish, say_written, worded
 
@@ -49,14 +49,21 @@ def merge(files: tuple[str, ...], **options: Any) -> None:
 
     listed = options["listed"]
     with bad_input():
-        wanted = Path(listed).read_text("utf-8").splitlines() if listed else []
-        whole = summary.merge(names, of=filter(None, map(str.strip, wanted)))
+        whole = summary.merge(names, of=_lines(listed) if listed else None)
         card = score(whole, threshold=options["threshold"])
     if options["output"]:
         with failing_output():
             whole.save(options["output"])
             say_written(Path(options["output"]), options["quiet"])
     finish(worded(card), options)
+
+
+def _lines(file: str) -> list[str]:
+    """Return the lines of a text file that are not empty."""
+    lines = [line.strip() for line in Path(file).read_text("utf-8").splitlines()]
+    if not any(lines):
+        raise BadInput(f"{file} is empty: name every shard in it, one a line")
+    return [line for line in lines if line]
 
 
 def _matching(file: str) -> list[str]:

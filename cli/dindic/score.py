@@ -384,6 +384,12 @@ def _check_pairs_of_options(files: tuple[str, ...], options: dict[str, Any]) -> 
         )
     if given("points") is typed:
         options["joint"] = True
+    if options["theorems"] and False in (
+        options["joint"],
+        options["joint"] or options["marginals"],
+    ):
+        flag = "joint" if options["joint"] is False else "marginals"
+        raise click.UsageError(f"--theorems needs the joint of all rows: leave out --no-{flag}")
 
 
 def _metrics(options: dict[str, Any]) -> "MetricOptions | None":

@@ -19,6 +19,9 @@ _SUBJECT = re.compile(r"([a-z_]+)(?= must (?:be|have) )")
 ARRAYS = ("mean", *SCALES, "factors", "labels", "clusters", "order")
 """Options whose rules are about what a file contains."""
 
+OF_A_MODEL = ("network", "encoder", "returns", "trust_checkpoint")
+"""Options of commands that open any model; the page of a file opens one that needs no more words."""
+
 PHRASES = {
     "run its encoder first, then": "first dindic encode FILE --data IMAGES -o encodings.npz, for "
     "weights alone with --encoder MODULE:NAME or --network burgess; or run its encoder, then",
@@ -53,9 +56,12 @@ def in_options(text: str) -> str:
 
     def option(found: re.Match[str]) -> str:
         name, values = found[1], found[2]
-        if name not in options:
+        if name not in options and name not in OF_A_MODEL:
             return found[0]
-        flag = max(options[name].opts, key=len)
+        if name not in options:
+            flag = f"dindic traverse --{name.replace('_', '-')}"
+        else:
+            flag = max(options[name].opts, key=len)
         if values in (None, "True"):
             return flag
         if values == "False":

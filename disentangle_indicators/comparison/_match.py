@@ -187,7 +187,7 @@ def _used(encodings: Encodings, latents: str, threshold: float) -> list[int]:
         return encodings.used(latents, threshold)
     except Undefined as error:
         raise Undefined(
-            f"{encodings.name or 'an encoder'}: {error}; latents=all matches all of them"
+            f"{encodings.name or 'an encoder'}: {error}; latents='all' matches all of them"
         ) from error
 
 

@@ -53,7 +53,8 @@ def sweep(
     Raises
     ------
     ValueError
-        Where a setting is not found or is no number, and on an encoder that is there twice.
+        Where a setting is not found or is no number, where a distortion in the metadata is none, and
+        on an encoder that is there twice.
 
     Notes
     -----
@@ -199,7 +200,8 @@ def _columns(compared: Comparison) -> dict[str, tuple[Float, Float]]:
             row |= {"total_correlation_low": (low, None), "total_correlation_high": (high, None)}
         row |= line.metrics
         distortion = (report.get("metadata") or {}).get(DISTORTION)
-        row |= {} if distortion is None else {DISTORTION: (float(distortion), None)}
+        if distortion is not None:
+            row[DISTORTION] = _number(distortion, line.name, DISTORTION), None
         rows.append(row)
     names = dict.fromkeys(name for row in rows for name in row)
     lacking = (None, None)

@@ -67,6 +67,9 @@ def test_a_joint_of_some_rows_names_the_option_that_takes_all(pair):
 
 def test_what_the_page_of_one_encoder_has_does_not_go_with_others(say, good):
     assert "--theorems goes with one file" in say("score", good, good, "--theorems")
+    for flag in ("joint", "marginals"):
+        message = say("score", good, "--theorems", f"--no-{flag}")
+        assert f"--theorems needs the joint of all rows: leave out --no-{flag}" in message
     assert "--model goes with one file" in say(
         "score", good, good, "--html", "a.html", "--model", "m"
     )

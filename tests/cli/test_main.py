@@ -293,6 +293,14 @@ def test_a_named_pipe_is_written_to_and_not_replaced(dindic, good):
         os.close(reader)
 
 
+@needs_posix
+@pytest.mark.parametrize("flag", ["--json", "--latex", "--plot"])
+def test_a_named_pipe_that_nobody_reads_is_refused(dindic, good, flag):
+    os.mkfifo("pipe.png")
+    refused = dindic("score", good, "--no-joint", "--quiet", flag, "pipe.png", code=1).stderr
+    assert "cannot write: [Errno 6] no process reads this pipe: 'pipe.png'" in refused
+
+
 def test_colours_stay_out_of_files(shell, good):
     assert "\x1b" not in shell("score", good).stdout
 

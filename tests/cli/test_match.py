@@ -57,3 +57,10 @@ def test_rows_that_nothing_shows_to_be_the_same_are_asked_for(dindic, npz, twins
     assert "has 399" in dindic("match", bare, short, "--same-rows", code=2).stderr
     assert "2 to 50 encoders" in dindic("match", bare, code=2).stderr
     assert "not --mean" in dindic("match", bare, bare, "--mean", bare, code=2).stderr
+
+
+def test_an_encoder_that_uses_nothing_is_named_with_the_option_that_helps(dindic, npz, twins):
+    rng = np.random.default_rng(0)
+    unused = npz("unused.npz", mean=1e-3 * rng.normal(size=(400, 4)), var=np.ones((400, 4)))
+    refused = dindic("match", twins[0], unused, "--same-rows", code=2).stderr
+    assert "--latents all matches all of them" in flat(refused)

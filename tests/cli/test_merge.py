@@ -65,6 +65,9 @@ def test_a_list_says_what_is_missing(dindic, states):
     dindic("merge", *states, "--of", "list.txt")
     result = dindic("merge", *states[:2], "--of", "list.txt", code=2)
     assert "missing: part-2.npz" in result.stderr
+    Path("empty.txt").write_text("\n \n")
+    refused = dindic("merge", *states, "--of", "empty.txt", code=2).stderr
+    assert "empty.txt is empty: name every shard in it, one a line" in refused
 
 
 @pytest.mark.parametrize(

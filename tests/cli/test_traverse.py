@@ -348,6 +348,17 @@ def test_a_traversal_of_another_model_is_not_put_on_a_page(
     assert "x.npz is of another model" in say("traverse", "other", *words)
 
 
+def test_what_is_no_model_of_a_page(say, npz, run):
+    """Only dindic traverse has options that name the network of a file of weights."""
+    npz("x.npz", mean=np.eye(4), var=np.full((4, 4), 0.5))
+    torch.save({"a": torch.zeros(3)}, "model.pt")
+    page = ("score", "x.npz", "--html", "page.html", "--no-joint", "--quiet", "--model")
+    shown = say(*page, "model.pt")
+    assert "as dindic traverse --network burgess" in shown
+    assert "as dindic traverse --encoder package.module:factory" in shown
+    assert "/dev/null is no file and no folder" in say(*page, "/dev/null")
+
+
 def test_another_width_is_refused_before_images_are_looked_for(say, npz, run):
     npz("wide.npz", mean=np.eye(5), var=np.full((5, 5), 0.5))
     Path("images.npy").unlink()

@@ -88,6 +88,8 @@ def open_encoder(
         parse_returns(returns)
     asked = Asked(network, returns, trust_checkpoint)
     path = place_of(path)
+    if not (path.is_file() or path.is_dir()):
+        raise ValueError(f"{path} is no file and no folder: a model is one or the other")
     if encoder is not None:
         if network is not None:
             raise ValueError("give encoder= or network=, not both")
