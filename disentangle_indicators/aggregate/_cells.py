@@ -24,7 +24,20 @@ from numpy.typing import NDArray
 from disentangle_indicators._array import Float
 from disentangle_indicators._errors import Undefined
 
-__all__ = ["NO_FLOOR", "Cells", "Table", "added", "geometry", "raised", "split", "terms", "within"]
+__all__ = [
+    "NO_FLOOR",
+    "Cells",
+    "Places",
+    "Table",
+    "added",
+    "binned",
+    "geometry",
+    "places",
+    "raised",
+    "split",
+    "terms",
+    "within",
+]
 
 Int = NDArray[np.int64]
 
@@ -124,8 +137,8 @@ class Table:
         if self.sums is None:
             self._lay_out(mean, var)
         if self.sums is None or not self._add_dense(mean, var):
-            sparse = _sparse(mean, var, self.order)
-            self.beside = added(self.beside, sparse, self.order, self.budget)
+            cells, _ = binned(mean, var, self.order)
+            self.beside = added(self.beside, cells, self.order, self.budget)
 
     def _lay_out(self, mean: Float, var: Float) -> None:
         """Lay out a table with room beside these rows; none if it would be too large."""
@@ -179,18 +192,62 @@ class Table:
         return added(dense, self.beside, self.order, self.budget)
 
 
-def _sparse(mean: Float, var: Float, order: int) -> Cells:
-    """Return the cells of rows (n,)."""
+class Places(NamedTuple):
+    """Where rows lie: the number of the cell of each, and u and r in it; arrays (n,)."""
+
+    cell: Int
+    u: Float
+    r: Float
+
+    def take(self, rows: Int) -> "Places":
+        """Return the places of some rows."""
+        return Places(self.cell[rows], self.u[rows], self.r[rows])
+
+
+def places(cells: Cells, mean: Float, var: Float) -> Places:
+    """Return where rows (s,) lie that are among those of the cells."""
+    level = np.maximum(var.view(np.int64) >> _MANTISSA, _first(cells.floor) - 1)
+    width, s = geometry(level, cells.floor)
+    place = mean / width
+    cell = np.floor(place)
+    index = np.searchsorted(cells.keys, _joined(level, cell.astype(np.int64)))
+    return Places(index, place - cell - 0.5, var / s - 1)
+
+
+def binned(mean: Float, var: Float, order: int) -> tuple[Cells, Places]:
+    """Return the cells of rows (n,), without a floor, and where the rows lie in them."""
     level = var.view(np.int64) >> _MANTISSA
-    width, s = geometry(level, NO_FLOOR)
-    u = mean / width
+    levels = np.arange(level.min(), level.max() + 1)
+    level -= levels[0]
+    width, s = geometry(levels, NO_FLOOR)
+    u = mean * (1 / width)[level]
     cell = np.floor(u)
     if not float(np.max(np.abs(cell))) < _MIDDLE:
         raise Undefined("posteriors are too narrow beside the range of their means")
-    keys, index = np.unique(_joined(level, cell.astype(np.int64)), return_inverse=True)
+    u -= cell
+    u -= 0.5
+    r = var * (1 / s)[level]
+    r -= 1
+    first, last = np.floor(mean.min() / width), np.floor(mean.max() / width)
+    end = np.cumsum(last - first + 1)
+    if end[-1] > _TABLE:
+        keys = _joined(levels[level], cell.astype(np.int64))
+        keys, index = np.unique(keys, return_inverse=True)
+    else:
+        base = end - last - 1
+        cell += base[level]
+        at, index = _numbered(cell.astype(np.int64))
+        level = np.searchsorted(end, at, side="right")
+        keys = _joined(levels[level], (at - base[level]).astype(np.int64))
     sums = np.zeros((len(terms(order)) + 1, len(keys)))
-    _add_up(sums, index, u - cell - 0.5, var / s - 1, var, order)
-    return Cells(keys, sums, NO_FLOOR)
+    _add_up(sums, index, u, r, var, order)
+    return Cells(keys, sums, NO_FLOOR), Places(index, u, r)
+
+
+def _numbered(place: Int) -> tuple[Int, Int]:
+    """Return the places of a table that are taken, and the number of each row's among them."""
+    taken = np.bincount(place) > 0
+    return np.flatnonzero(taken), (np.cumsum(taken) - 1)[place]
 
 
 def _add_up(sums: Float, index: Int, u: Float, r: Float, var: Float, order: int) -> None:

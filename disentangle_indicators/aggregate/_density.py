@@ -5,6 +5,7 @@ import numpy as np
 from disentangle_indicators._array import Array, to_numpy
 from disentangle_indicators._provenance import Provenance
 from disentangle_indicators.aggregate._density_result import Density
+from disentangle_indicators.aggregate._grid import MAIN, grid
 from disentangle_indicators.aggregate._marginals import evaluate_arrays
 from disentangle_indicators.posteriors import Encodings
 
@@ -61,9 +62,9 @@ def density(
     narrow = (sd < edges[1] - edges[0])[:, 0]
     values = np.zeros_like(z)
     if not narrow.all():
-        wide = evaluate_arrays(mean[~narrow], var[~narrow], z[:, None])
-        values += wide.density[:, 0] * np.mean(~narrow)
-    exact = evaluate_arrays(mean, var).marginals if narrow.any() else wide.marginals
+        tree = grid(mean[~narrow, 0], var[~narrow, 0], (MAIN,))
+        values += tree.density(z) * np.mean(~narrow)
+    exact = evaluate_arrays(mean, var).marginals
     if narrow.any():
         counts = np.histogram(mean[narrow, 0], edges)[0] / len(mean) / (edges[1] - edges[0])
         values += counts[np.minimum(np.searchsorted(edges, z, "right") - 1, counts.size - 1)]

@@ -58,7 +58,8 @@ class Marginals(Result):
     saturated : array of bool
         Whether fewer than ten posteriors overlap, of different clusters where there are some.
     quadrature_errors : array
-        Error of the quadrature: two rules against each other, and the mass that is not covered.
+        Error of the quadrature: two rules against each other, and the mass that is not covered; or
+        two orders against each other, and at least 1e-7.
     standard_errors : dict of str to float or array
         Of sampling rows, or clusters, under the names of the fields.
     population_errors : dict of str to float or array

@@ -5,7 +5,7 @@ that is too large are read again, for the exact tree, if they are few. Otherwise
 """
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -14,18 +14,17 @@ from disentangle_indicators._array import Float, to_numpy
 from disentangle_indicators._errors import Undefined
 from disentangle_indicators._provenance import Provenance
 from disentangle_indicators._row_sample import noting
+from disentangle_indicators.aggregate._cells import places
 from disentangle_indicators.aggregate._marginals import (
     from_entropies,
     picked_rows,
     population_errors,
-    row_surprise,
-    tree_entropy,
-    tree_of,
 )
 from disentangle_indicators.aggregate._marginals_result import Marginals
+from disentangle_indicators.aggregate._one_latent import Line, row_surprise, tree_entropy, tree_of
 from disentangle_indicators.aggregate._shortfall import Neighbours, shortfall
 from disentangle_indicators.aggregate._sketch import MarginalSketch
-from disentangle_indicators.aggregate._transform import Density, Latent
+from disentangle_indicators.aggregate._transform import Latent, at_rows
 from disentangle_indicators.posteriors import Encodings
 
 __all__ = ["one_pass_marginals"]
@@ -39,38 +38,7 @@ NEGATIVE = 1e-4
 AGAIN = 10_000_000
 """Entries of the latents that are read again at most: about ten seconds."""
 
-NODES = 16
-"""Gauss-Hermite nodes of the surprise of a row, which only errors are made of."""
-
 INDEPENDENT = "Rows are taken as independent: copies are not looked for where rows are read one block at a time."
-
-
-@dataclass(frozen=True)
-class Line:
-    """The density of a marginal of n rows by linear interpolation, as a tree has it."""
-
-    n: int
-    start: float
-    step: float
-    values: Float
-
-    @classmethod
-    def of(cls, n: int, q: Density) -> "Line":
-        """Return the line of a density at evenly spaced points."""
-        return cls(n, q.start, q.step, np.maximum(q.values, 0.0))
-
-    def density(self, z: Float) -> Float:
-        """Return the density at points z (s,), at most 0.2% off."""
-        place = (np.asarray(z) - self.start) / self.step
-        return np.interp(place, np.arange(len(self.values)), self.values, 0.0, 0.0)
-
-    def surprise(self, mean: Float, var: Float) -> Float:
-        """Return the cross entropy (s,) of posteriors to the marginal."""
-        t, weights = np.polynomial.hermite.hermgauss(NODES)
-        z = mean[:, None] + np.sqrt(2 * var[:, None]) * t
-        least = 1e-17 * self.values.max()
-        found = np.log(np.maximum(self.density(z.ravel()), least)).reshape(z.shape)
-        return np.asarray(-found @ weights / np.sqrt(np.pi))
 
 
 def one_pass_marginals(encodings: Encodings) -> Marginals:
@@ -114,7 +82,7 @@ def one_pass_marginals(encodings: Encodings) -> Marginals:
     if encodings.cluster_codes is not None:
         raise Undefined("marginals in one pass need rows that are independent; there are clusters")
     n, d = encodings.n, encodings.d
-    picked = np.flatnonzero(picked_rows(n))
+    picked = picked_rows(n)
     mean, var = np.empty((len(picked), d)), np.empty((len(picked), d))
     sketch = MarginalSketch.of_batches(noting(encodings.batches(), picked, mean, var))
     made = of_sketch(sketch, mean, var, encodings)
@@ -145,11 +113,11 @@ def of_sketch(
         latents = encodings.progress(latents, "marginals", d)
     for h in latents:
         found = sketch.latent(h)
-        line = Line.of(n, found.density)
+        column = np.ascontiguousarray(mean[:, h]), np.ascontiguousarray(var[:, h])
         entropy[h], errors[h] = found.entropy, found.estimate
-        short[h] = shortfall(line, mean[:, h], var[:, h], near)
-        surprise[:, h] = line.surprise(mean[:, h], var[:, h])
-        sampling[h] = found.errors
+        short[h] = shortfall(Line(n, found.density), *column, near)
+        surprise[:, h] = at_rows(found, places(found.cells, *column))
+        sampling[h] = sketch.standard_errors(h, found)
         if _is_doubtful(found, short[h]):
             doubtful[h] = max(found.guarantee, found.estimate)
     bounded = np.zeros(d, dtype=bool)

@@ -12,6 +12,7 @@ Where few do, the rest of a leave-one-out density, :math:`-\log(1 - s)`, counts;
 that the sum is right for Gaussian, uniform, Laplace and t codes.
 """
 
+from functools import cache
 from typing import Any, Protocol
 
 import numpy as np
@@ -22,6 +23,8 @@ __all__ = ["Neighbours", "shortfall"]
 
 ROWS, NODES, OTHERS = 1024, 4, 32
 """Rows that are looked at, Gauss-Hermite nodes of each, and rows of their cluster beside them."""
+
+_BLOCK = 1 << 16
 
 
 class Mixture(Protocol):
@@ -65,7 +68,9 @@ class Neighbours:
         self.others = order[first[own][:, None] + at % number[own][:, None]]
 
 
-def shortfall(mixture: Mixture, mean: Float, var: Float, near: Neighbours) -> float:
+def shortfall(
+    mixture: Mixture, mean: Float, var: Float, near: Neighbours, alone: float = 1.0
+) -> float:
     """Return by how much I(x; z_h) of these rows is lower than that of the population.
 
     Parameters
@@ -74,6 +79,9 @@ def shortfall(mixture: Mixture, mean: Float, var: Float, near: Neighbours) -> fl
         Of all rows.
     mean, var : array, shape (n,)
     near : Neighbours
+    alone : float
+        Share of a row's own posterior in the density, from which on the density is summed up anew,
+        over all rows: what is left of it is a small difference.
 
     Returns
     -------
@@ -87,7 +95,7 @@ def shortfall(mixture: Mixture, mean: Float, var: Float, near: Neighbours) -> fl
     >>> round(shortfall(grid(mean, var), mean, var, Neighbours(1000, None)), 3)
     0.003
     """
-    t, weights = np.polynomial.hermite.hermgauss(NODES)
+    t, weights = _hermite()
     m, v = mean[near.rows, None], var[near.rows, None]
     z = m + np.sqrt(2 * v) * t
     own = _normal(z, m, v)
@@ -96,9 +104,22 @@ def shortfall(mixture: Mixture, mean: Float, var: Float, near: Neighbours) -> fl
         beside = _normal(z[:, None, :], mean[others], var[others]).sum(axis=1)
         own = own + each[:, None] * beside
     whole = mixture.n * mixture.density(z.reshape(-1)).reshape(z.shape)
+    rough = own > alone * whole
+    whole[rough] = _summed(z[rough], mean, var)
     share = np.divide(own, whole, out=np.ones_like(own), where=whole > 0)
     found = _lost(np.minimum(share, 1.0)) @ weights / np.sqrt(np.pi)
     return max(float(np.mean(found - _lost(near.size / mixture.n))), 0.0)
+
+
+@cache
+def _hermite() -> tuple[Float, Float]:
+    return np.polynomial.hermite.hermgauss(NODES)
+
+
+def _summed(z: Float, mean: Float, var: Float) -> Float:
+    """Return the sum of all posteriors at points (s,), in blocks that fit the cache."""
+    blocks = np.array_split(z, 1 + len(z) * len(mean) // _BLOCK)
+    return np.concatenate([_normal(z[:, None], mean, var).sum(axis=1) for z in blocks])
 
 
 def _lost(share: Float) -> Float:

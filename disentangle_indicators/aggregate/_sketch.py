@@ -12,7 +12,7 @@ import numpy as np
 from disentangle_indicators._array import Array, as_pair, check_finite, check_positive
 from disentangle_indicators._row_sample import by_columns
 from disentangle_indicators.aggregate._cells import Cells, Table, added, terms
-from disentangle_indicators.aggregate._transform import Latent, latent, moments
+from disentangle_indicators.aggregate._transform import Latent, latent, moments, standard_errors
 
 __all__ = ["BUDGET", "ORDER", "MarginalSketch"]
 
@@ -119,9 +119,12 @@ class MarginalSketch:
         return MarginalSketch(self.n + other.n, self.order, self.budget, cells)
 
     def latent(self, h: int) -> Latent:
-        """Return the entropy of a marginal with its errors; nats."""
-        second, _ = self.moments(h)
-        return latent(self.cells[h], self.order, self.n, second)
+        """Return the entropy of a marginal, and its errors; nats."""
+        return latent(self.cells[h], self.order, self.n)
+
+    def standard_errors(self, h: int, found: Latent) -> dict[str, float]:
+        """Return the errors of row sampling of what follows from the entropy of a marginal."""
+        return standard_errors(found, self.order, self.n, self.moments(h)[0])
 
     def moments(self, h: int) -> tuple[float, float]:
         """Return the second moment of a marginal, and the average of log v."""

@@ -18,15 +18,25 @@ density is one more.
 """
 
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from disentangle_indicators._array import Float
-from disentangle_indicators.aggregate._cells import Cells, geometry, raised, split, terms
+from disentangle_indicators.aggregate._cells import Cells, Places, geometry, raised, split, terms
 
-__all__ = ["Density", "Latent", "density", "latent", "moments", "surprise"]
+__all__ = [
+    "Density",
+    "Latent",
+    "at_rows",
+    "density",
+    "latent",
+    "moments",
+    "standard_errors",
+    "surprise",
+]
 
 _POINTS = 1 << 21
 """Points of a density at most; where more are due, it is evaluated under a higher floor."""
@@ -34,8 +44,11 @@ _POINTS = 1 << 21
 _REACH = 8.6
 """Standard deviations beyond which a Gaussian is below 1e-16, in z and in frequency."""
 
-_WINDOW = 144
-"""Points on each side of a cell in its surprise: 8 standard deviations of the widest level."""
+_AT_ONCE = 1 << 16
+"""Numbers of a lattice at a time: more would leave the cache."""
+
+_DERIVATIVES = 5
+"""Derivatives of the surprise by u, from that of order 0 on."""
 
 
 class Density(NamedTuple):
@@ -68,17 +81,20 @@ class Latent:
         Bound of the error of the floor, by de Bruijn's identity; 0 without a floor.
     negative : float
         Mass of the density that is negative, where the expansion fails.
-    errors : dict of str to float
-        Standard errors of row sampling of "entropy", "information", "kl_prior" and "looseness".
+    cells : Cells
+        Those that the density is made of.
     density : Density
+    surprise : array, shape (5, k)
+        Surprise of posteriors at the cells, and its derivatives; see :func:`surprise`.
     """
 
     entropy: float
     estimate: float
     guarantee: float
     negative: float
-    errors: dict[str, float]
+    cells: Cells
     density: Density
+    surprise: Float
 
 
 def density(cells: Cells, order: int, n: int) -> Density:
@@ -94,49 +110,119 @@ def density(cells: Cells, order: int, n: int) -> Density:
     period = next_fast_len(last - first, real=True) * widest
     points = 4 * round(period / narrowest)
     spectra = np.zeros((2, points // 2 + 1), dtype=complex)
-    for one in np.unique(level):
-        here = level == one
-        w, v = float(width[here][0]), float(s[here][0])
-        position = cell[here] - first * round(widest / w)
-        _add_level(spectra, cells.sums[:-1, here], position, w, v, period, order)
+    series = _series(cells, order)
+    for lattice in _lattices(cells, first * widest, period, order):
+        _add_lattice(spectra, lattice, series[:, lattice.here])
     values, check = irfft(spectra, points, axis=1) * (points / period / n)
     return Density(first * widest, period / points, values, check)
 
 
-def _add_level(
-    spectra: Any, sums: Float, position: Any, w: float, s: float, period: float, order: int
-) -> None:
-    r"""Add the cells of one level to the characteristic functions of both orders.
+class _Lattice(NamedTuple):
+    """Cells of a few levels of one width, on a period of a lattice that all levels share.
 
-    Sums of one power of omega go together: :math:`(-i\omega)^{i + 2j} w^i (s/2)^j M_{ij}/i!j!`.
+    Parameters
+    ----------
+    here : slice
+        Of the cells.
+    row, position : array of int, shape (k,)
+        Level of each cell, from 0 on, and place on the lattice.
+    width, period : float
+    s : array, shape (levels,)
+        Variances.
     """
+
+    here: slice
+    row: Any
+    position: Any
+    width: float
+    period: float
+    s: Float
+
+    @property
+    def length(self) -> int:
+        """Number of the lattice's places."""
+        return round(self.period / self.width)
+
+    @property
+    def frequencies(self) -> Float:
+        """The frequencies (k,), from 0 on, at which the posteriors are not nearly 0."""
+        step = 2 * math.pi / self.period
+        return np.asarray(
+            step * np.arange(math.ceil(_REACH / math.sqrt(float(self.s.min())) / step) + 1)
+        )
+
+    def gaussians(self, omega: Float, sign: int) -> Any:
+        """Return the spectra (levels, k) of posteriors in the middle of the first place."""
+        middle = np.exp(0.5j * sign * self.width * omega)
+        return np.exp(-0.5 * self.s[:, None] * omega**2) * middle
+
+
+def _lattices(cells: Cells, start: float, period: float, order: int) -> Iterator[_Lattice]:
+    """Yield all cells, at most `_AT_ONCE` numbers of a lattice at a time."""
+    level, cell = split(cells.keys)
+    begins = np.flatnonzero(np.concatenate([[True], level[1:] != level[:-1]]))
+    ends = np.append(begins[1:], len(level))
+    widths, s = geometry(level[begins], cells.floor)
+    one = 0
+    while one < len(begins):
+        w = float(widths[one])
+        most = max(1, _AT_ONCE // (order * round(period / w)))
+        two = one + min(int(np.sum(widths[one:] == w)), most)
+        here = slice(int(begins[one]), int(ends[two - 1]))
+        row = np.repeat(np.arange(two - one), ends[one:two] - begins[one:two])
+        yield _Lattice(here, row, cell[here] - round(start / w), w, period, s[one:two])
+        one = two
+
+
+def _series(cells: Cells, order: int) -> Float:
+    r"""Return the coefficients (order, k) of the powers of :math:`-i \omega w` in each cell.
+
+    That of power m is :math:`\sum_{i + 2j = m} \rho^j M_{ij} / i! j!` with :math:`\rho = s / 2w^2`.
+    """
+    width, s = geometry(split(cells.keys)[0], cells.floor)
+    rho, power = s / (2 * width * width), np.ones(len(s))
+    out, first = np.zeros((order, len(s))), 0
+    for j in range(order // 2):
+        last = first + order - 2 * j
+        over = [math.factorial(i) * math.factorial(j) for i in range(order - 2 * j)]
+        out[2 * j :] += cells.sums[first:last] / np.array(over)[:, None] * power
+        first, power = last, power * rho
+    return out
+
+
+def _add_lattice(spectra: Any, lattice: _Lattice, series: Float) -> None:
+    """Add the cells of a lattice to the characteristic functions of both orders."""
     from scipy.fft import rfft
 
-    length = round(period / w)
-    lattice = np.zeros((order, length))
-    for (i, j), total in zip(terms(order), sums, strict=True):
-        factor = w**i * (s / 2) ** j / (math.factorial(i) * math.factorial(j))
-        lattice[i + 2 * j, position] += factor * total
-    step = 2 * math.pi / period
-    k = np.arange(min(spectra.shape[1], math.ceil(_REACH / math.sqrt(s) / step) + 1))
-    omega = step * k
-    values = _periodic(rfft(lattice, axis=1), k, length)
-    low, power = np.zeros(len(k), complex), np.exp(-0.5 * s * omega**2 - 0.5j * w * omega)
-    for m in range(order):
-        if m == order - 2:
-            spectra[1, : len(k)] += low
-        low += power * values[m]
-        power *= -1j * omega
-    spectra[0, : len(k)] += low
+    values = np.zeros((len(series), len(lattice.s), lattice.length))
+    values[:, lattice.row, lattice.position] = series
+    omega = lattice.frequencies
+    *low, high, highest = _unfolded(rfft(values), len(omega), lattice.length)
+    turn = -1j * lattice.width * omega
+    rest = turn ** len(low) * (high + turn * highest)
+    check = low.pop()
+    while low:
+        check *= turn
+        check += low.pop()
+    gaussians = lattice.gaussians(omega, -1)
+    both = spectra[:, : len(omega)]
+    both += np.stack([(gaussians * each).sum(axis=0) for each in (check + rest, check)])
 
 
-def _periodic(half: Any, k: Any, length: int) -> Any:
-    """Return the Fourier transforms (m, k) of real sequences at any k, from their first halves."""
-    k = k % length
-    back = 2 * k > length
-    values = half[:, np.where(back, length - k, k)]
-    values[:, back] = values[:, back].conj()
-    return values
+def _unfolded(half: Any, count: int, length: int) -> Any:
+    """Return Fourier transforms (..., count) of real sequences from their first halves."""
+    back = half[..., length - count + 1 : (length + 1) // 2][..., ::-1]
+    return np.concatenate([half[..., :count], back.conj()], axis=-1)
+
+
+def _folded(spectrum: Any, length: int) -> Any:
+    """Return the first halves of the transforms of a real function at so many places only."""
+    half, count = length // 2 + 1, spectrum.shape[-1]
+    out = np.zeros((*spectrum.shape[:-1], half), dtype=complex)
+    out[..., : min(half, count)] = spectrum[..., :half]
+    back = spectrum[..., (length + 1) // 2 :]
+    out[..., length - count + 1 :] += back[..., ::-1].conj()
+    return out
 
 
 def _entropy(values: Float, step: float) -> float:
@@ -146,19 +232,8 @@ def _entropy(values: Float, step: float) -> float:
     return float(entr(np.maximum(values, 0.0)).sum()) * step
 
 
-def latent(cells: Cells, order: int, n: int, second: float) -> Latent:
-    """Return the entropy of the marginal of these cells, its errors, and standard errors.
-
-    Parameters
-    ----------
-    cells : Cells
-    order : int
-        At least 6.
-    n : int
-        Rows.
-    second : float
-        Second moment of q(z_h).
-    """
+def latent(cells: Cells, order: int, n: int) -> Latent:
+    """Return the entropy of the marginal of these cells of n rows, and its errors."""
     cells = _resolved(cells, order)
     q = density(cells, order, n)
     entropy, check = _entropy(q.values, q.step), _entropy(q.check, q.step)
@@ -169,8 +244,7 @@ def latent(cells: Cells, order: int, n: int, second: float) -> Latent:
         estimate = max(estimate, abs(entropy - _entropy(higher.values, higher.step)))
         guarantee = _guarantee(cells, under, order, n, entropy)
     negative = -float(np.minimum(q.values, 0.0).sum()) * q.step
-    errors = _errors(cells, q, order, n, second)
-    return Latent(entropy, estimate, guarantee, negative, errors, q)
+    return Latent(entropy, estimate, guarantee, negative, cells, q, surprise(cells, q))
 
 
 def _resolved(cells: Cells, order: int) -> Cells:
@@ -202,34 +276,44 @@ def _guarantee(cells: Cells, under: Any, order: int, n: int, entropy: float) -> 
 
 
 def surprise(cells: Cells, q: Density) -> Float:
-    r"""Return the surprise of posteriors at the cells, and its derivatives by the mean: (3, k).
+    r"""Return the surprise of posteriors at the cells, and its derivatives by u: (5, k).
 
     .. math:: g(\mu, v) = -\int N(z; \mu, v) \log q(z) \, dz, \qquad
               \partial_v g = \tfrac12 \partial_\mu^2 g
     """
-    level, cell = split(cells.keys)
-    width, s = geometry(level, cells.floor)
-    out = np.empty((3, len(cell)))
-    log_q = np.log(np.maximum(q.values, 1e-17 * q.values.max()))
-    for one in np.unique(level):
-        here = np.flatnonzero(level == one)
-        w, v = float(width[here[0]]), float(s[here[0]])
-        stride = round(w / (4 * q.step))
-        line = np.pad(log_q[::stride], _WINDOW, mode="edge")
-        t = np.arange(-_WINDOW, _WINDOW + 1) * (w / 4) / math.sqrt(v)
-        kernel = np.exp(-0.5 * t * t)
-        kernel /= -kernel.sum()
-        kernels = np.stack([kernel, kernel * t / math.sqrt(v), kernel * (t * t - 1) / v], axis=1)
-        centre = 4 * (cell[here] - round(q.start / w)) + 2
-        windows = np.lib.stride_tricks.sliding_window_view(line, 2 * _WINDOW + 1)
-        for start in range(0, len(here), 4096):
-            part = slice(start, start + 4096)
-            out[:, here[part]] = (windows[centre[part]] @ kernels).T
+    from scipy.fft import irfft, rfft
+
+    points, out = len(q.values), np.empty((_DERIVATIVES, len(cells.keys)))
+    spectrum = rfft(-np.log(np.maximum(q.values, 1e-17 * q.values.max()))) / points
+    for lattice in _lattices(cells, q.start, q.step * points, _DERIVATIVES):
+        omega, length = lattice.frequencies, lattice.length
+        powers = (1j * lattice.width * omega) ** np.arange(_DERIVATIVES)[:, None]
+        each = powers[:, None] * (spectrum[: len(omega)] * lattice.gaussians(omega, 1))
+        values = irfft(_folded(each, length), length) * length
+        out[:, lattice.here] = values[:, lattice.row, lattice.position]
     return out
 
 
-def _errors(cells: Cells, q: Density, order: int, n: int, second: float) -> dict[str, float]:
-    r"""Return the standard errors of row sampling.
+def at_rows(found: Latent, places: Places) -> Float:
+    r"""Return the surprise (s,) of rows, from that of their cells and its derivatives.
+
+    .. math:: g(c + w u, s + s r) = \sum_k a_k \partial_u^k g(c, s), \qquad
+              k a_k = u a_{k-1} + \tfrac{s}{w^2} r a_{k-2}
+    """
+    cell, u, r = places
+    level, _ = split(found.cells.keys)
+    width, s = geometry(level, found.cells.floor)
+    r = r * (s / width**2)[cell]
+    before, here = np.zeros_like(u), np.ones_like(u)
+    total = found.surprise[0, cell]
+    for k in range(1, _DERIVATIVES):
+        before, here = here, (u * here + r * before) / k
+        total += here * found.surprise[k, cell]
+    return np.asarray(total)
+
+
+def standard_errors(found: Latent, order: int, n: int, second: float) -> dict[str, float]:
+    r"""Return the standard errors of row sampling, with S the second moment of q(z_h).
 
     The influence of a row is g for the entropy, :math:`g - \tfrac12 \log v` for the information,
     and :math:`\tfrac12 (\mu^2 + v) - g` for KL(q(z_h) || p). In a cell, each is to second order
@@ -237,13 +321,14 @@ def _errors(cells: Cells, q: Density, order: int, n: int, second: float) -> dict
     """
     if n == 1:
         return dict.fromkeys(("entropy", "information", "kl_prior", "looseness"), math.inf)
+    cells = found.cells
     level, cell = split(cells.keys)
     w, s = geometry(level, cells.floor)
     c = (cell + 0.5) * w
-    g, first, curved = surprise(cells, q)
+    g, first, curved, *_ = found.surprise
     at = {pair: total for pair, total in zip(terms(order), cells.sums, strict=False)}
     count, zero = at[0, 0], np.zeros_like(g)
-    of_g = np.stack([g, first * w, 0.5 * curved * w * w, 0.5 * curved * s])
+    of_g = np.stack([g, first, 0.5 * curved, 0.5 * curved * s / w**2])
     of_u = np.stack([c * c + s, 2 * c * w, w * w, s])
     of_log = np.stack([cells.sums[-1] / count, zero, zero, np.where(cells.under, 0.0, 1.0)])
     of_log[0] -= of_log[3] * at[0, 1] / count

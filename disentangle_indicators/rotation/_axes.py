@@ -28,7 +28,7 @@ from disentangle_indicators._drawn import drawn
 from disentangle_indicators._errors import Undefined
 from disentangle_indicators._progress import Progress
 from disentangle_indicators._provenance import Provenance
-from disentangle_indicators.aggregate._marginals import entropy
+from disentangle_indicators.aggregate._one_latent import entropy
 from disentangle_indicators.posteriors import Encodings
 from disentangle_indicators.rotation._axes_result import Axes, AxisPair
 from disentangle_indicators.rotation._turns import (

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from disentangle_indicators._array import Float
-from disentangle_indicators.aggregate import _marginals
+from disentangle_indicators.aggregate import _one_latent
 
 __all__ = ["entropy", "surprise"]
 
@@ -68,7 +68,7 @@ class Binned:
 def entropy(mean: Float, var: Float) -> float:
     """Return the entropy of a mixture on a line, of n Gaussians (n,), in nats."""
     mixture = _binned(mean, var)
-    return _marginals.entropy(mean, var) if mixture is None else mixture.entropy()
+    return _one_latent.entropy(mean, var) if mixture is None else mixture.entropy()
 
 
 def surprise(mean: Float, var: Float) -> Float:
@@ -78,7 +78,7 @@ def surprise(mean: Float, var: Float) -> Float:
     """
     mixture = _binned(mean, var)
     if mixture is None:
-        return _marginals.row_surprise(mean, var, np.ones(mean.size, dtype=bool))
+        return _one_latent.row_surprise(mean, var, np.ones(mean.size, dtype=bool))
     return mixture.surprise()
 
 

@@ -4,10 +4,11 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from trees import tree_marginals
 
 from disentangle_indicators import Encodings
 from disentangle_indicators._errors import Undefined
-from disentangle_indicators.aggregate import _one_pass, marginals, one_pass_marginals
+from disentangle_indicators.aggregate import _one_pass, one_pass_marginals
 
 ARRAYS = ("entropy", "information", "kl_prior", "looseness")
 
@@ -35,7 +36,7 @@ def columns(rng, n):
 )
 def test_it_is_what_the_exact_tree_gives(rng, n, rows):
     mean, var = columns(rng, n)
-    exact, found = marginals(mean, var), one_pass_marginals(encodings(mean, var, rows))
+    exact, found = tree_marginals(mean, var), one_pass_marginals(encodings(mean, var, rows))
     for name in ARRAYS:
         missed = np.abs(getattr(found, name) - getattr(exact, name))
         assert np.all(missed <= 1e-7 + found.quadrature_errors), name
@@ -53,7 +54,7 @@ def test_it_is_what_the_exact_tree_gives(rng, n, rows):
 
 def test_what_more_rows_would_add_is_that_of_the_tree():
     mean, var = columns(np.random.default_rng(0), 4096)
-    exact, found = marginals(mean, var), one_pass_marginals(encodings(mean, var, 1000))
+    exact, found = tree_marginals(mean, var), one_pass_marginals(encodings(mean, var, 1000))
     np.testing.assert_allclose(found.shortfall, exact.shortfall, rtol=0.05, atol=1e-6)
     slack = 0.05 * exact.total_shortfall
     assert found.total_kl_prior_low == pytest.approx(exact.total_kl_prior_low, abs=slack)
@@ -70,7 +71,7 @@ def test_latents_that_it_cannot_tell_are_read_again():
     rng = np.random.default_rng(2)
     mean, var = columns(rng, 40_000)
     var[:, 0] = 1e-14
-    exact, found = marginals(mean, var), one_pass_marginals(encodings(mean, var, 9000))
+    exact, found = tree_marginals(mean, var), one_pass_marginals(encodings(mean, var, 9000))
     assert found.saturated.tolist() == [True, False, False, False]
     assert found.entropy[0] == exact.entropy[0]
     assert found.standard_errors["entropy"][0] == pytest.approx(
@@ -82,7 +83,7 @@ def test_latents_that_it_cannot_tell_are_read_again():
 def test_too_many_of_them_have_bounds_and_the_others_their_numbers(monkeypatch):
     mean, var = columns(np.random.default_rng(3), 10_000)
     var[:, [0, 3]] = 1e-14
-    exact = marginals(mean, var)
+    exact = tree_marginals(mean, var)
     monkeypatch.setattr(_one_pass, "AGAIN", 19_999)
     found = one_pass_marginals(encodings(mean, var, 9000))
     assert found.saturated.tolist() == [True, False, False, True]
@@ -104,7 +105,7 @@ def test_a_bound_is_below_the_entropy(monkeypatch, sd, atoms):
     var = np.full((n, 1), sd * sd)
     monkeypatch.setattr(_one_pass, "AGAIN", 0)
     found = one_pass_marginals(encodings(mean, var, 9000))
-    assert found.entropy[0] <= marginals(mean, var).entropy[0] + 1e-5
+    assert found.entropy[0] <= tree_marginals(mean, var).entropy[0] + 1e-5
 
 
 def test_what_it_is_not_for_is_refused():

@@ -7,10 +7,12 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from trees import tree_marginals
 
-from disentangle_indicators.aggregate import _cells, marginals
+from disentangle_indicators.aggregate import _cells
 from disentangle_indicators.aggregate._cells import NO_FLOOR, raised, terms
-from disentangle_indicators.aggregate._marginals import _influence, row_surprise
+from disentangle_indicators.aggregate._marginals import _influence
+from disentangle_indicators.aggregate._one_latent import row_surprise
 from disentangle_indicators.aggregate._sketch import MarginalSketch
 from disentangle_indicators.aggregate._transform import density
 
@@ -101,7 +103,7 @@ def test_floors_compose(rng, kind, n, floor):
 @given(rng=seeds, kind=kinds, n=st.integers(1, 400), order=st.sampled_from([6, 8]))
 def test_entropies_are_those_of_the_quadrature(rng, kind, n, order):
     mean, var = rows_of(kind, n, rng)
-    exact = marginals(mean[:, None], var[:, None])
+    exact = tree_marginals(mean[:, None], var[:, None])
     found = sketch_of(mean, var, order=order).latent(0)
     # what the order promises, and what it reports of itself where few rows make a rough density
     promised = {6: 1e-6, 8: 1e-7}[order] + exact.quadrature_error
@@ -114,7 +116,7 @@ def test_entropies_are_those_of_the_quadrature(rng, kind, n, order):
 @pytest.mark.parametrize(("order", "promised"), [(6, 1e-6), (8, 1e-7)])
 def test_the_promise_of_an_order_at_many_rows(kind, order, promised):
     mean, var = rows_of(kind, 20_000, np.random.default_rng(0))
-    exact = marginals(mean[:, None], var[:, None])
+    exact = tree_marginals(mean[:, None], var[:, None])
     found = sketch_of(mean, var, order=order).latent(0)
     assert abs(found.entropy - exact.entropy[0]) <= promised
     assert abs(found.entropy - exact.entropy[0]) <= max(found.estimate, 1e-9)
@@ -167,7 +169,7 @@ def test_shifts_and_scales_move_the_entropy_as_they_should(rng, n, shift, scale)
 @pytest.mark.parametrize("seed", range(3))
 def test_a_smaller_budget_has_a_higher_floor_and_a_looser_guarantee(seed):
     mean, var = rows_of("narrow", 1000, np.random.default_rng(seed))
-    exact = marginals(mean[:, None], var[:, None]).entropy[0]
+    exact = tree_marginals(mean[:, None], var[:, None]).entropy[0]
     floors, guarantees = [], []
     for budget in (1 << 12, 512, 128, 64):
         sketch = sketch_of(mean, var, budget=budget)
@@ -197,7 +199,8 @@ def test_standard_errors_are_those_of_all_rows(kind):
     mean, var = rows_of(kind, n, np.random.default_rng(2))
     surprise = row_surprise(mean, var, np.ones(n, dtype=bool))
     second = np.mean(mean**2 + var)
-    found = sketch_of(mean, var).latent(0).errors
+    sketch = sketch_of(mean, var)
+    found = sketch.standard_errors(0, sketch.latent(0))
     influences = _influence(mean, var, surprise, second, saturated=False)
     del influences["second"], influences["kl_prior_low"]
     for name, influence in influences.items():

@@ -16,7 +16,7 @@ from strategies import orthogonal, rngs, to
 
 from disentangle_indicators._array import generator
 from disentangle_indicators._errors import Undefined
-from disentangle_indicators.aggregate._marginals import entropy, row_surprise
+from disentangle_indicators.aggregate._one_latent import entropy, row_surprise
 from disentangle_indicators.rotation import _axes, _binned, _turns, axes
 from disentangle_indicators.rotation._orthogonal import givens
 
