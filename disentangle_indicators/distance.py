@@ -63,9 +63,21 @@ class Distance:
 
 
 def distance(
-    r: Indicators, exact: Marginals | None = None, joint: Joint | None = None
+    r: Indicators,
+    exact: Marginals | None = None,
+    joint: Joint | None = None,
+    *,
+    least_dependence: float = 0.0,
 ) -> Distance:
     """Return what the sections know together of the distance from the prior.
+
+    Parameters
+    ----------
+    r : Indicators
+    exact : Marginals, optional
+    joint : Joint, optional
+    least_dependence : float
+        What rotations remove of the total correlation, less two standard errors, in nats.
 
     Examples
     --------
@@ -78,7 +90,7 @@ def distance(
     if r.n == 1:
         nothing = Bracket(0.0, math.inf)
         return Distance(nothing, nothing, nothing)
-    low, high = [_less_chance(r, "kl_aggregate_prior")], [_rate(r)]
+    low, high = [_less_chance(r, "kl_aggregate_prior"), least_dependence], [_rate(r)]
     if r.kl_aggregate_prior_full_mean is not None and not few_draws(r):
         low.append(_less_chance(r, "kl_aggregate_prior_full_mean"))
     marginals, dependence = Bracket(0.0, math.inf), Bracket(0.0, math.inf)
@@ -97,12 +109,13 @@ def distance(
     if r.d == 1:  # one latent is its own marginal, and depends on no other
         total = Bracket(total.low, max(total.low, min(top, marginals.high)))
         return Distance(total, total, Bracket(0.0, 0.0))
+    most = min(dependence.high, top - marginals.low)
     return Distance(
         total,
         Bracket(marginals.low, min(marginals.high, top)),
         Bracket(
-            max(dependence.low, total.low - marginals.high, 0.0),
-            min(dependence.high, top - marginals.low),
+            max(dependence.low, total.low - marginals.high, min(least_dependence, most), 0.0),
+            most,
         ),
     )
 

@@ -38,3 +38,15 @@ ALMOST_ALL = 0.95
 
 KEPT = 0.9
 """Share of what a linear map keeps, in nats, that a narrower class of maps must keep."""
+
+SETTLED = 0.01
+"""Nats below which a distance counts as none, and the assumption of a theorem as met."""
+
+NOISELESS = 1e6
+"""Signal to noise above which posteriors count as deterministic."""
+
+OTHER_DIMENSION = 0.5
+"""Dimensions by which two clouds differ at least, where their numbers count as different."""
+
+SAME_DIMENSION = 1.0
+"""Dimensions by which two clouds differ at most, where their numbers count as the same."""

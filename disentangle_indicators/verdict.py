@@ -22,11 +22,9 @@ from disentangle_indicators.states import (
     used_exact,
     used_range,
 )
+from disentangle_indicators.thresholds import SETTLED
 
 __all__ = ["verdict"]
-
-SETTLED = 0.01
-"""Nats below which a distance counts as none."""
 
 LEAST = 1e-4
 """Least number of nats that a sentence has: shorter distances are within it."""

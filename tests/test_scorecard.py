@@ -595,7 +595,9 @@ def test_theorems_are_a_part_of_the_card_where_the_joint_is_of_all_rows(pair):
     np.testing.assert_array_equal(card.theorems.information, alone.information)
     assert card.theorems["Definition 1 = I(x; z) + KL(q(z) || p)"].value == card.joint.residual
     assert "Theorem 2" in repr(card)
-    assert card.theorems["all rotations are as good"].sentence.endswith("were not turned.")
+    assert card.theorems["all rotations are as good"].sentence == (
+        "There is nothing to rotate: one latent is used."
+    )
     of_some = joint(mean[:30], var[:30])
     with pytest.raises(Undefined, match="they need the joint of all rows"):
         of_theorems(

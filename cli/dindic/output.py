@@ -65,7 +65,11 @@ def worded(card: "Scorecard", more: dict[str, str] | None = None) -> "Scorecard"
     joint = card.joint
     if joint is not None:
         joint = replace(joint, dependence=in_options(joint.dependence))
-    return replace(card, reasons=reasons, verdict=verdict, joint=joint)
+    found = card.theorems
+    if found is not None:
+        findings = tuple(replace(x, sentence=in_options(x.sentence)) for x in found.findings)
+        found = replace(found, findings=findings)
+    return replace(card, reasons=reasons, verdict=verdict, joint=joint, theorems=found)
 
 
 def stamped(result: R) -> R:

@@ -26,6 +26,7 @@ PHRASES = {
     "run its encoder first, then": "first dindic encode FILE --data IMAGES -o encodings.npz, for "
     "weights alone with --encoder MODULE:NAME or --network burgess; or run its encoder, then",
     "score the file": "dindic score FILE",
+    "theorems(axes=True) turns": "dindic theorems FILE --axes turns",
     "score(path) takes it": "dindic merge FILE prints its report",
     "encode these images with their model first": "first dindic encode MODEL --data FILE -o encodings.npz",
     "encode data with the model first": "first dindic encode MODEL -o encodings.npz",

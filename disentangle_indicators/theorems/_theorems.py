@@ -27,9 +27,11 @@ from disentangle_indicators.aggregate import Joint, Marginals
 from disentangle_indicators.aggregate._joint_result import in_words, span
 from disentangle_indicators.distance import Distance, distance
 from disentangle_indicators.posteriors import Encodings
+from disentangle_indicators.rotation._axes import FEWEST_ROWS
 from disentangle_indicators.rotation._axes_result import sentence as sentence_of_axes
 from disentangle_indicators.states import USED
 from disentangle_indicators.theorems._counts import (
+    VARIABLES,
     entropy_of_means,
     isometric_importance,
     participation_ratio,
@@ -39,14 +41,20 @@ from disentangle_indicators.theorems._counts import (
 from disentangle_indicators.theorems._dimension import intrinsic_dimension
 from disentangle_indicators.theorems._dimension_result import IntrinsicDimension
 from disentangle_indicators.theorems._theorems_result import Finding, Theorems
+from disentangle_indicators.thresholds import (
+    NOISELESS,
+    OTHER_DIMENSION,
+    SAME_DIMENSION,
+    SETTLED,
+)
 
 __all__ = ["theorems"]
 
-SETTLED = 0.01
-"""Nats below which an assumption counts as met."""
-
 MOST_AXES = 12
 """Used latents up to which pairs are tested unasked."""
+
+TURN_THEM = "theorems(axes=True) turns them"
+"""What turns pairs of latents that were not turned; commands print theirs."""
 
 SAMPLED = 10_000
 """Rows at most that the intrinsic dimension is computed on."""
@@ -121,7 +129,7 @@ def theorems(
         raise ValueError(f"data must have the rows of mean, {encodings.n}; got {len(data)}")
     some = drawn(encodings, rows, rng)
     encodings = some.encodings
-    encodings.arrays("theorems need")
+    _check_rows(encodings)
     found = of_parts(
         encodings,
         indicators(encodings, threshold=threshold),
@@ -155,6 +163,7 @@ def of_parts(
     rng: np.random.Generator | int = 0,
 ) -> Theorems:
     """Return the findings on encodings whose indicators and joint are known."""
+    _check_rows(encodings)
     means, variances = (
         np.asarray(to_numpy(x), np.float64) for x in encodings.arrays("theorems need")
     )
@@ -162,21 +171,27 @@ def of_parts(
     noise = _noise(encodings) if noise is None else noise
     exact = joint.marginals
     used = encodings.used_or_none(threshold)
-    codes = encodings.independent_codes
-    group = deal(encodings.n, codes, generated)
+    group = deal(encodings.n, encodings.independent_codes, generated)
     latents = _latents(means, variances, group, noise)
-    dimensions = _dimensions(means[:, used], variances[:, used], data, codes, generated)
-    per_latent = to_numpy(result.mutual_information_per_latent)
-    shares = variables(latents["share"][0])
-    known = distance(result, exact, joint)
+    dimensions, without = _dimensions(encodings, used, data, generated)
+    kinds = _kinds(latents["share"][0], result.states)
+    participation = 0.0, 0.0
+    if used:
+        per_latent = to_numpy(result.mutual_information_per_latent)
+        participation = (
+            participation_ratio(per_latent),
+            _participation_error(means, variances, group),
+        )
+    turned, least = _rotations(encodings, used, axes, threshold, generated)
+    known = distance(result, exact, joint, least_dependence=least)
     findings = [
         _deterministic(latents["signal"], used),
         *_prior(exact, known),
-        _first(used, encodings.d, dimensions, shares, per_latent),
+        _first(used, encodings.d, dimensions, kinds, participation[0]),
         _second(exact, joint, known.dependence),
         _third(result, joint),
         _corollaries(result, exact, known.dependence),
-        _rotations(encodings, used, axes, threshold, generated),
+        turned,
     ]
     return Theorems(
         n=encodings.n,
@@ -186,19 +201,37 @@ def of_parts(
         findings=tuple(findings),
         dimensions=dimensions,
         used=tuple(used),
-        participation=participation_ratio(per_latent),
-        participation_se=_participation_error(means, variances, group),
+        participation=participation[0],
+        participation_se=participation[1],
         signal_to_noise=latents["signal"][0],
         signal_to_noise_se=latents["signal"][1],
         share=latents["share"][0],
         share_se=latents["share"][1],
-        kinds=shares,
+        kinds=kinds,
         importance=latents["importance"][0],
         importance_se=latents["importance"][1],
         noise=noise,
         entropy=entropy_of_means(means[_distinct(encodings)]),
         information=exact.information,
-        notes=(encodings.dependence,),
+        notes=(encodings.dependence, *without),
+    )
+
+
+def _check_rows(encodings: Encodings) -> None:
+    """Refuse means only, and fewer rows or draws than errors and entropies need."""
+    encodings.arrays("theorems need")
+    if encodings.n < FEWEST_ROWS:
+        raise Undefined(f"theorems need at least {FEWEST_ROWS} rows; got {encodings.n}")
+    draws = encodings.independent_codes
+    if draws is not None and draws[0] < 2:
+        raise Undefined(f"theorems need at least 2 independent draws of rows; got {draws[0]}")
+
+
+def _kinds(share: Float, states: Sequence[str]) -> tuple[str, ...]:
+    """Return the kinds of latents; one that shows nothing of the rows is passive, however narrow."""
+    return tuple(
+        "passive" if state in ("unused", "offset") else kind
+        for kind, state in zip(variables(share), states, strict=True)
     )
 
 
@@ -249,29 +282,35 @@ def _participation_error(mean: Float, var: Float, group: Any) -> float:
 
 
 def _dimensions(
-    mean: Float, var: Float, data: Any, codes: Any, rng: np.random.Generator
-) -> dict[str, IntrinsicDimension]:
+    encodings: Encodings, used: Sequence[int], data: Any, rng: np.random.Generator
+) -> tuple[dict[str, IntrinsicDimension], tuple[str, ...]]:
     """Return the intrinsic dimension of means and samples of the used latents, and of data.
 
     The control is what the estimate makes of so many independent Gaussians: too little, where rows
-    are few.
+    are few. All are of one row of each group of copies, because samples of copies lie close. The
+    second value has the reasons where there is no dimension.
     """
+    first, codes = _distinct(encodings), encodings.independent_codes
+    mean, var = (
+        np.asarray(to_numpy(x), np.float64)[first][:, used]
+        for x in encodings.arrays("theorems need")
+    )
     clouds: dict[str, Any] = {}
-    if mean.shape[1]:
+    if used:
         clouds["means"] = mean
         clouds["samples"] = mean + np.sqrt(var) * rng.standard_normal(mean.shape)
         clouds["control"] = rng.standard_normal(mean.shape)
     if data is not None:
-        clouds["data"] = data
+        clouds["data"] = to_numpy(data)[first]
     rows = np.sort(rng.permutation(len(mean))[:SAMPLED])
-    found = {}
+    found, without = {}, []
     for name, cloud in clouds.items():
-        clusters = None if codes is None or name == "control" else codes[1][rows]
+        clusters = None if codes is None or name == "control" else codes[1][first][rows]
         try:
             found[name] = intrinsic_dimension(to_numpy(cloud)[rows], clusters=clusters, rng=rng)
-        except Undefined:
-            continue  # too few distinct rows
-    return found
+        except Undefined as refusal:
+            without.append(f"There is no dimension of the {name}: {refusal}.")
+    return found, tuple(without)
 
 
 def _deterministic(signal: tuple[Float, Float], used: Sequence[int]) -> Finding:
@@ -282,6 +321,13 @@ def _deterministic(signal: tuple[Float, Float], used: Sequence[int]) -> Finding:
     order = sorted(used, key=lambda h: float(signal[0][h]))
     least, most = order[0], order[-1]
     value, spread = float(signal[0][least]), float(signal[1][least])
+    if least == most:
+        vary = f"The mean of latent {least} varies {value:.3g} times as much as its posteriors"
+    else:
+        vary = (
+            f"Means of used latents vary {value:.3g} (latent {least}) to "
+            f"{float(signal[0][most]):.3g} (latent {most}) times as much as their posteriors"
+        )
     return Finding(
         *what,
         value,
@@ -289,9 +335,8 @@ def _deterministic(signal: tuple[Float, Float], used: Sequence[int]) -> Finding:
         None,
         None,
         "signal/noise",
-        "met" if value > 1e6 else "missed",
-        f"Means of used latents vary {value:.3g} (latent {least}) to {float(signal[0][most]):.3g} "
-        f"(latent {most}) times as much as their posteriors; the paper takes the noise as 0.",
+        "met" if value > NOISELESS else "missed",
+        f"{vary}; the paper takes the noise as 0.",
     )
 
 
@@ -347,29 +392,31 @@ def _first(
     d: int,
     dimensions: dict[str, IntrinsicDimension],
     kinds: Sequence[str],
-    per_latent: Float,
+    participation: float,
 ) -> Finding:
     """Return the used latents beside the intrinsic dimension."""
     what = "Theorem 1", "used latents = intrinsic dimension"
-    counts = ", ".join(f"{kinds.count(kind)} {kind}" for kind in ("active", "mixed", "passive"))
+    counts = ", ".join(f"{kinds.count(kind)} {kind}" for kind in VARIABLES)
     text = (
-        f"{len(used)} of {d} latents are used ({counts}; participation ratio "
-        f"{participation_ratio(per_latent):.1f})."
+        f"{len(used)} of {d} latent{'s' * (d > 1)} {'is' if len(used) == 1 else 'are'} used "
+        f"({counts}; participation ratio {participation:.1f})."
     )
     if not {"means", "control"} <= {*dimensions}:
         return Finding(*what, None, None, None, None, "", "not known", text)
     means, control = dimensions["means"], dimensions["control"]
     spread = math.hypot(*(each.standard_errors["two_nn"] for each in (means, control)))
     gap = control.two_nn - means.two_nn
+    many = len(used) > 1
+    whose = "their" if many else "its"
     text += (
-        f" Near each row, their means fill {_of(means)} dimensions "
+        f" Near each row, {whose} means fill {_of(means)} dimensions "
         f"({with_error(means.two_nn_half, means.standard_errors['two_nn_half'], 1)} at half the rows)"
     )
     if "samples" in dimensions:
-        text += f", their samples {_of(dimensions['samples'])}"
+        text += f", {whose} samples {_of(dimensions['samples'])}"
     if "data" in dimensions:
         text += f", the data {_of(dimensions['data'])}"
-    text += f"; {len(used)} independent Gaussians have {_of(control)} by the same estimate"
+    gaussians = f"{len(used)} independent Gaussians have" if many else "one Gaussian has"
     return Finding(
         *what,
         gap,
@@ -378,15 +425,15 @@ def _first(
         None,
         "dimensions apart",
         _apart(abs(gap), 2 * spread),
-        f"{text}.",
+        f"{text}; {gaussians} {_of(control)} by the same estimate.",
     )
 
 
 def _apart(gap: float, margin: float) -> str:
-    """Return whether dimensions differ by more than half of one, or by less than one."""
-    if gap - margin > 0.5:
+    """Return whether dimensions differ, or are the same."""
+    if gap - margin > OTHER_DIMENSION:
         return "missed"
-    return "met" if gap + margin < 1 else "not known"
+    return "met" if gap + margin < SAME_DIMENSION else "not known"
 
 
 def _of(found: IntrinsicDimension) -> str:
@@ -456,13 +503,13 @@ def _rotations(
     asked: bool | None,
     threshold: float,
     rng: np.random.Generator,
-) -> Finding:
-    """Return which pairs of latents may be turned."""
+) -> tuple[Finding, float]:
+    """Return which pairs of latents may be turned, and a lower bound of the total correlation."""
     what = "Theorems 4, 5", "all rotations are as good"
-    if asked is False or (asked is None and len(used) > MOST_AXES):
-        how = "" if asked is False else "; axes=True turns them"
-        text = f"Pairs of the {len(used)} used latents were not turned{how}."
-        return Finding(*what, None, None, None, None, "", "not known", text)
+    if len(used) > 1 and (asked is False or (asked is None and len(used) > MOST_AXES)):
+        why = "to save time" if asked is False else f"because they are more than {MOST_AXES}"
+        text = f"Pairs of the {len(used)} used latents were not turned, {why}: {TURN_THEM}."
+        return Finding(*what, None, None, None, None, "", "not known", text), 0.0
     found = rotation.axes(encodings, rng=rng, threshold=threshold)
     verdicts = [pair.verdict for pair in found.pairs]
     free = sum(v == "arbitrary" for v in verdicts)
@@ -471,5 +518,7 @@ def _rotations(
     if known:
         verdict = "met" if free == len(verdicts) else "missed" if free < len(known) else verdict
     value = float(free) if verdicts else None
-    unit = f"of {len(verdicts)} pairs arbitrary"
-    return Finding(*what, value, None, None, None, unit, verdict, sentence_of_axes(found))
+    unit = f"of {len(verdicts)} pair{'s' * (len(verdicts) > 1)} arbitrary" if verdicts else ""
+    least = max(found.total_gain - 2 * found.standard_error, 0.0) if found.turns else 0.0
+    text = sentence_of_axes(found)
+    return Finding(*what, value, None, None, None, unit, verdict, text), least

@@ -9,6 +9,12 @@ from disentangle_indicators._blocks import Block, Table, with_error
 from disentangle_indicators._brackets import Bracket, between
 from disentangle_indicators._result import Result
 from disentangle_indicators.theorems._dimension_result import IntrinsicDimension, dimension_table
+from disentangle_indicators.thresholds import (
+    NOISELESS,
+    OTHER_DIMENSION,
+    SAME_DIMENSION,
+    SETTLED,
+)
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -82,13 +88,13 @@ class Theorems(Result):
     used : tuple of int
         Latents above the threshold.
     participation, participation_se : float
-        Participation ratio of Definition 3.
+        Participation ratio of Definition 3; 0 where no latent is used.
     signal_to_noise, signal_to_noise_se : array, shape (d,)
         Variance of the means over the average posterior variance.
     share, share_se : array, shape (d,)
         Share of rows that use a latent.
     kinds : tuple of str, length d
-        "active", "mixed" or "passive".
+        "active", "mixed" or "passive", by the share of rows; of unused latents always "passive".
     importance, importance_se : array, shape (d,)
         Isometric importance: variances where the noise is known, shares otherwise.
     noise : float or None
@@ -150,7 +156,9 @@ class Theorems(Result):
     def blocks(self) -> list[Block]:
         """Return the sentences, the findings, the dimensions and the latents."""
         sentences = {
-            theorem: " ".join(one.sentence for one in self.findings if one.theorem == theorem)
+            theorem: " ".join(
+                one.sentence for one in self.findings if one.theorem == theorem and one.sentence
+            )
             for theorem in dict.fromkeys(one.theorem for one in self.findings)
         }
         return [
@@ -158,7 +166,7 @@ class Theorems(Result):
             sentences,
             self._table(),
             *([dimension_table(self.dimensions)] if self.dimensions else []),
-            self._latents(),
+            *([self._latents()] if self.used else []),
             *(f"note: {note}" for note in self.notes),
         ]
 
@@ -166,12 +174,20 @@ class Theorems(Result):
         rows = tuple(
             (one.theorem, one.assumption, one.number, one.verdict) for one in self.findings
         )
-        note = "± one standard error; ranges are of the population and include two standard errors"
+        note = (
+            f"met: the whole range is below {SETTLED:g} nats; missed: the whole range is above; not "
+            "known: neither. Deterministic posteriors: met if the least signal/noise is above "
+            f"{NOISELESS:g}. Theorem 1, with two standard errors: met if the dimensions differ by less "
+            f"than {SAME_DIMENSION:g}, missed if by more than {OTHER_DIMENSION:g}. Rotations: met if all "
+            "pairs are arbitrary, missed if one is not. holds: the residual is within five standard "
+            "errors of 0. ± one standard error; ranges are of the population and include two standard "
+            "errors"
+        )
         return Table(("", "assumption or statement", "number", "verdict"), rows, "Theorems", note)
 
     def _latents(self) -> Table:
         order = sorted(range(self.d), key=lambda h: -float(self.information[h]))
-        shown = [h for h in order if h in self.used][:MANY] or order[:3]
+        shown = [h for h in order if h in self.used][:MANY]
         rows = tuple(
             (
                 str(h),
@@ -180,7 +196,7 @@ class Theorems(Result):
                 with_error(float(self.signal_to_noise[h]), float(self.signal_to_noise_se[h])),
                 with_error(float(self.share[h]), float(self.share_se[h])),
                 self.kinds[h],
-                with_error(float(self.importance[h]), float(self.importance_se[h]), 4),
+                _variance(float(self.importance[h]), float(self.importance_se[h])),
             )
             for h in shown
         )
@@ -203,3 +219,10 @@ class Theorems(Result):
         counts = {kind: self.count(kind) for kind in ("active", "mixed", "passive")}
         provenance = {"provenance": p} if (p := content.pop("provenance", None)) else {}
         return content | {"counts": counts} | provenance
+
+
+def _variance(value: float, error: float) -> str:
+    """Write a variance and its error, with an exponent where decimals would not show them."""
+    if value >= 1e-3:
+        return with_error(value, error, 4)
+    return f"{value:.3g} ± {error:.1g}"

@@ -7,7 +7,7 @@ import pytest
 from strategies import orthogonal
 from test_theorems import linear_vae
 
-from disentangle_indicators import Encodings, score
+from disentangle_indicators import Encodings, rotation, score
 from disentangle_indicators._array import generator
 from disentangle_indicators._errors import Undefined
 from disentangle_indicators.theorems import theorems
@@ -176,3 +176,107 @@ def test_copies_are_no_clusters():
     found = theorems(mean, np.full(mean.shape, 0.1), axes=False)
     assert found.n_clusters is None
     assert found.notes == ("Copies of one row count as one draw, of 100.",)
+
+
+def test_what_turns_remove_is_a_lower_bound_of_the_total_correlation():
+    """A latent without noise saturates the joint; the turn of two others shows dependence."""
+    rng = np.random.default_rng(0)
+    turned = rng.uniform(-1.7, 1.7, size=(400, 2)) @ [[0.6, 0.8], [-0.8, 0.6]]
+    mean = np.hstack([turned, rng.normal(size=(400, 1))])
+    var = np.broadcast_to([0.05, 0.05, 1e-6], mean.shape)
+    without, found = (theorems(mean, var, axes=axes) for axes in (False, True))
+    axes = rotation.axes(mean, var)
+    least = axes.total_gain - 2 * axes.standard_error
+    for assumption in ("q(z) is factorised", TWO):
+        assert without[assumption].verdict == "not known"
+        assert found[assumption].verdict == "missed"
+        assert found[assumption].low > 0.05
+    assert found[TWO].low == pytest.approx(least, abs=2 * axes.standard_error)
+    assert found[PRIOR].low >= found[TWO].low
+
+
+def test_a_collapsed_encoder_has_no_kinds_no_participation_and_no_table_of_used_latents():
+    """A posterior that is narrow in all rows alike shows nothing of a row."""
+    mean = 1e-3 * np.random.default_rng(0).normal(size=(60, 6))
+    found = theorems(mean, np.full(mean.shape, 1.0))
+    assert (found.participation, found.participation_se) == (0, 0)
+    assert "0 of 6 latents are used (0 active, 0 mixed, 6 passive; participation ratio 0.0)" in (
+        found[ONE].sentence
+    )
+    assert "Used latents" not in repr(found)
+    assert "There is nothing to rotate: no latent is used." in repr(found)
+    mean = gaussian(n=60)[0]
+    constant = np.hstack([mean[:, :2], np.zeros((60, 1))]), np.full((60, 3), 0.1)
+    assert theorems(*constant, axes=False).kinds == ("active", "active", "passive")
+    assert theorems(constant[0] + [0, 0, 2], constant[1], axes=False).kinds[2] == "passive"
+
+
+@pytest.mark.parametrize("n", [1, 3, 7])
+@pytest.mark.parametrize("axes", [None, False])
+def test_few_rows_have_no_theorems(n, axes):
+    mean, var = gaussian(n=100)
+    with pytest.raises(Undefined, match=f"theorems need at least 8 rows; got {n}"):
+        theorems(mean[:n], var[:n], axes=axes)
+    with pytest.raises(Undefined, match=f"theorems need at least 8 rows; got {n}"):
+        theorems(mean, var, rows=n, axes=axes)
+
+
+def test_one_cluster_has_no_theorems():
+    with pytest.raises(
+        Undefined, match="theorems need at least 2 independent draws of rows; got 1"
+    ):
+        theorems(*gaussian(n=60), clusters=np.zeros(60))
+
+
+def test_the_limits_of_the_verdicts_are_printed(ideal):
+    text = " ".join(repr(ideal).split())
+    for words in (
+        "met: the whole range is below 0.01 nats; missed: the whole range is above",
+        "met if the least signal/noise is above 1e+06",
+        "met if the dimensions differ by less than 1, missed if by more than 0.5",
+        "met if all pairs are arbitrary",
+    ):
+        assert words in text
+
+
+def test_pairs_that_are_not_turned_have_a_reason():
+    mean, var = gaussian(n=60, k=13)
+    (many,) = (f for f in theorems(mean, var).findings if f.theorem == "Theorems 4, 5")
+    assert many.sentence == (
+        "Pairs of the 13 used latents were not turned, because they are more than 12: "
+        "theorems(axes=True) turns them."
+    )
+
+
+def test_samples_of_copies_have_the_dimension_of_their_control():
+    """The samples of twenty copies lie in one spot: only one of them is compared."""
+    mean, var = gaussian(n=100, unused=0)
+    alone = theorems(mean, var, axes=False).dimensions
+    found = theorems(
+        np.repeat(mean, 20, axis=0), np.repeat(var, 20, axis=0), axes=False
+    ).dimensions
+    assert {name: each.n for name, each in found.items()} == dict.fromkeys(alone, 100)
+    error = np.hypot(*(alone[x].two_nn / 10 for x in ("samples", "control")))
+    assert abs(found["samples"].two_nn - found["control"].two_nn) < 5 * error
+
+
+def test_data_without_a_dimension_are_named():
+    found = theorems(*gaussian(n=100), data=np.ones((100, 4)), axes=False)
+    assert "data" not in found.dimensions
+    assert found.notes[1] == (
+        "There is no dimension of the data: the intrinsic dimension needs 42 distinct rows; there "
+        "are 1."
+    )
+
+
+def test_small_variances_are_printed_with_an_exponent():
+    assert "1.01e-299 ± " in repr(theorems(*gaussian(n=60, v=0.099), noise=1e-300, axes=False))
+
+
+def test_one_latent_is_written_in_the_singular():
+    text = " ".join(repr(theorems(*gaussian(n=100, k=1, unused=0))).split())
+    assert "The mean of latent 0 varies 9 times as much as its posteriors" in text
+    assert "1 of 1 latent is used" in text
+    assert "its means fill" in text
+    assert "one Gaussian has" in text
+    assert "Its total correlation is 0 nats." in text
