@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from disentangle_indicators import theorems as theorems
     from disentangle_indicators import unsupervised as unsupervised
     from disentangle_indicators._indicators import Indicators, indicators
+    from disentangle_indicators._memory import max_memory
     from disentangle_indicators.encodings import read_encodings, write_encodings
     from disentangle_indicators.moments import Moments
     from disentangle_indicators.posteriors import Encodings
@@ -41,6 +42,7 @@ __all__ = [
     "Summary",
     "estimate_q_star",
     "indicators",
+    "max_memory",
     "read_encodings",
     "score",
     "write_encodings",
@@ -57,6 +59,7 @@ _HOMES = {
     "Summary": "summary",
     "estimate_q_star": "q_star",
     "indicators": "_indicators",
+    "max_memory": "_memory",
     "read_encodings": "encodings",
     "score": "scorecard",
     "write_encodings": "encodings",

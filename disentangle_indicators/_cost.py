@@ -6,9 +6,12 @@ of an AMD EPYC, and are good to a factor of two on machines of its kind; a GPU i
 
 from typing import NamedTuple
 
+from disentangle_indicators._memory import bound_for, check_room, room
+
 __all__ = [
     "LIMIT",
     "Cost",
+    "of_blocks",
     "of_certificate",
     "of_covariance",
     "of_joint",
@@ -20,7 +23,11 @@ LIMIT = 10.0
 """Seconds up to which a section is computed unasked."""
 
 _BLOCKS = 1 << 28
-"""Bytes of temporary blocks of matrix products."""
+
+
+def of_blocks() -> int:
+    """Return the bytes of temporary blocks of matrix products, at most a quarter of what the bound leaves."""
+    return int(min(_BLOCKS, room() / 4))
 
 
 class Cost(NamedTuple):
@@ -38,8 +45,23 @@ class Cost(NamedTuple):
 
     @property
     def is_small(self) -> bool:
-        """Whether it is computed unasked."""
-        return self.seconds <= LIMIT
+        """Whether it is computed unasked: within the time and within the bound on memory."""
+        return self.seconds <= LIMIT and self.fits
+
+    @property
+    def fits(self) -> bool:
+        """Whether the bound on memory leaves so much."""
+        return self.memory <= room()
+
+    def unasked(self, words: str) -> str:
+        """Return the cost, and `words` on how to compute it all the same, or the bound that it needs."""
+        if not self.fits:
+            words = f"it needs {bound_for(self.memory)}"
+        return f"{self}; {words}"
+
+    def check(self, what: str, instead: str) -> None:
+        """Raise a MemoryError where the bound on memory leaves less."""
+        check_room(self.memory, what, instead)
 
 
 def of_marginals(n: int, d: int) -> Cost:
@@ -132,7 +154,7 @@ def of_joint(n: int, d: int, points: int) -> Cost:
     about 4 s and 0.3 GB; about 43 s and 0.4 GB
     """
     seconds = 1.5e-9 * points * (n * (40 + d) + 1300 * d) + 7e-10 * d**3
-    memory = 16 * n * d + 100 * points * d + _BLOCKS
+    memory = 16 * n * d + 100 * points * d + of_blocks()
     return Cost(of_marginals(n, d).seconds + seconds, memory)
 
 
@@ -155,4 +177,4 @@ def of_certificate(n: int, d: int) -> Cost:
     >>> print(of_certificate(50_000, 128))
     about 21 min and 0.4 GB
     """
-    return Cost(4e-9 * n**2 * d, 16 * n * d + _BLOCKS)
+    return Cost(4e-9 * n**2 * d, 16 * n * d + of_blocks())

@@ -12,6 +12,7 @@ import numpy as np
 
 from disentangle_indicators._cost import (
     Cost,
+    of_blocks,
     of_certificate,
     of_covariance,
     of_joint,
@@ -21,6 +22,7 @@ from disentangle_indicators._cost import (
 from disentangle_indicators._drawn import Drawn, drawn
 from disentangle_indicators._errors import Undefined
 from disentangle_indicators._indicators_result import Indicators
+from disentangle_indicators._memory import room
 from disentangle_indicators._result import Result
 from disentangle_indicators._row_sample import OF_SAMPLE, SAMPLED
 from disentangle_indicators._sources import WIDE
@@ -66,8 +68,10 @@ def _joint(encodings: Encodings, asked: Asked) -> Result | None:
         return _joint_of_some(encodings, asked)
     from disentangle_indicators.aggregate import joint
 
+    cost = of_joint(encodings.n, encodings.d, asked.points)
+    cost.check(f"the joint of {encodings.n} rows", "give joint=False")
     try:
-        return joint(encodings, rng=asked.rng, points=asked.points)
+        return joint(encodings, rng=asked.rng, points=asked.points, memory=of_blocks())
     except Undefined:
         if asked.joint:
             raise
@@ -79,7 +83,7 @@ def _joint_of_some(encodings: Encodings, asked: Asked) -> Result:
     from disentangle_indicators.aggregate import joint
 
     rows = drawn(encodings, SAMPLED, asked.rng).encodings
-    some = joint(rows.mean, rows.var, rng=asked.rng, points=asked.points)
+    some = joint(rows.mean, rows.var, rng=asked.rng, points=asked.points, memory=of_blocks())
     text = f"{OF_SAMPLE} {SAMPLED} random rows of {encodings.n}; joint=True takes all of them."
     return replace(some, dependence=text)
 
@@ -97,6 +101,8 @@ def _marginals(encodings: Encodings, asked: Asked) -> Result | None:
             return None
         if is_large(encodings):
             return _of_large(encodings)
+    cost = of_marginals(encodings.n, encodings.d)
+    cost.check(f"the marginals of {encodings.n} rows", "give marginals=False")
     return encodings.marginals
 
 
@@ -106,7 +112,7 @@ def _of_large(encodings: Encodings) -> Result:
 
         return one_pass_marginals(encodings)
     cost = of_marginals(encodings.n, encodings.d)
-    raise Undefined(f"they take {cost}; marginals=True computes them")
+    raise Undefined(f"they take {cost.unasked('marginals=True computes them')}")
 
 
 def _certificate(encodings: Encodings, asked: Asked) -> Result | None:
@@ -114,7 +120,9 @@ def _certificate(encodings: Encodings, asked: Asked) -> Result | None:
         return None
     from disentangle_indicators.aggregate import certify
 
-    return certify(encodings)
+    cost = of_certificate(encodings.n, encodings.d)
+    cost.check(f"the certificate of {encodings.n} rows", "leave out certify=True")
+    return certify(encodings, memory=of_blocks())
 
 
 def _metrics(encodings: Encodings, asked: Asked) -> Result | None:
@@ -129,7 +137,7 @@ def _metrics(encodings: Encodings, asked: Asked) -> Result | None:
 
 def _seen(encodings: Encodings, asked: Asked) -> Drawn:
     """Return the rows that metrics see: random ones where the means of all are not held."""
-    some = encodings.n * encodings.d > HELD
+    some = encodings.n * encodings.d > min(HELD, room() / 48)  # six arrays in float64
     return drawn(encodings, OF_METRICS if some else encodings.n, asked.rng)
 
 
@@ -185,17 +193,20 @@ def is_large(encodings: Encodings) -> bool:
 
 def is_one_pass(encodings: Encodings) -> bool:
     """Whether marginals are computed in one pass unasked: not of clusters or very many latents."""
-    return encodings.clusters is None and encodings.d <= WIDE
+    fits = of_one_pass(encodings.n, encodings.d).fits
+    return encodings.clusters is None and encodings.d <= WIDE and fits
 
 
 def covariance_left_out(encodings: Encodings, asked: bool | None) -> str:
     """Return why indicators of the covariance are left out, "" where they are computed."""
     if asked is False:
         return "it was not asked for"
-    if asked or encodings.d <= WIDE:
-        return ""
     cost = of_covariance(encodings.n, encodings.d)
-    return f"of {encodings.d} latents it takes {cost}; covariance=True computes it"
+    if asked:
+        cost.check(f"the covariance of {encodings.d} latents", "leave out covariance=True")
+    if asked or (encodings.d <= WIDE and cost.fits):
+        return ""
+    return f"of {encodings.d} latents it takes {cost.unasked('covariance=True computes it')}"
 
 
 def joint_left_out(encoders: Sequence[Encodings], points: int = POINTS) -> str:
@@ -207,8 +218,8 @@ def joint_left_out(encoders: Sequence[Encodings], points: int = POINTS) -> str:
     if whole.is_small:
         return ""
     if len(encoders) == 1:
-        return f"it takes {whole}; joint=True computes it"
-    return f"all {len(encoders)} take {whole}; joint=True computes them"
+        return f"it takes {whole.unasked('joint=True computes it')}"
+    return f"all {len(encoders)} take {whole.unasked('joint=True computes them')}"
 
 
 def announcement(

@@ -5,7 +5,7 @@ here and nowhere else: `mean`, `var`, `batches()` and all that follows are in un
 What is expensive (`moments`, `marginals`) is computed once and kept.
 """
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -29,6 +29,7 @@ from disentangle_indicators._clusters import INDEPENDENT, blocks, cluster_codes
 from disentangle_indicators._copies import Copies, find_copies, joined
 from disentangle_indicators._errors import Undefined
 from disentangle_indicators._given import unpacked
+from disentangle_indicators._memory import check_room
 from disentangle_indicators._prior import as_prior, in_prior_units, is_unit
 from disentangle_indicators._progress import Progress
 from disentangle_indicators._provenance import Input
@@ -349,12 +350,38 @@ class Encodings:
     @cached_property
     def _whole(self) -> tuple[Array, Array | None]:
         # arrays come as one view, however they are stored, so that nothing is held twice
-        pairs = list(self.batches(self.n if self.path is None else None))
-        if len(pairs) == 1:
-            return pairs[0]
-        xp = namespace(pairs[0][0])
-        mean = xp.concat([mean for mean, _ in pairs])
-        return mean, None if self.means_only else xp.concat([var for _, var in pairs])
+        return self._held(lambda: self.batches(self.n if self.path is None else None))
+
+    def _held(self, blocks: Callable[[], Iterable[Any]]) -> tuple[Array, Array | None]:
+        """Return all rows; those of a file in arrays that are made once, so that nothing is held twice.
+
+        Raises
+        ------
+        MemoryError
+            Where the bound on memory leaves less than the rows of a file take.
+        """
+        if self.path is None:
+            pairs = list(blocks())
+            if len(pairs) == 1:
+                return pairs[0][0], pairs[0][1]
+            xp = namespace(pairs[0][0])
+            mean = xp.concat([mean for mean, _ in pairs])
+            return mean, None if self.means_only else xp.concat([var for _, var in pairs])
+        what = f"{self.path}: holding {self.n} rows of {self.d} latents"
+        check_room(16 * self.n * self.d, what)
+        whole: list[Any] = [None, None]
+        first = 0
+        for block in blocks():
+            for at, values in enumerate(block):
+                if values is None:
+                    continue
+                if whole[at] is None:
+                    whole[at] = np.empty((self.n, self.d), values.dtype)
+                elif whole[at].dtype != values.dtype:
+                    whole[at] = whole[at].astype(np.result_type(whole[at], values))
+                whole[at][first : first + len(values)] = values
+            first += len(block[0])
+        return whole[0], whole[1]
 
     @property
     def mean(self) -> Array:
@@ -387,12 +414,9 @@ class Encodings:
         ValueError
             On scales that no encoder can mean.
         """
-        pairs = list(self.stored(None))
-        xp = namespace(pairs[0][0])
-        mean = pairs[0][0] if len(pairs) == 1 else xp.concat([mean for mean, _ in pairs])
-        if self.means_only:
+        mean, values = self._held(lambda: self.stored(None))
+        if values is None:
             return mean, None
-        values = pairs[0][1] if len(pairs) == 1 else xp.concat([values for _, values in pairs])
         self._variance(values, 0)
         return mean, values
 

@@ -38,7 +38,7 @@ def out_of_memory() -> Iterator[None]:
             raise
         said = str(error).strip().partition("\n")[0]
         said = re.sub(r"^\[enforce.*?\] *|\.? *(Error code|Of the allocated).*", "", said)
-        raise OutOfMemory(f"there is not enough memory ({said})") from error
+        raise OutOfMemory(f"there is not enough memory ({in_options(said)})") from error
 
 
 @contextmanager
@@ -71,7 +71,7 @@ def bad_input(name: str | None = None) -> Iterator[None]:
     except MemoryError as error:
         message = in_options(str(error)) or "there is not enough memory"
         if name and not message.startswith(name):
-            message = f"{name}: there is not enough memory ({error})"
+            message = f"{name}: there is not enough memory ({message})"
         raise OutOfMemory(message) from error
     except OSError as error:
         raise click.ClickException(str(error)) from error

@@ -199,14 +199,35 @@ _MEANING = [
 ]
 
 
+def _bounded(ctx: click.Context, param: Any, value: str | None) -> None:
+    """Bound the memory as long as the command runs."""
+    from disentangle_indicators import max_memory
+
+    if value is not None:
+        try:
+            ctx.with_resource(max_memory(value))
+        except ValueError as error:
+            raise click.BadParameter(str(error).partition(" must ")[2], ctx, param) from error
+
+
+_MEMORY = click.option(
+    "--max-memory",
+    callback=_bounded,
+    expose_value=False,
+    metavar="SIZE",
+    help="Most memory to take, as 4GB, of which 0.4 GB are for the program; what needs more is left out, or "
+    "an error with exit code 4.",
+)
+
+
 def encoding_options(command: F) -> F:
     """Add the options that describe posteriors in files, their prior and kinds of factors."""
-    return added([*_FILES, *_MEANING])(command)
+    return added([*_FILES, *_MEANING, _MEMORY])(command)
 
 
 def file_options(command: F) -> F:
     """Add the options that describe posteriors in files, and only what a file can store."""
-    return added(_FILES)(command)
+    return added([*_FILES, _MEMORY])(command)
 
 
 def latents_option(purpose: str) -> Callable[[F], F]:

@@ -16,6 +16,7 @@ from numpy.lib import format as npy_format
 from numpy.typing import NDArray
 
 from disentangle_indicators._errors import lacks_memory
+from disentangle_indicators._memory import check_room
 
 OBJECTS = (
     "holds Python objects; re-save text as np.asarray(values, dtype=str) and numbers as "
@@ -136,7 +137,7 @@ class Contents:
 
 
 def check_size(path: Path, name: str, announced: int) -> None:
-    """Refuse an array that is read whole and would fill the memory out of a small file.
+    """Refuse an array that is read whole, and is above the bound or far larger than its file.
 
     Parameters
     ----------
@@ -149,7 +150,11 @@ def check_size(path: Path, name: str, announced: int) -> None:
     Raises
     ------
     ValueError
+    MemoryError
+        Above the bound on memory.
     """
+    instead = "save it as .safetensors, which is read by blocks"
+    check_room(announced, f"{path}: {name!r} is held whole", instead)
     if announced <= WHOLE:
         return
     files = [path] if path.is_file() else [file for file in path.rglob("*") if file.is_file()]
@@ -239,6 +244,8 @@ def reading(path: Path) -> Iterator[None]:
         raise kind(f"{path}: {error}") from error
     except Exception as error:
         if lacks_memory(error):
+            if str(error).startswith(str(path)):
+                raise
             text = f"{path}: there is not enough memory to read it ({error})"
             raise MemoryError(text) from error
         if isinstance(error, OSError) and error.filename:

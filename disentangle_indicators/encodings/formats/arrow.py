@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from disentangle_indicators._memory import check_room
 from disentangle_indicators.encodings._stored import (
     Contents,
     Stored,
@@ -202,11 +203,13 @@ def _check_announced(path: Path, metadata: Any, columns: list[str]) -> None:
     """Refuse columns that are inflated to far more than the size of the file."""
     wanted = set(columns)
     for group in range(metadata.num_row_groups):
-        chunks = metadata.row_group(group)
+        chunks, held = metadata.row_group(group), 0
         for at in range(chunks.num_columns):
             chunk = chunks.column(at)
             if chunk.path_in_schema.partition(".")[0] in wanted:
                 check_size(path, chunk.path_in_schema, chunk.total_uncompressed_size)
+                held += chunk.total_compressed_size
+        check_room(held, f"{path}: a row group", "write smaller row groups")
 
 
 def _of_ipc(file: str, columns: list[str], rows: int) -> Iterator[Any]:
