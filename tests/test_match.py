@@ -421,3 +421,20 @@ def test_encoders_are_arrays_or_pairs_and_one_that_uses_nothing_is_named():
     unused = Encodings.of(0 * mean + 1e-3 * mean, np.ones(mean.shape), name="flat")
     with pytest.raises(Undefined, match="flat: no latent is used.*latents='all'"):
         match([Encodings.of(mean, np.full(mean.shape, 0.1), name="a"), unused], same_rows=True)
+
+
+@pytest.mark.parametrize("n", [1, 2, 3, 7])
+def test_few_rows_are_refused(n):
+    several = [Encodings.of(*(x[:n] for x in code)) for code in twins("rotated", 0)]
+    with pytest.raises(ValueError, match=f"match needs at least 8 rows; got {n}"):
+        match(several, same_rows=True)
+
+
+def test_a_latent_that_moves_in_one_row_has_an_error():
+    """Without the group of that row its means are constant, and correlate with nothing."""
+    rng = np.random.default_rng(0)
+    mean, var = rng.normal(size=(40, 3)), np.full((40, 3), 0.01)
+    mean[:, 2] = 30.0 * (np.arange(40) == 7)
+    (pair,) = matched([(mean, var), (mean[:, [2, 0, 1]], var)], latents="all").pairs
+    assert len(pair.matched) == 3
+    assert all(np.isfinite(one.correlation_se) for one in pair.matched)

@@ -1,5 +1,6 @@
 """The sums over many files, by workers of Dask."""
 
+import logging
 from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -43,9 +44,13 @@ def summary_by_dask(file: str, options: dict[str, Any]) -> "Summary":
         where = options["dask"]
         if where == LOCAL:
             workers = min(len(files), CPU_COUNT)
-            where = stack.enter_context(
-                dask.LocalCluster(n_workers=workers, threads_per_worker=1, dashboard_address=None)
+            cluster = dask.LocalCluster(
+                n_workers=workers,
+                threads_per_worker=1,
+                dashboard_address=None,
+                silence_logs=logging.CRITICAL,  # an error of a task is printed once, by this command
             )
+            where = stack.enter_context(cluster)
         client = stack.enter_context(dask.Client(where))
         if not options["quiet"]:
             say_notes((f"{len(files)} files, on {len(client.nthreads())} workers",))

@@ -51,6 +51,8 @@ LEVEL = 0.05
 MOST = 50
 """Encoders at most."""
 
+FEWEST_ROWS = 8
+
 ROTATIONS = 999
 SHUFFLES = 39
 TURNS = 19
@@ -100,8 +102,8 @@ def match(
     Raises
     ------
     ValueError
-        On fewer than two encoders or more than fifty, on rows that differ, and where nothing shows
-        that they correspond.
+        On fewer than two encoders or more than fifty, on fewer than eight rows, on rows that
+        differ, and where nothing shows that they correspond.
     Undefined
         Where an encoder has no used latent.
 
@@ -123,6 +125,8 @@ def match(
     """
     several = _opened(encoders, names)
     evidence = check_same_rows(several, same_rows=same_rows)
+    if several[0].n < FEWEST_ROWS:
+        raise ValueError(f"match needs at least {FEWEST_ROWS} rows; got {several[0].n}")
     generated, seed = generator(rng), seed_of(rng)
     chosen = [_used(each, latents, threshold) for each in several]
     with_clusters = (each for each in several if each.clusters is not None)

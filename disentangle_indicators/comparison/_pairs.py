@@ -65,10 +65,9 @@ class Both:
         return Both(self.b, self.a, self.between.T, self.noise_b, self.noise_a)
 
     def correlations(self) -> Float:
-        """Return the correlations (p, q) of the means."""
-        return np.asarray(
-            self.between / np.sqrt(np.outer(np.diagonal(self.a), np.diagonal(self.b)))
-        )
+        """Return the correlations (p, q) of the means; 0 of a mean that is constant in these rows."""
+        sizes = np.sqrt(np.outer(np.diagonal(self.a), np.diagonal(self.b)))
+        return _quotient(self.between, sizes)
 
 
 def moments_of(
@@ -240,11 +239,11 @@ def alignments(both: Both, maps: Float | None = None) -> Float:
     spread = np.diagonal(both.a)
     explained = np.einsum("ij,ij->i", both.between @ np.linalg.pinv(both.b), both.between)
     length = np.sqrt(np.maximum(explained, LEAST * spread))[:, None]
+    along = _quotient(both.between, length)
     if maps is None:
-        return _nearest_axis(both.between / length, np.diagonal(both.b))
+        return _nearest_axis(along, np.diagonal(both.b))
     variance = np.einsum("rij,rij->ri", maps @ both.b, maps)
-    turned = (both.between / length) @ np.swapaxes(maps, 1, 2)
-    return _nearest_axis(turned, variance)
+    return _nearest_axis(along @ np.swapaxes(maps, 1, 2), variance)
 
 
 def recoloured(rotations: Float, covariance: Float) -> Float:
@@ -261,8 +260,13 @@ def recoloured(rotations: Float, covariance: Float) -> Float:
 
 def _nearest_axis(covariance: Float, variance: Float) -> Float:
     """Return the greatest size of a correlation of (..., p, q), along the last axis."""
-    r = np.max(np.abs(covariance) / np.sqrt(variance)[..., None, :], axis=-1)
+    r = np.max(_quotient(np.abs(covariance), np.sqrt(variance)[..., None, :]), axis=-1)
     return np.asarray(np.minimum(r, 1.0))
+
+
+def _quotient(x: Float, sizes: Float) -> Float:
+    """Return x / sizes, 0 where a size is 0."""
+    return np.asarray(np.divide(x, sizes, out=np.zeros_like(x), where=sizes > 0))
 
 
 def stepped_down(observed: Float, null: Float) -> Float:

@@ -1,6 +1,7 @@
 """dindic score --state and dindic merge: one report of many shards."""
 
 import json
+import subprocess
 import sys
 from pathlib import Path
 
@@ -131,6 +132,29 @@ def test_dask_gives_the_bits_of_states_that_are_merged(dindic, states):
     found, merged = json.loads(result.stdout), dindic("merge", *states, "--json", "-").stdout
     for name, value in json.loads(merged).items():
         assert found[name] == value or name == "provenance"
+
+
+@pytest.mark.slow
+def test_dask_prints_an_error_once_and_without_a_traceback(npz):
+    pytest.importorskip("distributed", reason="distributed is not installed: --dask is NOT tested")
+    for k in range(2):
+        arrays = {"mean": np.eye(4) + k, "var": np.full((4, 4), 0.1), "donor": np.arange(4)}
+        npz(f"part-{k}.npz", **arrays)
+    Path("run.py").write_text("from dindic import main\nif __name__ == '__main__':\n    main()\n")
+    line = [
+        sys.executable,
+        "run.py",
+        "score",
+        "part-*.npz",
+        "--clusters",
+        "donor",
+        "--dask",
+        "local",
+    ]
+    done = subprocess.run(line, capture_output=True, text=True, check=False)
+    assert done.returncode == 2
+    assert done.stderr.count("is cut") == 1
+    assert "Traceback" not in done.stderr
 
 
 def test_dask_reads_files_as_the_options_describe_them(dindic, npz, states):
