@@ -134,8 +134,8 @@ def _at_equal_variance(rows: Rows, fixed: Sequence[str], inside: Sequence[str]) 
         Claim(
             "Fig. 4",
             "learning the noise raises the bound at the same normalised variance",
-            f"{_range(printed, '+.0f')} nats as plotted, {_range(same, '+.0f')} in one "
-            f"convention; one model in both differs by {_range(gap, '.0f')} ({n})",
+            f"{_range(printed, '+z.0f')} nats as plotted, {_range(same, '+z.0f')} in one "
+            f"convention; one model in both differs by {_range(gap, 'z.0f')} ({n})",
             "an artefact, where only the first is positive",
         ),
         Claim(
@@ -154,7 +154,7 @@ def _at_equal_variance(rows: Rows, fixed: Sequence[str], inside: Sequence[str]) 
         Claim(
             "Fig. 6b",
             "and uses fewer latents",
-            f"{_range(used, '+.1f')}, median {np.median(used):+.1f} ({n})",
+            f"{_range(used, '+z.1f')}, median {np.median(used):+.1f} ({n})",
             "negative: fewer",
         ),
     ]
