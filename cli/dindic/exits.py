@@ -119,6 +119,31 @@ def stopping() -> Iterator[None]:
 
 
 @contextmanager
+def aborting() -> Iterator[None]:
+    """Give Ctrl-C its exit code before and after the command too, where click ends with 1."""
+    pressed = []
+
+    def raised(number: int, frame: Any) -> None:
+        pressed.append(number)
+        raise KeyboardInterrupt
+
+    ours = signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    try:
+        before = signal.signal(signal.SIGINT, raised) if ours else None
+    except ValueError:  # not in the main thread
+        before = None
+    try:
+        yield
+    except SystemExit as end:
+        if pressed and end.code == 1:
+            raise SystemExit(Interrupted.exit_code) from end
+        raise
+    finally:
+        if before is not None:
+            signal.signal(signal.SIGINT, before)
+
+
+@contextmanager
 def failing_output() -> Iterator[None]:
     """Turn a file that cannot be written into exit code 1."""
     try:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from dindic import gates
-from dindic.exits import BadInput, failing_output, out_of_memory, stopping
+from dindic.exits import BadInput, aborting, failing_output, out_of_memory, stopping
 from dindic.wording import in_options
 from disentangle_indicators._blocks import printable
 
@@ -30,6 +30,11 @@ CALL = "dindic.call"
 
 class Commands(click.Group):
     """A group that remembers the command line for the provenance of results."""
+
+    def main(self, *arguments: Any, **extra: Any) -> Any:
+        """Run a command line."""
+        with aborting():
+            return super().main(*arguments, **extra)
 
     def make_context(
         self, info_name: str | None, args: list[str], *rest: Any, **extra: Any

@@ -18,6 +18,8 @@ import pandas as pd
 import pytest
 from cli_helpers import FORMS
 
+from dindic import main
+from dindic.output import Commands
 from disentangle_indicators import score
 from disentangle_indicators.report import WRITERS
 
@@ -245,6 +247,22 @@ main()
     assert "stopped by" in said
     assert "Traceback" not in said
     assert os.listdir() == ["good.npz"]
+
+
+@pytest.mark.skipif(os.name == "nt", reason="signals and pipes of POSIX")
+def test_ctrl_c_before_the_command_has_its_exit_code_too(monkeypatch):
+    def pressed(*_):
+        signal.raise_signal(signal.SIGINT)
+
+    monkeypatch.setattr(Commands, "parse_args", pressed)
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        with pytest.raises(SystemExit) as end:
+            main(["--version"])
+        assert end.value.code == 130
+        assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 @pytest.mark.parametrize("option", [*WRITERS, "plot"])

@@ -229,7 +229,8 @@ CODES = {"SIGTERM": 143, "SIGINT": 130}
 
 def _words(name, folder):
     if name == "score":
-        return ["score", folder / "in.npz", "--json", folder / "a.json", "--csv", folder / "a.csv"]
+        files = ["--json", folder / "a.json", "--csv", folder / "a.csv"]
+        return ["score", folder / "in.npz", "--no-joint", *files]
     if name == "convert":
         return ["convert", folder / "in.npz", folder / "a.safetensors"]
     where = ["--data", folder / "images.npy", "--network", "mlp", "--epochs", 3]
@@ -238,22 +239,24 @@ def _words(name, folder):
 
 def _input(folder):
     rng = np.random.default_rng(0)
-    np.savez(folder / "in.npz", mean=rng.normal(size=(100_000, 8)), var=np.full((100_000, 8), 0.2))
+    np.savez(folder / "in.npz", mean=rng.normal(size=(40_000, 8)), var=np.full((40_000, 8), 0.2))
     np.save(folder / "images.npy", rng.integers(0, 256, (512, 8, 8), dtype=np.uint8))
 
 
 def _exit(words):
-    from dindic import main
-
-    signal.signal(signal.SIGINT, signal.default_int_handler)
-    sink = os.open(os.devnull, os.O_WRONLY)
-    os.dup2(sink, 1)
-    os.dup2(sink, 2)
     code = 1
     try:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+        sink = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(sink, 1)
+        os.dup2(sink, 2)
+        from dindic import main
+
         main([str(word) for word in words])
     except SystemExit as stop:
         code = stop.code or 0
+    except KeyboardInterrupt:  # before the command, where Python ends by the signal
+        code = CODES["SIGINT"]
     finally:
         os._exit(int(code))
 
@@ -282,6 +285,8 @@ def signals(name: str, sign: str) -> Found:
         folder = Path(made)
         _input(folder)
         kept = {file.name for file in folder.iterdir()}
+        if name != "train":
+            command(*_words(name, folder))  # so that a child imports nothing
         begun = time.monotonic()
         code = _code(os.waitpid(_forked(_words(name, folder)), 0)[1])
         whole = time.monotonic() - begun
