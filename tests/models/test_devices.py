@@ -10,7 +10,14 @@ torch = pytest.importorskip("torch", reason="torch is not installed: NO model is
 
 from runs import settings_of_torch
 
-from dindic_models.devices import Group, keep_freed_memory, pick_device, processes, set_precision
+from dindic_models.devices import (
+    Group,
+    keep_freed_memory,
+    layout_of,
+    pick_device,
+    processes,
+    set_precision,
+)
 
 
 @pytest.fixture(autouse=True)
@@ -122,3 +129,17 @@ def test_freed_memory_is_kept_where_glibc_is():
 def test_another_system_is_left_alone(monkeypatch):
     monkeypatch.setattr(sys, "platform", "darwin")
     assert keep_freed_memory() is False
+
+
+@pytest.mark.parametrize(
+    ("precision", "kind", "layout"),
+    [
+        ("float32", "cpu", torch.channels_last),
+        ("bf16", "cuda", torch.channels_last),
+        ("tf32", "cuda", torch.channels_last),
+        ("float32", "cuda", torch.contiguous_format),
+        ("float64", "cuda", torch.contiguous_format),
+    ],
+)
+def test_float32_on_a_gpu_is_not_stored_channels_last(precision, kind, layout):
+    assert layout_of(precision, torch.device(kind)) == layout
