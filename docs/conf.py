@@ -1,7 +1,6 @@
 """Sphinx configuration."""
 
 import sys
-from importlib.util import find_spec
 from pathlib import Path
 
 import disentangle_indicators
@@ -26,11 +25,8 @@ extensions = [
     "myst_parser",
     "hooks",
     "links",
+    "mathml",
 ]
-if find_spec("latex2mathml"):
-    extensions.append("mathml")
-else:  # formulas then come from a network
-    extensions.append("sphinx.ext.mathjax")
 exclude_patterns = [
     "_build",
     "joss",
