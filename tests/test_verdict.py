@@ -384,6 +384,7 @@ def test_brackets_of_the_distance_are_consistent(rng, n, d, joint):
     assert known.total.low <= known.marginals.high + known.dependence.high + 1e-9
 
 
+@pytest.mark.slow
 def test_brackets_of_the_distance_contain_the_truth():
     """Gaussian codes of known covariance: KL(q(z) || p), the marginals and TC in closed form."""
     rng = np.random.default_rng(0)
