@@ -12,6 +12,7 @@ from disentangle_indicators.comparison import compare, match, sweep
 from disentangle_indicators.report import write
 from disentangle_indicators.report.schema import SCHEMAS, field_table, schema
 from disentangle_indicators.rotation import audit_rotations, axes
+from disentangle_indicators.theorems import theorems
 
 HERE = Path(__file__).parent
 DATA = HERE.parent / "examples" / "data"
@@ -65,6 +66,7 @@ def gallery(cards: list[Scorecard]) -> None:
         "pairs": plots.pairs(axes(sprites, rng=0)),
         "rate": plots.rate(compare([card, other])),
         "matching": plots.matching(match(several(), same_rows=True, rotations=19)),
+        "dimensions": plots.dimensions(theorems(mnist, axes=False)),
         "training": plots.training(history),
     }
     for name, ax in drawn.items():

@@ -11,7 +11,7 @@ import pytest
 
 from disentangle_indicators import Encodings, score
 from disentangle_indicators._blocks import Table
-from disentangle_indicators.comparison import compare, match
+from disentangle_indicators.comparison import compare, match, sweep
 from disentangle_indicators.registry import COUNTS, INDICATORS
 from disentangle_indicators.report._page import page
 from disentangle_indicators.report._svg import inline
@@ -151,6 +151,27 @@ def test_the_sentences_of_any_result_open_its_page():
         assert text.index(f"<dt>{label}</dt>") < text.index("Tables")
         assert "<script" not in text
     assert "<title>Theorems: " in text
+
+
+def test_pages_of_theorems_and_of_sweeps_have_pictures_with_captions():
+    mean, var = encodings()
+    assert captions(theorems(mean, var, axes=False)) == [
+        "Intrinsic dimension beside the used latents"
+    ]
+    made = [Encodings.of(mean, var / k) for k in (1, 2, 4)]
+    with_distortion = [
+        each.replaced(metadata={"distortion": f"{k}"}) for k, each in enumerate(made)
+    ]
+    titles = ["Rate, information and used latents against the setting", "Rate against distortion"]
+    for several, wanted in ((made, titles[:1]), (with_distortion, titles)):
+        cards = [score(each, joint=False) for each in several]
+        assert captions(sweep(compare(cards), [1, 2, 4])) == wanted
+
+
+def captions(result):
+    """The titles of the pictures of a page."""
+    text = page(result, DATE)
+    return [each.partition(".")[0] for each in re.findall(r"<figcaption>(.*?)</figcaption>", text)]
 
 
 def test_the_paper_behind_labels_is_that_of_the_page():

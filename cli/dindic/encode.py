@@ -13,6 +13,7 @@ from dindic.output import progress, say_notes, say_written
 if TYPE_CHECKING:
     from dindic_models.encoder import Encoder
     from dindic_models.feed import ArrayFeed, Feed
+    from disentangle_indicators import Encodings
 
 
 @click.command()
@@ -75,22 +76,30 @@ def encode(output: str, images: int | None, batch: int, quiet: bool, **options: 
             )
     if not quiet:
         say_written(path, quiet)
-        click.echo(f"next: dindic score {path}{_axes(path)}", err=True)
+        found = _read(path)
+        if found is not None and "distortion" in found.metadata:
+            about = found.metadata
+            click.echo(f"distortion: {about['distortion']}, {about['distortion_is']}", err=True)
+        click.echo(f"next: dindic score {path}{_axes(found)}", err=True)
 
 
 def _is_input(output: str, inputs: list[str | None]) -> bool:
     return any(path and Path(path).exists() and Path(path).samefile(output) for path in inputs)
 
 
-def _axes(path: Path) -> str:
-    """Return the option that scoring codes with sites needs."""
+def _read(path: Path) -> "Encodings | None":
+    """Return what was written; None of codes with sites, whose reading needs their layout."""
     from disentangle_indicators import read_encodings
 
     try:
-        read_encodings(path)
+        return read_encodings(path)
     except ValueError:
-        return " --layout channels"
-    return ""
+        return None
+
+
+def _axes(found: "Encodings | None") -> str:
+    """Return the option that scoring codes with sites needs."""
+    return " --layout channels" if found is None else ""
 
 
 def _opened(

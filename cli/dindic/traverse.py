@@ -28,6 +28,8 @@ ON_PAGE = 6
 DECODED = 50
 """Images of which the decoder is looked at."""
 
+ROWS = "Numbers at the left are rows of the data, from 0."
+
 ENOUGH = 10_000
 """Images that the information of latents is computed from; the paper's number."""
 
@@ -168,7 +170,7 @@ def for_page(model: str, encodings: str, data: str | None) -> tuple["Figure", st
     drawn, found = _draw("grid", opened, options, None)
     caption = (
         f"Traversal: {found}. One block a latent. Each goes from -3 to 3; the others stay "
-        "those of the image."
+        f"those of the image. {ROWS}"
     )
     return figure_of(drawn), caption
 
@@ -232,7 +234,7 @@ def _draw(
         one = images[0], reconstructed[0], sweeps[0]
         heading = f"{name}, image {names[0]}: {words}"
         return pictures.draw_one_shot(*one, titles, span=span, heading=heading), words
-    heading = f"{name}: {words}"
+    heading = f"{name}: {words}. {ROWS}"
     return pictures.draw_grid(
         images, reconstructed, sweeps, titles, span=span, names=names, heading=heading
     ), words

@@ -9,6 +9,7 @@ from base64 import b64encode
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from disentangle_indicators._errors import Undefined
 from disentangle_indicators._indicators_result import Indicators
 from disentangle_indicators._means_result import MeansOnly
 from disentangle_indicators._result import Result
@@ -25,10 +26,12 @@ from disentangle_indicators.plots.information import information, variances
 from disentangle_indicators.plots.latents import pulse, pulses
 from disentangle_indicators.plots.rotation import pairs, violin
 from disentangle_indicators.plots.sweeps import rate_distortion, settings
+from disentangle_indicators.plots.theorems import dimensions
 from disentangle_indicators.plots.training import training
 from disentangle_indicators.rotation import Audit, Audits
 from disentangle_indicators.rotation import Axes as PreferredAxes
 from disentangle_indicators.supervised import MetricScore, Scores
+from disentangle_indicators.theorems import Theorems
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -38,6 +41,7 @@ __all__ = [
     "PLOTS",
     "brackets",
     "correlation",
+    "dimensions",
     "draw",
     "information",
     "marginal",
@@ -68,6 +72,7 @@ PLOTS: "dict[str, Callable[..., Axes]]" = {
     "violin": violin,
     "pairs": pairs,
     "matching": matching,
+    "dimensions": dimensions,
     "rate": rate,
     "settings": settings,
     "rate_distortion": rate_distortion,
@@ -89,6 +94,7 @@ DRAWN: "dict[type[Result], Callable[..., Axes]]" = {
     MetricScore: matrix,
     Comparison: rate,
     Sweep: settings,
+    Theorems: dimensions,
 }
 """The picture that belongs to a result, by the class of the result."""
 
@@ -109,6 +115,8 @@ def draw(result: Result) -> "Figure":
     ------
     ValueError
         If there is no picture of such a result.
+    Undefined
+        If this result has nothing that could be drawn.
 
     Examples
     --------
@@ -124,12 +132,15 @@ def draw(result: Result) -> "Figure":
 
 
 def as_html(result: Result) -> str:
-    """Return the picture that belongs to a result as an element of HTML, "" if there is none."""
+    """Return the picture that belongs to a result as HTML, "" if there is none."""
     if type(result) not in DRAWN:
         return ""
     from disentangle_indicators.plots._picture import png
 
-    figure = draw(result)
+    try:
+        figure = draw(result)
+    except Undefined:  # a collapsed encoder, say, has no dimension
+        return ""
     content = b64encode(png(figure)).decode()
     width = 96 * figure.get_figwidth()  # HTML has 96 pixels an inch
     return (

@@ -32,7 +32,7 @@ def cut(
 
 
 def cut_panel(
-    ax: "Axes", below: float, place: tuple[int, int], grid: tuple[int, int], gap: float = 22.0
+    ax: "Axes", below: float, place: tuple[int, int], grid: tuple[int, int], gap: float = 30.0
 ) -> "Axes":
     """Cut one panel of a grid of rows and columns from axes, above a strip of so many points.
 

@@ -282,7 +282,8 @@ def correlation(
     words = f"{len(shown)} of {found.d} latents" if len(shown) < found.d else f"{found.d} latents"
     if found.d > 1:
         i, j = sorted(int(k) for k in np.unravel_index(np.argmax(off), off.shape))
-        words += f", greatest |r| = {off[i, j]:.2f} ({i}, {j})"
+        pair = f" ({i}, {j})" if i < j else ""
+        words += f", greatest |r| = {off[i, j]:.2f}{pair}"
     head(ax, named(result, words), sign_handles("r", most_seen))
     return ax
 

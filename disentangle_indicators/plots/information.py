@@ -29,6 +29,9 @@ if TYPE_CHECKING:
 FLOOR = 1e-8
 """Least variance that is drawn; smaller ones are drawn there."""
 
+DECADES = 5
+"""Powers of ten that are written along an axis, at most about so many: more would overlap."""
+
 
 def information(result: "Scorecard | Indicators", ax: "Axes | None" = None) -> "Axes":
     """Draw the information of latents in descending order, with its cumulative share.
@@ -108,6 +111,8 @@ def variances(result: "Scorecard | Indicators", ax: "Axes | None" = None) -> "Ax
     >>> ax.get_xlabel(), ax.get_ylabel()
     ('Var(mean)', 'average posterior variance')
     """
+    from matplotlib.ticker import LogLocator
+
     found, _, _ = ranked(result)
     if ax is None:
         ax = new_axes(5.6, 4.6)
@@ -117,8 +122,9 @@ def variances(result: "Scorecard | Indicators", ax: "Axes | None" = None) -> "Ax
     ax.plot(curve, 1 - curve, color=INK, lw=0.8, ls="--", zorder=1)
     ax.set(xscale="log", yscale="log", xlabel="Var(mean)", ylabel="average posterior variance")
     ax.minorticks_off()
-    ax.xaxis.set_major_formatter("{x:g}")
-    ax.yaxis.set_major_formatter("{x:g}")
+    for axis in (ax.xaxis, ax.yaxis):
+        axis.set_major_locator(LogLocator(numticks=DECADES))
+        axis.set_major_formatter("{x:g}")
     low = min(float(min(x.min(), y.min())), 1e-3)
     ax.set_xlim(low / 3, 4 * max(1.0, float(x.max())))
     ax.set_ylim(low / 3, 6 * max(1.0, float(y.max())))

@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from disentangle_indicators._errors import Undefined
 from disentangle_indicators.comparison import Sweep
 from disentangle_indicators.plots._style import (
     BLUE,
@@ -90,7 +91,7 @@ def rate_distortion(result: Sweep, ax: "Axes | None" = None) -> "Axes":
 
     Raises
     ------
-    ValueError
+    Undefined
         Without a distortion.
 
     Examples
@@ -106,7 +107,7 @@ def rate_distortion(result: Sweep, ax: "Axes | None" = None) -> "Axes":
     'distortion'
     """
     if "distortion" not in result.means:
-        raise ValueError("no encoder has a distortion in its metadata")
+        raise Undefined("no encoder has a distortion in its metadata")
     ax = new_axes(5.2, 4.0) if ax is None else ax
     x, y = result.means["distortion"], result.means["kl_posterior_prior"]
     spread = [2 * np.nan_to_num(result.errors[k]) for k in ("distortion", "kl_posterior_prior")]

@@ -8,7 +8,7 @@ from disentangle_indicators._errors import Undefined
 from disentangle_indicators._result import Result
 from disentangle_indicators._scorecard_result import Scorecard
 from disentangle_indicators._sections import is_large
-from disentangle_indicators.comparison import Comparison
+from disentangle_indicators.comparison import Comparison, Sweep
 from disentangle_indicators.plots._style import figure_of
 from disentangle_indicators.report._svg import inline
 
@@ -80,6 +80,48 @@ ENCODERS = (
 """The pictures of a comparison."""
 
 
+SETTINGS = (
+    Picture(
+        plots.settings,
+        "Rate, information and used latents against the setting",
+        "Points are averages over the encoders of one setting, bars two standard errors. The dotted "
+        "line is a candidate of an elbow.",
+    ),
+    Picture(
+        plots.rate_distortion,
+        "Rate against distortion",
+        "Each point is a setting. The rate is Definition 1; the distortion is that of the metadata.",
+    ),
+)
+"""The pictures of a sweep."""
+
+
+ONE = {
+    plots.violin: Picture(
+        plots.violin,
+        "Scores under random rotations",
+        "A violin is the scores of random rotations of the code. A score within its violin is luck.",
+    ),
+    plots.pairs: Picture(
+        plots.pairs,
+        "Pairs of latents that were turned",
+        "Gains are total correlation that the best angle removes, costs what the worst angle adds.",
+    ),
+    plots.matching: Picture(
+        plots.matching,
+        "Directions that each two encoders share",
+        "Numbers are shared directions. Encoders on one branch of the tree span the same space.",
+    ),
+    plots.dimensions: Picture(
+        plots.dimensions,
+        "Intrinsic dimension beside the used latents",
+        "The control is as many independent Gaussians and rows. Means below their control fill "
+        "fewer dimensions than there are used latents.",
+    ),
+}
+"""Pictures of results that have one, by how they are drawn."""
+
+
 def pictures(result: Result) -> list[tuple[str, str]]:
     """Return the pictures of a result: each as SVG, with its caption as text."""
     kind = type(result)
@@ -87,8 +129,12 @@ def pictures(result: Result) -> list[tuple[str, str]]:
         wanted: tuple[Picture, ...] = CARD
     elif isinstance(result, Comparison):
         wanted = ENCODERS
+    elif isinstance(result, Sweep):
+        wanted = SETTINGS
     elif kind in plots.DRAWN:
-        wanted = (Picture(plots.DRAWN[kind], plots.DRAWN[kind].__name__.capitalize(), ""),)
+        own = {picture.draw: picture for picture in CARD} | ONE
+        drawn = plots.DRAWN[kind]
+        wanted = (own.get(drawn) or Picture(drawn, drawn.__name__.capitalize(), ""),)
     else:
         return []
     import matplotlib as mpl

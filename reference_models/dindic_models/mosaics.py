@@ -54,12 +54,23 @@ def enlargement(shape: tuple[int, ...], tiles: int, side: int) -> tuple[int, int
     return zoom, shrink
 
 
-def tiled(tiles: Pixels) -> Pixels:
-    """Set tiles (rows, columns, H, W, 3) beside and below each other, a white pixel apart."""
+def tiled(tiles: Pixels, gap: int = 255) -> Pixels:
+    """Set tiles (rows, columns, H, W, 3) beside and below each other, a pixel of `gap` apart."""
     rows, columns, height, width, _ = tiles.shape
-    padded = np.pad(tiles, ((0, 0), (0, 0), (0, 1), (0, 1), (0, 0)), constant_values=255)
+    padded = np.pad(tiles, ((0, 0), (0, 0), (0, 1), (0, 1), (0, 0)), constant_values=gap)
     size = rows * (height + 1), columns * (width + 1), 3
     return padded.swapaxes(1, 2).reshape(size)[:-1, :-1]
+
+
+def gap_of(tiles: Pixels) -> int:
+    """Return the grey that sets tiles (..., H, W, 3) apart: white, or grey if their edges are bright.
+
+    Examples
+    --------
+    >>> gap_of(np.zeros((2, 8, 8, 3), np.uint8)), gap_of(np.full((2, 8, 8, 3), 250, np.uint8))
+    (255, 128)
+    """
+    return 128 if tiles[..., -1, :, :].mean() > 192 else 255
 
 
 def beside(left: Pixels, right: Pixels) -> Pixels:

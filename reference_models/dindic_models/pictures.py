@@ -12,7 +12,17 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from dindic_models.mosaics import Floats, Pixels, beside, enlargement, rgb, shrunk, tiled, unit
+from dindic_models.mosaics import (
+    Floats,
+    Pixels,
+    beside,
+    enlargement,
+    gap_of,
+    rgb,
+    shrunk,
+    tiled,
+    unit,
+)
 from disentangle_indicators.plots._style import DPI, INK, legend, new_figure
 
 if TYPE_CHECKING:
@@ -74,8 +84,10 @@ def draw_grid(
     """
     seeds, blocks, steps = sweeps.shape[:3]
     zoom, shrink = enlargement(sweeps.shape[-2:], seeds * blocks * (steps + 2), 64)
-    sides = tiled(np.stack([rgb(images, shrink), rgb(reconstructed, shrink)], 1))
-    mosaics = [beside(sides, tiled(rgb(sweeps[:, h], shrink))) for h in range(blocks)]
+    pixels, ends = rgb(sweeps, shrink), [rgb(images, shrink), rgb(reconstructed, shrink)]
+    gap = gap_of(pixels)
+    sides = tiled(np.stack(ends, 1), gap)
+    mosaics = [beside(sides, tiled(pixels[:, h], gap)) for h in range(blocks)]
     height, width = (zoom * side for side in mosaics[0].shape[:2])
     left = _width(names) + _MARGIN
     cell = max(width, _width(titles)) + _MARGIN, height + round(3.4 * _LINE)
@@ -87,11 +99,11 @@ def draw_grid(
     top = _MARGIN + round(len(lines) * _LINE)
     total = left + across * cell[0], top + ceil(blocks / across) * cell[1]
     figure = _page(figure, total, lines)
-    for block, (pixels, title) in enumerate(zip(mosaics, titles, strict=True)):
+    for block, (mosaic, title) in enumerate(zip(mosaics, titles, strict=True)):
         row, column = divmod(block, across)
         corner = left + column * cell[0], top + row * cell[1] + round(1.5 * _LINE)
         ax = _place(figure, total, corner, (width, height))
-        _show(ax, pixels)
+        _show(ax, mosaic)
         ax.set_title(title, loc="left", fontsize=_FONT, pad=3, color=INK, parse_math=False)
         _label_steps(ax, sweeps.shape[2:], span, shrink, zoom)
         _label_rows(ax, names if column == 0 else (), seeds)

@@ -10,9 +10,10 @@ torch = pytest.importorskip("torch", reason="torch is not installed: dindic enco
 
 from runs import pictures, settings_of_torch
 
-from dindic.encode import _axes
+from dindic.encode import _axes, _read
 from dindic_models.checkpoint import file_hash, load
 from dindic_models.data import open_data, rows, some
+from dindic_models.encode import DISTORTION
 from disentangle_indicators import read_encodings
 
 SHARED = Path(os.environ.get("DINDIC_DATA", ""))
@@ -41,15 +42,17 @@ def run(folder, dindic):
 
 def test_the_test_part_of_the_models_split(dindic, folder, run):
     result = dindic("encode", run, "-o", "x.npz")
+    found = read_encodings("x.npz")
     assert result.stdout == ""
     images = "part 'test' of the model's split, 8 of 81 images"
     assert result.stderr.splitlines() == [
         f"note: {open_data('images.npz').source}",
         f"note: {images}",
         "written: x.npz",
+        f"distortion: {found.metadata['distortion']}, {DISTORTION}",
         "next: dindic score x.npz",
     ]
-    found, data = read_encodings("x.npz"), open_data("images.npz")
+    data = open_data("images.npz")
     chosen = rows(data, "test", seed=9)
     model = load(run).model
     with torch.no_grad():
@@ -246,4 +249,4 @@ def test_rendered_sprites_give_the_encodings_of_others(tmp_path, n):
 def test_the_next_command_has_the_layout_that_it_needs(tmp_path, shape, words):
     path = tmp_path / "x.npz"
     np.savez(path, mean=np.zeros(shape), logvar=np.zeros(shape))
-    assert _axes(path) == words
+    assert _axes(_read(path)) == words

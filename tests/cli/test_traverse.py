@@ -73,7 +73,8 @@ def test_a_grid_of_the_used_latents_the_most_informative_first(dindic, run, draw
     assert images.shape == reconstructed.shape == (5, *SHAPE)
     words = "3 of 4 latents carry more than 0.5 nats. I is I(x; z_h), exact for 6 posteriors"
     assert result.stdout == f"{words}\n"
-    assert drawn["heading"] == f"b10, array: {words}"
+    rows = "Numbers at the left are rows of the data, from 0."
+    assert drawn["heading"] == f"b10, array: {words}. {rows}"
     assert "part 'test' of the model's split, 6 of 60 images" in result.stderr
     assert result.stderr.endswith("written: a.png\n")
     assert imread("a.png").std() > 0.01
@@ -317,6 +318,7 @@ def test_the_page_of_a_report_has_a_traversal(dindic, say, run):
     found = Path("page.html").read_text()
     (alt,) = re.findall(r'<img alt="([^"]*)" src="data:image/png;base64,', found)
     assert alt.startswith("Traversal: 3 of 4 latents carry more than 0.5 nats")
+    assert alt.endswith("Numbers at the left are rows of the data, from 0.")
     assert alt in re.findall(r"<figcaption>(.*?)</figcaption>", found, flags=re.DOTALL)
     dindic(*words, "--model", run, "--data", "images.npy")
     assert Path("page.html").read_text().count("<img") == 1

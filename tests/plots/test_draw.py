@@ -8,10 +8,12 @@ from matplotlib.figure import Figure
 from matplotlib.image import imread
 
 from disentangle_indicators import indicators, plots, score
+from disentangle_indicators._errors import Undefined
 from disentangle_indicators.aggregate import density, joint
 from disentangle_indicators.comparison import compare, match, sweep
 from disentangle_indicators.rotation import audit_rotations, axes
 from disentangle_indicators.supervised import evaluate_metrics
+from disentangle_indicators.theorems import theorems
 
 RNG = np.random.default_rng(0)
 MEAN, VAR = RNG.normal(size=(60, 2)), np.full((60, 2), 0.1)
@@ -28,6 +30,7 @@ RESULTS = {
     "Scores": lambda: sap(),
     "MetricScore": lambda: next(iter(sap().metrics.values())),
     "Comparison": lambda: compare([score(MEAN, var=VAR, joint=False)] * 2),
+    "Theorems": lambda: theorems(MEAN, VAR, axes=False),
     "Sweep": lambda: sweep(compare([score(MEAN, var=VAR, joint=False)] * 3), [1, 2, 4]),
 }
 
@@ -44,6 +47,13 @@ def test_a_result_draws_its_picture_and_puts_it_into_html(name):
     assert isinstance(figure, Figure)
     assert imread(BytesIO(figure._repr_png_())).shape[2] == 4
     assert result._repr_html_().count("<img ") == 1
+
+
+def test_a_result_without_anything_to_draw_shows_its_table_alone():
+    collapsed = theorems(np.zeros((60, 2)), np.ones((60, 2)))
+    assert "<img" not in collapsed._repr_html_()
+    with pytest.raises(Undefined, match="the picture needs an intrinsic dimension"):
+        collapsed.plot()
 
 
 def test_every_class_with_a_picture_is_tried():

@@ -1,5 +1,7 @@
 """Pictures of latents, of the aggregated posterior, of factors, of models and of trainings."""
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 from matplotlib.collections import LineCollection, PathCollection
@@ -104,6 +106,10 @@ def test_marginals_have_a_panel_for_each_of_the_most_informative_latents():
     assert [int(t.split()[1].rstrip(":")) for t in titles] == order.tolist()
     areas = [np.trapezoid(p.lines[0].get_ydata(), p.lines[0].get_xdata()) for p in ax.child_axes]
     np.testing.assert_allclose(areas, 1, atol=2e-3)
+    figure_of(ax).draw_without_rendering()
+    for above, below in zip(ax.child_axes[:6], ax.child_axes[3:], strict=True):
+        numbers = min(t.get_window_extent().y0 for t in above.get_xticklabels())
+        assert numbers > below.title.get_window_extent().y1 + 15  # pixels of 1/150 inch
 
 
 def test_correlations_are_squares_of_that_area_and_negative_ones_are_open():
@@ -204,3 +210,24 @@ def test_a_picture_that_the_result_has_not_is_undefined():
     for name in ("information", "variances", "marginals"):
         with pytest.raises(Undefined, match="means only"):
             plots.PLOTS[name](score(mean))
+
+
+def test_latents_without_correlation_have_no_greatest_pair():
+    mean = np.array([[1.0, 1.0], [-1.0, -1.0], [1.0, -1.0], [-1.0, 1.0]])
+    title = plots.correlation(score(mean, var=np.full((4, 2), 0.1))).get_title()
+    assert title.endswith("greatest |r| = 0.00")
+
+
+def test_powers_of_ten_do_not_overlap():
+    mean, var = encodings(3)
+    var = np.hstack([var[:, :2], np.full((len(var), 1), 1e-20)])
+    ax = plots.variances(indicators(mean * [1, 1, 1e-9], var))
+    figure_of(ax).draw_without_rendering()
+    inside = [
+        t
+        for t in ax.get_xticklabels()
+        if 0 <= ax.transAxes.inverted().transform(t.get_window_extent())[0, 0] <= 1
+    ]
+    boxes = sorted((t.get_window_extent() for t in inside), key=lambda box: box.x0)
+    assert len(boxes) >= 3
+    assert all(b.x0 - a.x1 > 15 for a, b in pairwise(boxes))
