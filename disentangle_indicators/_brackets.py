@@ -4,6 +4,7 @@ Every range that is printed, drawn or stored includes two standard errors of its
 """
 
 import math
+from collections.abc import Callable
 from typing import NamedTuple
 
 __all__ = ["NOTHING", "Bracket", "between", "down", "up"]
@@ -55,11 +56,10 @@ def down(x: float) -> str:
 
     Examples
     --------
-    >>> down(0.01239), down(-0.00301)
-    ('0.012', '-0.0031')
+    >>> down(0.01239), down(-0.00301), down(1.23456e36)
+    ('0.012', '-0.0031', '1.234e+36')
     """
-    unit = 10 ** _decimals(x)
-    return f"{math.floor(x * unit + 1e-7) / unit:.{_decimals(x)}f}"
+    return _written(x, lambda scaled: math.floor(scaled + 1e-7))
 
 
 def up(x: float) -> str:
@@ -70,5 +70,12 @@ def up(x: float) -> str:
     >>> up(0.01231), up(123.4)
     ('0.013', '124')
     """
+    return _written(x, lambda scaled: math.ceil(scaled - 1e-7))
+
+
+def _written(x: float, whole: Callable[[float], int]) -> str:
+    if abs(x) >= 1e6:
+        power = 10.0 ** (math.floor(math.log10(abs(x))) - 3)
+        return f"{whole(x / power) * power:.4g}"
     unit = 10 ** _decimals(x)
-    return f"{math.ceil(x * unit - 1e-7) / unit:.{_decimals(x)}f}"
+    return f"{whole(x * unit) / unit:.{_decimals(x)}f}"

@@ -10,6 +10,7 @@ from disentangle_indicators._array import namespace, to_numpy
 from disentangle_indicators._indicators_result import Indicators
 from disentangle_indicators._scales import SCALES
 from disentangle_indicators.posteriors import Encodings
+from disentangle_indicators.thresholds import DIVERGED
 
 __all__ = ["doubts"]
 
@@ -65,6 +66,13 @@ def doubts(encodings: Encodings, result: Indicators) -> str:
         found.append(
             f"Every posterior is wider than the prior: is the {encodings.scale} {other}, or is the "
             f"prior another one? If so, {_pass(encodings, named, arrays)} or prior_var=."
+        )
+    spread = np.sqrt(result.second_moment)
+    if np.max(spread) > DIVERGED:
+        h = int(np.argmax(spread))
+        found.append(
+            f"The codes of latent {h} are {spread[h]:.3g} standard deviations of the prior from 0: has the "
+            "training diverged, or are the arrays in other units? No trained encoder gives such codes."
         )
     return " ".join(found)
 

@@ -205,8 +205,8 @@ def latent_table(
             cells.append(exact.in_words(h))
         cells += [
             with_error(float(third[h]), None if errors is None else float(errors[h])),
-            f"{result.second_moment[h]:.3f}",
-            f"{result.kl_posterior_prior_per_latent[h]:.3f}",
+            with_error(float(result.second_moment[h]), None),
+            with_error(float(result.kl_posterior_prior_per_latent[h]), None),
             *(_spread(float(variance[h])) if scaled else [f"{result.mean_variance[h]:.4f}"]),
             result.states[h].replace(*SHORT),
         ]

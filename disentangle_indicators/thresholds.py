@@ -15,6 +15,9 @@ NEAR_DETERMINISTIC = 1e-6
 ACTIVE_UNIT = 0.01
 """Least Var(mean) of an active unit (Burda, Grosse and Salakhutdinov, 2016)."""
 
+DIVERGED = 1e4
+"""Standard deviations of the prior, the spread of a latent beyond which a training has diverged."""
+
 NORMAL_VARIANCE = 0.1
 """Greatest distance of S from 1 of a normal-variance latent."""
 

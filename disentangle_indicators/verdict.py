@@ -353,5 +353,7 @@ def _see(advice: str, section: str) -> str:
 
 def _nats(x: float) -> str:
     """Write a number of nats with three significant digits, of which four are decimals at most."""
+    if abs(x) >= 1e6:
+        return f"{x:.3g}"
     digits = 4 if abs(x) < 0.01 else 3 if abs(x) < 1 else 2 if abs(x) < 100 else 0
     return f"{x:.{digits}f}".rstrip("0").rstrip(".") if digits else f"{x:.0f}"

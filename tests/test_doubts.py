@@ -1,5 +1,7 @@
 """What the report asks about arrays that no trained encoder gives, and of no other ones."""
 
+import re
+
 import numpy as np
 import pytest
 
@@ -48,6 +50,20 @@ def test_wide_variances_are_questioned():
     text = asked(mean, var=np.exp(logvar) + 1)
     assert text.startswith("Every posterior is wider than the prior: is the var on another scale,")
     assert score(mean * 9, var=np.exp(logvar) * 81, prior_var=81.0).verdict.get("CHECK") is None
+
+
+@pytest.mark.parametrize(("factor", "hint"), [(1e3, False), (1e5, True), (1e36, True)])
+def test_codes_that_diverged_are_questioned(factor, hint):
+    mean, logvar = trained()
+    mean[:, 2] *= factor
+    assert ("codes of latent 2 are" in asked(mean, logvar=logvar)) == hint
+    assert score(mean * 9, logvar=logvar, prior_var=factor**2).verdict.get("CHECK") is None
+
+
+def test_huge_numbers_are_written_short():
+    mean, logvar = trained()
+    text = str(score(mean * 1e36, logvar=logvar))
+    assert re.search(r"\d{10}", text) is None
 
 
 @pytest.mark.parametrize("used", [1, 6])

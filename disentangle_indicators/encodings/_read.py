@@ -30,6 +30,7 @@ from disentangle_indicators.encodings._stored import (
     OBJECTS,
     Contents,
     Stored,
+    check_size,
     reading,
 )
 from disentangle_indicators.encodings._views import repeated_to, transposed
@@ -232,6 +233,8 @@ def _checked(
     for count, word in ((n, "rows"), (d, "latents")):
         if count == 0:
             raise ValueError(f"the mean has no {word}; it is {mean}")
+    size = 8 * int(np.prod(mean.shape[1:], dtype=float))
+    check_size(mean.path or path, f"a row of {mean.name}", size)
     scale, notes = _scale(contents, choice)
     notes += of_axes
     if turned:

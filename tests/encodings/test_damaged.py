@@ -62,6 +62,18 @@ def test_more_arrays_than_encodings_have_are_not_looked_at(tmp_path, monkeypatch
         read_encodings(path)
 
 
+def test_a_row_that_inflates_to_far_more_than_the_file_is_refused(tmp_path, monkeypatch):
+    monkeypatch.setattr(_stored, "WHOLE", 100_000)
+    path = tmp_path / "a.npz"
+    noise = np.random.default_rng(0).normal(size=(2, 130_000))
+    for mean in (np.zeros((2, 12_000)), noise):
+        np.savez_compressed(path, mean=mean, logvar=np.full(mean.shape, -1.0))
+        assert read_encodings(path).d == mean.shape[1]
+    np.savez_compressed(path, mean=np.zeros(noise.shape), logvar=np.full(noise.shape, -1.0))
+    with pytest.raises(ValueError, match=r"a\.npz: 'a row of mean' announces 0\.00104 GB"):
+        read_encodings(path)
+
+
 OTHERS = ("h5", "zarr.zip", "parquet", "feather", "mat")
 
 
