@@ -11,6 +11,7 @@ clusters, grids, tails or a low dimension of the rows make no difference to the 
 """
 
 from dataclasses import dataclass, field
+from math import ceil
 from typing import Any
 
 import numpy as np
@@ -22,6 +23,9 @@ __all__ = ["Copies", "distinct", "find_copies", "joined"]
 
 LEAST = 1e-3
 """Share of rows with an exact copy below which copies change nothing."""
+
+FALSE_ALARM = 1e-7
+"""Probability that independent rows have as many equal pairs, below which these are copies."""
 
 _PAIRS = 3e7
 """Distances that are looked at."""
@@ -129,7 +133,8 @@ def find_copies(mean: Float, latents: Any = None) -> Copies | None:
 
     Notes
     -----
-    Exact copies are always found; below one row of a thousand they are left out. Near copies are
+    Exact copies are always found; below one row of a thousand they are left out, and so are as many
+    as independent rows may have where few digits are stored. Near copies are
     found where originals are more than twice as many as the copies of each, and where the next
     row is 2.5 times farther than the copies. Numbers of copies that vary from row to row like a
     Poisson number cannot be told from independent rows of a discrete code: then only exact copies
@@ -151,12 +156,51 @@ def find_copies(mean: Float, latents: Any = None) -> Copies | None:
         if near.max() + 1 < groups:
             return _of(near, exact=False)
     found = _of(exact, exact=True)
-    return found if found.rows >= max(2, LEAST * n) else None
+    if found.rows < max(2, LEAST * n) or _meet_by_chance(mean, exact):
+        return None
+    return found
 
 
 def _of(codes: NDArray[np.int64], *, exact: bool) -> Copies:
     sizes = np.bincount(codes)
     return Copies(codes.size, int(sizes[sizes > 1].sum()), sizes.size, exact, codes)
+
+
+def _meet_by_chance(mean: Float, codes: NDArray[np.int64]) -> bool:
+    """Whether independent rows, stored with so few digits, may have so many equal pairs."""
+    from scipy.stats import poisson
+
+    sizes = np.bincount(codes)
+    pairs = int(np.sum(sizes * (sizes - 1)) // 2)
+    return bool(poisson.sf(pairs - 1, _chance_pairs(mean)) > FALSE_ALARM)
+
+
+def _chance_pairs(mean: Float) -> float:
+    r"""Return how many pairs of independent rows are equal because numbers are rounded.
+
+    .. math:: \frac{n - 1}{2} \sum_i \prod_h f_h(x_{ih}) \, \epsilon(x_{ih})
+
+    with f_h the density of a latent, from the values of about the square root of n neighbours, and
+    epsilon the distance of x to the next number of its precision.
+
+    Examples
+    --------
+    >>> x = np.random.default_rng(0).normal(size=(2000, 1))
+    >>> [f"{_chance_pairs(x.astype(kind)):.2g}" for kind in (np.float16, np.float32, np.float64)]
+    ['2.3e+02', '0.028', '5.3e-11']
+    """
+    n, around = len(mean), ceil(len(mean) ** 0.5)
+    log_p = np.zeros(n)
+    low, high = np.maximum(np.arange(n) - around, 0), np.minimum(np.arange(n) + around, n - 1)
+    for column in mean.T:
+        order = np.argsort(column)
+        x = column[order]
+        width = x[high].astype(np.float64) - x[low]
+        step = np.abs(np.spacing(x)).astype(np.float64)
+        share = np.divide(step * (high - low) / n, width, out=np.ones(n), where=width > 0)
+        with np.errstate(divide="ignore"):  # the numbers next to 0 are nearer than any digits
+            log_p[order] += np.log(np.minimum(share, 1.0))
+    return float((n - 1) / 2 * np.sum(np.exp(log_p)))
 
 
 def _same(mean: Float) -> NDArray[np.int64]:
