@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from math import prod
 from pathlib import Path
+from tokenize import TokenError
 from typing import IO, TYPE_CHECKING, Any
 
 import numpy as np
@@ -308,7 +309,7 @@ def _under(prefix: str, arrays: Mapping[str, Any]) -> dict[str, Any]:
 
 _DAMAGE = (
     *(zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError),
-    *(KeyError, TypeError, IndexError, ValueError),
+    *(KeyError, TypeError, IndexError, ValueError, TokenError, SyntaxError),
 )
 """What numpy and zipfile raise on damage: a flipped flag asks for a password, for instance."""
 

@@ -19,7 +19,9 @@ def failures(report: dict) -> list[str]:
     ]
     skipped = [each["name"] for each in found if "vulns" not in each]
     if not audited:
-        return ["nothing was audited: the index has no advisories, or the file has no pins"]
+        return [
+            "nothing was audited: the package index has no advisories, or the file has no pins"
+        ]
     if skipped:
         weak.append(f"not audited: {', '.join(skipped)}")
     return weak

@@ -4,6 +4,7 @@ import functools
 import itertools
 import json
 import operator
+import re
 import zipfile
 
 import numpy as np
@@ -207,6 +208,17 @@ def load(path):
         return Summary.load(path), path.name
     except ValueError as error:
         return None, str(error)
+
+
+def test_a_bracket_that_never_closes_is_damage(tmp_path):
+    path = tmp_path / "a.npz"
+    Summary.of(Encodings.of(*rows(2000))).save(path)  # of which no checksum is compared so early
+    content = path.read_bytes()
+    for head in re.finditer(rb"{'descr'", content):
+        at = content.index(b"}", head.start())
+        path.write_bytes(content[:at] + b"(" + content[at + 1 :])
+        with pytest.raises(ValueError, match="a.npz is damaged"):
+            Summary.load(path)
 
 
 def test_a_flipped_bit_is_refused_or_changes_nothing(tmp_path):
