@@ -32,24 +32,40 @@ def pivot_of(xp: Any, mean: Array) -> Array | None:
     return widen(xp, centre) if bool(xp.any(far)) else None
 
 
+def width_of(xp: Any, var: Array) -> Array:
+    """Return the average variance of the first rows, about which squares of u are taken.
+
+    Of a latent that carries little, u is that variance and little more: in float32 the square of the
+    sum would leave nothing of what varies.
+    """
+    head = widen(xp, var[..., : min(_ROWS, var.shape[-2]), :])
+    with np.errstate(all="ignore"):
+        width = xp.mean(head, axis=-2, keepdims=True)
+    width = xp.where(xp.isfinite(width), width, xp.zeros_like(width))
+    return widen(xp, xp.astype(width, var.dtype))
+
+
 def sum_blocks(
     xp: Any,
     mean: Array,
     var: Array,
     pivot: Array | None,
+    width: Array,
     errors: bool,
     covariance: bool,
     threads: int,
 ) -> tuple[Array, Array | None]:
     """Return the sums over samples, about the pivot: (..., k, d) and, when asked, (..., d, d)."""
+    where = array_api_compat.device(mean)
     c = None
     if pivot is not None:
-        c = array_api_compat.to_device(xp.astype(pivot, mean.dtype), array_api_compat.device(mean))
+        c = array_api_compat.to_device(xp.astype(pivot, mean.dtype), where)
+    w = array_api_compat.to_device(xp.astype(width, mean.dtype), where)
     keep_freed_memory()
 
     def columns(rows: slice) -> Array:
         with np.errstate(all="ignore"):
-            return _columns(xp, mean[..., rows, :], var[..., rows, :], c, errors)
+            return _columns(xp, mean[..., rows, :], var[..., rows, :], c, w, errors)
 
     def outer(rows: slice) -> Array:
         with np.errstate(all="ignore"):
@@ -91,10 +107,12 @@ def _whole_tiles(slices: Iterable[slice]) -> Iterator[slice]:
             yield slice(cut, rows.stop)
 
 
-def _columns(xp: Any, x: Array, var: Array, pivot: Array | None, errors: bool) -> Array:
+def _columns(
+    xp: Any, x: Array, var: Array, pivot: Array | None, width: Array, errors: bool
+) -> Array:
     """Return the sums of x, x^2, v, log v and, for the errors, u'u', u' log v, (log v)^2.
 
-    Here x becomes the mean less the pivot c and u' = x^2 + 2 c x + v = u - c^2. Rows are summed
+    Here x becomes the mean less the pivot c and u' = x^2 + 2 c x + v - w = u - c^2 - w. Rows are summed
     64 at a time in the precision of the input, as (64, tile d) so that loops are long, and then
     in float64. Arrays that lie in memory by columns stay so, as (64, d tile). Statements are in place where they can be: fresh memory is slow memory.
     """
@@ -107,14 +125,18 @@ def _columns(xp: Any, x: Array, var: Array, pivot: Array | None, errors: bool) -
     else:
         shape = (*x.shape[:-2], height, tiles * d)
         x, var = xp.reshape(x, shape), xp.reshape(var, shape)
+
+    def of_tiles(row: Array) -> Array:
+        whole = (*(1,) * (row.ndim - 1), tiles)
+        return np.repeat(row, tiles, axis=-1) if flat else xp.tile(row, whole)
+
     if pivot is not None:
-        of_tiles = (*(1,) * (pivot.ndim - 1), tiles)
-        c = np.repeat(pivot, tiles, axis=-1) if flat else xp.tile(pivot, of_tiles)
+        c = of_tiles(pivot)
         x = x - c
     u = x * x
     sums = [_column_sum(xp, x), _column_sum(xp, u), _column_sum(xp, var)]
     if errors:
-        u += var
+        u += var - of_tiles(width)
         if pivot is not None:
             u += 2 * c * x
         log_var = xp.log(var)

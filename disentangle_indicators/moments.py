@@ -22,7 +22,7 @@ from disentangle_indicators._array import (
     eye_like,
     widen,
 )
-from disentangle_indicators._sums import pivot_of, sum_blocks
+from disentangle_indicators._sums import pivot_of, sum_blocks, width_of
 
 __all__ = ["Moments"]
 
@@ -132,16 +132,16 @@ class Moments:
     ) -> "Moments":
         """Summarise arrays of one shape; the sums show whether an entry needs to be looked for."""
         xp = array_api_compat.array_namespace(mean)
-        pivot = pivot_of(xp, mean)
-        sums = sum_blocks(xp, mean, var, pivot, errors, covariance, threads)
+        pivot, width = pivot_of(xp, mean), width_of(xp, var)
+        sums = sum_blocks(xp, mean, var, pivot, width, errors, covariance, threads)
         if not all(bool(xp.all(xp.isfinite(s))) for s in sums if s is not None):
             check_finite(mean, "mean", first_row)
             check_positive(var, "var", first_row)
             mean, var = widen(xp, mean), widen(xp, var)
-            sums = sum_blocks(xp, mean, var, pivot, errors, covariance, threads)
+            sums = sum_blocks(xp, mean, var, pivot, width, errors, covariance, threads)
             if not all(bool(xp.all(xp.isfinite(s))) for s in sums if s is not None):
                 raise ValueError("the squares of mean or var overflow float64")
-        return _centre(cls, xp, mean.shape[-2], pivot, *sums)
+        return _centre(cls, xp, mean.shape[-2], pivot, width, *sums)
 
     @classmethod
     def of_batches(
@@ -284,6 +284,7 @@ def _centre(
     xp: Any,
     n: int,
     pivot: Array | None,
+    width: Array,
     sums: Array,
     outer: Array | None,
 ) -> Moments:
@@ -293,7 +294,7 @@ def _centre(
     scatter = None if outer is None else outer - n * x[..., :, None] * x[..., None, :]
     co_scatter = None
     if sums.shape[-2] > 4:
-        u = square + var + 2 * c * x
+        u = square + (var - width[..., 0, :]) + 2 * c * x
         products = xp.stack([u * u, u * log_var, log_var * log_var], axis=-2)
         co_scatter = sums[..., 4:, :] - n * products
     return cls(

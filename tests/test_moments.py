@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from strategies import cut, encodings, merge_in_any_order, random_encodings, rngs, to
 
-from disentangle_indicators import Moments
+from disentangle_indicators import Moments, indicators
 from disentangle_indicators._array import to_numpy
 from disentangle_indicators._sums import log_sum
 
@@ -485,3 +485,17 @@ def test_columns_of_tables_are_not_transposed_and_give_the_same_sums(n, offset):
     for name, value in vars(wanted).items():
         size = np.max(np.abs(value)) + offset**2
         np.testing.assert_allclose(getattr(found, name), value, rtol=0, atol=1e-11 * size * n)
+
+
+@pytest.mark.parametrize("scale", [1e-1, 1e-2, 1e-3])
+def test_errors_of_quiet_latents_survive_float32(scale):
+    """u is nearly 1 in all rows; what varies is in the last digits of its square."""
+    rng = np.random.default_rng(0)
+    mean = (scale * rng.normal(size=(2000, 1))).astype(np.float32)
+    var = ((1 - scale**2) * np.exp(scale**2 * rng.normal(size=(2000, 1)))).astype(np.float32)
+    found, exact = (
+        indicators(mean.astype(kind), var.astype(kind)).standard_errors for kind in ("f4", "f8")
+    )
+    for name in ("mutual_information_per_latent", "kl_posterior_prior_per_latent"):
+        # what varies is of the size of scale^2, and float32 rounds at 6e-8 of 1
+        assert found[name] == pytest.approx(exact[name], rel=max(1.2e-7 / scale**2, 1e-5))

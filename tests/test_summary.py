@@ -452,3 +452,13 @@ def test_a_prior_is_applied_once():
     plain = score(Summary.of(Encodings.of(mean, var)))
     for name, value in plain.result.values.items():
         np.testing.assert_allclose(card.result.values[name], value, atol=1e-9, err_msg=name)
+
+
+def test_the_joint_of_a_sample_of_all_rows_is_that_of_the_rows_within_errors():
+    """The sample has them in the order of a hash, so that one seed draws other points."""
+    mean, var = rows(600)
+    one, two = score(merge(shards(mean, var, [200]))).joint, score(mean, var=var).joint
+    assert one.n == two.n == 600
+    for name in ("mutual_information", "total_correlation", "kl_aggregate_prior"):
+        error = np.hypot(one.standard_errors[name], two.standard_errors[name])
+        assert abs(getattr(one, name) - getattr(two, name)) <= 5 * error
