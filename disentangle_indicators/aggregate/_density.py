@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from disentangle_indicators._array import Array, to_numpy
+from disentangle_indicators._array import Array, Float, to_numpy
 from disentangle_indicators._provenance import Provenance
 from disentangle_indicators.aggregate._density_result import Density
 from disentangle_indicators.aggregate._grid import MAIN, grid
@@ -54,24 +54,13 @@ def density(
     if latent not in range(encodings.d):
         raise ValueError(f"latent must be from 0 to {encodings.d - 1}; got {latent}")
     whole = encodings.arrays("a density needs")
-    mean, var = (to_numpy(x[:, latent : latent + 1]) for x in whole)
-    second = float(np.mean(mean**2 + var))
-    reach, sd = 4 * max(1.0, np.sqrt(second)), np.sqrt(var)
-    ends = min((mean - 4 * sd).min(), -reach), max((mean + 4 * sd).max(), reach)
-    z, edges = np.linspace(*ends, POINTS), np.linspace(*ends, BINS + 1)
-    narrow = (sd < edges[1] - edges[0])[:, 0]
-    values = np.zeros_like(z)
-    if not narrow.all():
-        tree = grid(mean[~narrow, 0], var[~narrow, 0], (MAIN,))
-        values += tree.density(z) * np.mean(~narrow)
-    exact = evaluate_arrays(mean, var).marginals
-    if narrow.any():
-        counts = np.histogram(mean[narrow, 0], edges)[0] / len(mean) / (edges[1] - edges[0])
-        values += counts[np.minimum(np.searchsorted(edges, z, "right") - 1, counts.size - 1)]
+    mean, var = (to_numpy(x[:, latent]) for x in whole)
+    exact = evaluate_arrays(mean[:, None], var[:, None]).marginals
+    z, values = curve(mean, var)
     return Density(
         n=len(mean),
         latent=latent,
-        second_moment=second,
+        second_moment=float(np.mean(mean**2 + var)),
         information=float(exact.information[0]),
         looseness=float(exact.looseness[0]),
         z=z,
@@ -80,3 +69,23 @@ def density(
             "disentangle_indicators.aggregate.density", encodings.inputs, {"latent": latent}
         ),
     )
+
+
+def curve(mean: Float, var: Float, nodes: int = MAIN) -> tuple[Float, Float]:
+    """Return points, and the density there of posteriors (n,) of one latent.
+
+    Those that are narrower than a bin are counted as a histogram. `nodes` is the number of nodes of
+    a panel of the others; few of them are enough for a picture.
+    """
+    second, sd = float(np.mean(mean**2 + var)), np.sqrt(var)
+    reach = 4 * max(1.0, np.sqrt(second))
+    ends = min((mean - 4 * sd).min(), -reach), max((mean + 4 * sd).max(), reach)
+    z, edges = np.linspace(*ends, POINTS), np.linspace(*ends, BINS + 1)
+    narrow = sd < edges[1] - edges[0]
+    values = np.zeros_like(z)
+    if not narrow.all():
+        values += grid(mean[~narrow], var[~narrow], (nodes,)).density(z) * np.mean(~narrow)
+    if narrow.any():
+        counts = np.histogram(mean[narrow], edges)[0] / len(mean) / (edges[1] - edges[0])
+        values += counts[np.minimum(np.searchsorted(edges, z, "right") - 1, counts.size - 1)]
+    return z, values

@@ -7,7 +7,7 @@ import numpy as np
 
 from disentangle_indicators._array import Float, to_numpy
 from disentangle_indicators._errors import Undefined
-from disentangle_indicators.aggregate import density
+from disentangle_indicators.aggregate._density import curve
 from disentangle_indicators.aggregate._joint_result import Joint, span
 from disentangle_indicators.plots._cut import cut_panel
 from disentangle_indicators.plots._ranking import number_both, ranked
@@ -42,8 +42,8 @@ if TYPE_CHECKING:
 ROWS = 5_000
 """Rows from which the densities of several latents are drawn."""
 
-POINTS = 160
-"""Points of a curve in a panel."""
+POINTS, NODES = 160, 8
+"""Points of a curve in a panel, and nodes of a part of the line: 1e-4 off at most."""
 
 LEAST = 0.05
 """Least correlation that a full cell may stand for."""
@@ -137,9 +137,9 @@ def marginals(result: "Scorecard", ax: "Axes | None" = None, most: int = 9) -> "
     mean, var = (to_numpy(x[:: ceil(found.n / ROWS)][:, shown.tolist()]) for x in (mean, var))
     for i in range(len(shown)):
         panel = cut_panel(ax, below, (i // columns, i % columns), (rows, columns))
-        curve = density(mean, var, latent=i)
-        z, height = _coarse(curve.z, curve.density)
-        _curves(panel, z, height, curve.second_moment)
+        m, v = (np.ascontiguousarray(x[:, i]) for x in (mean, var))
+        z, height = _coarse(*curve(m, v, NODES))
+        _curves(panel, z, height, float(np.mean(m * m + v)))
         points = points_of(panel)[0]
         words = shortened(f"latent {shown[i]}: {informative[shown[i]]:.2f} nats", points, SMALL)
         panel.set_title(words, fontsize=SMALL, pad=2)

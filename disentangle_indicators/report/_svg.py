@@ -7,13 +7,17 @@ from html import escape
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
+    from matplotlib.transforms import Bbox
 
 PIXELS, WIDTH = 110, 1056
 """Pixels an inch of what is drawn as pixels, and pixels of the width of a page."""
 
-PADDING = 0.05
-"""Inches around what is drawn."""
+PADDING = 4
+"""Points around what is drawn."""
 
 BLACK = re.compile(r"(fill|stroke): #(?:000000|202020)")
 """Ink, which is light on a dark page."""
@@ -51,6 +55,25 @@ def as_image(figure: "Figure", description: str) -> str:
     return f'<img alt="{escape(description)}" src="data:image/png;base64,{content}">'
 
 
+def _with_cut(axes: "Iterable[Axes]") -> "list[Axes]":
+    """Return axes and those that are cut from them."""
+    return [each for ax in axes for each in (ax, *_with_cut(ax.child_axes))]
+
+
+def _box(figure: "Figure", axes: "Iterable[Axes]") -> "Bbox":
+    """Return the box in points around axes, and around what is written beside them.
+
+    ``figure.get_tightbbox()`` asks every line and every edge as well, which takes longer.
+    """
+    from matplotlib.backends.backend_svg import RendererSVG
+    from matplotlib.transforms import Bbox
+
+    figure.set_dpi(72)
+    renderer = RendererSVG(*figure.bbox.size, io.StringIO())
+    boxes = [ax.get_tightbbox(renderer, bbox_extra_artists=ax.texts) for ax in axes]
+    return Bbox.union([box for box in boxes if box is not None])
+
+
 def inline(figure: "Figure", key: str, title: str, description: str) -> str:
     """Return a figure as an element of HTML.
 
@@ -65,7 +88,6 @@ def inline(figure: "Figure", key: str, title: str, description: str) -> str:
         What a screen reader says; neither is escaped yet.
     """
     import matplotlib as mpl
-    from matplotlib.axes import Axes
     from matplotlib.backends.backend_svg import FigureCanvasSVG
 
     stream = io.StringIO()
@@ -73,14 +95,14 @@ def inline(figure: "Figure", key: str, title: str, description: str) -> str:
     canvas: Any = FigureCanvasSVG(figure)
     figure.set_dpi(min(PIXELS, WIDTH / figure.get_figwidth()))
     figure.patch.set_facecolor("none")
-    for ax in figure.findobj(Axes):
+    axes = _with_cut(figure.axes)
+    for ax in axes:
         ax.patch.set_facecolor("none")
     with mpl.rc_context({"svg.fonttype": "none", "svg.hashsalt": key}):
         canvas.print_svg(stream, metadata={"Date": None})
     text = stream.getvalue()
-    box = figure.get_tightbbox().padded(PADDING)
-    left, up = box.x0 * 72, (figure.get_figheight() - box.y1) * 72
-    view = f"{left:.1f} {up:.1f} {box.width * 72:.1f} {box.height * 72:.1f}"
+    box = _box(figure, axes).padded(PADDING)
+    view = f"{box.x0:.1f} {figure.bbox.height - box.y1:.1f} {box.width:.1f} {box.height:.1f}"
     body = text[text.index(">", text.index("<svg")) + 1 : text.rindex("</svg>")]
     body = re.sub(
         r"<metadata>.*?</metadata>|<style.*?</style>|<!--.*?-->", "", body, flags=re.DOTALL
@@ -98,7 +120,7 @@ def inline(figure: "Figure", key: str, title: str, description: str) -> str:
     body = re.sub(r"\n\s*", "\n", body)
     return (
         f'<svg role="img" aria-labelledby="{key}-t {key}-d" viewBox="{view}" '
-        f'style="width: {box.width * 96:.0f}px" xmlns:xlink="http://www.w3.org/1999/xlink">'
+        f'style="width: {box.width * 96 / 72:.0f}px" xmlns:xlink="http://www.w3.org/1999/xlink">'
         f'<title id="{key}-t">{escape(title)}</title>'
         f'<desc id="{key}-d">{escape(description)}</desc>{body.strip()}</svg>'
     )
