@@ -7,6 +7,7 @@ from disentangle_indicators._provenance import Provenance
 from disentangle_indicators.aggregate._density_result import Density
 from disentangle_indicators.aggregate._grid import MAIN, grid
 from disentangle_indicators.aggregate._marginals import evaluate_arrays
+from disentangle_indicators.aggregate._one_latent import line_of
 from disentangle_indicators.posteriors import Encodings
 
 POINTS, BINS = 2001, 500
@@ -71,11 +72,11 @@ def density(
     )
 
 
-def curve(mean: Float, var: Float, nodes: int = MAIN) -> tuple[Float, Float]:
+def curve(mean: Float, var: Float, *, rough: bool = False) -> tuple[Float, Float]:
     """Return points, and the density there of posteriors (n,) of one latent.
 
-    Those that are narrower than a bin are counted as a histogram. `nodes` is the number of nodes of
-    a panel of the others; few of them are enough for a picture.
+    Those that are narrower than a bin are counted as a histogram. A rough curve may be 1e-4 of its
+    peak off, which no picture shows.
     """
     second, sd = float(np.mean(mean**2 + var)), np.sqrt(var)
     reach = 4 * max(1.0, np.sqrt(second))
@@ -84,7 +85,9 @@ def curve(mean: Float, var: Float, nodes: int = MAIN) -> tuple[Float, Float]:
     narrow = sd < edges[1] - edges[0]
     values = np.zeros_like(z)
     if not narrow.all():
-        values += grid(mean[~narrow], var[~narrow], (nodes,)).density(z) * np.mean(~narrow)
+        wide = mean[~narrow], var[~narrow]
+        mixture = (line_of(*wide) if rough else None) or grid(*wide, (MAIN,))
+        values += mixture.density(z) * np.mean(~narrow)
     if narrow.any():
         counts = np.histogram(mean[narrow], edges)[0] / len(mean) / (edges[1] - edges[0])
         values += counts[np.minimum(np.searchsorted(edges, z, "right") - 1, counts.size - 1)]

@@ -16,7 +16,7 @@ from disentangle_indicators._errors import Undefined
 from disentangle_indicators.aggregate._cells import binned
 from disentangle_indicators.aggregate._grid import REACH, Grid, grid
 from disentangle_indicators.aggregate._shortfall import Neighbours, shortfall
-from disentangle_indicators.aggregate._transform import Density, at_rows, latent
+from disentangle_indicators.aggregate._transform import Density, at_rows, density, latent
 
 __all__ = [
     "ENOUGH",
@@ -25,6 +25,7 @@ __all__ = [
     "by_sums",
     "by_tree",
     "entropy",
+    "line_of",
     "of_latent",
     "row_surprise",
     "tree_entropy",
@@ -119,6 +120,14 @@ def of_latent(
     rest = mean, var, points, picked, near
     found = by_sums(*rest) if _are_faster(mean, var) else None
     return by_tree(h, *rest) if found is None else found
+
+
+def line_of(mean: Float, var: Float) -> Line | None:
+    """Return the density of a marginal from sums, None where the tree is faster."""
+    if not _are_faster(mean, var):
+        return None
+    cells, _ = binned(mean, var, ORDER)
+    return Line(len(mean), density(cells, ORDER, len(mean)))
 
 
 def _are_faster(mean: Float, var: Float) -> bool:

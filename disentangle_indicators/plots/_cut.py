@@ -31,10 +31,10 @@ def cut(
     return inset
 
 
-def cut_panel(
+def panel(
     ax: "Axes", below: float, place: tuple[int, int], grid: tuple[int, int], gap: float = 30.0
-) -> "Axes":
-    """Cut one panel of a grid of rows and columns from axes, above a strip of so many points.
+) -> tuple[float, float, float, float]:
+    """Return the place of a panel of a grid inside of axes, above a strip of so many points.
 
     Parameters
     ----------
@@ -44,6 +44,11 @@ def cut_panel(
         Row and column of the panel, and how many there are.
     gap : float
         Points between rows, for titles and numbers.
+
+    Returns
+    -------
+    left, bottom, width, height : float
+        Shares of the axes.
     """
     (row, column), (rows, columns) = place, grid
     high = points_of(ax)[1]
@@ -52,6 +57,4 @@ def cut_panel(
     bottom = strip + (rows - 1 - row) * each
     inner = 0.06 / columns
     width = 1 / columns - inner
-    return ax.inset_axes(
-        (column / columns + inner / 2, bottom, width, max(each - gap, 0.2 * each))
-    )
+    return column / columns + inner / 2, bottom, width, max(each - gap, 0.2 * each)

@@ -9,7 +9,7 @@ from disentangle_indicators._array import Float, to_numpy
 from disentangle_indicators._errors import Undefined
 from disentangle_indicators.aggregate._density import curve
 from disentangle_indicators.aggregate._joint_result import Joint, span
-from disentangle_indicators.plots._cut import cut_panel
+from disentangle_indicators.plots._cut import panel
 from disentangle_indicators.plots._ranking import number_both, ranked
 from disentangle_indicators.plots._style import (
     BLUE,
@@ -18,6 +18,7 @@ from disentangle_indicators.plots._style import (
     SMALL,
     TITLE,
     VERMILLION,
+    figure_of,
     foot_inside,
     head,
     legend,
@@ -42,8 +43,8 @@ if TYPE_CHECKING:
 ROWS = 5_000
 """Rows from which the densities of several latents are drawn."""
 
-POINTS, NODES = 160, 8
-"""Points of a curve in a panel, and nodes of a part of the line: 1e-4 off at most."""
+POINTS = 160
+"""Points of a curve in a panel."""
 
 LEAST = 0.05
 """Least correlation that a full cell may stand for."""
@@ -102,7 +103,7 @@ def marginals(result: "Scorecard", ax: "Axes | None" = None, most: int = 9) -> "
     result : Scorecard
         With its encodings.
     ax : matplotlib axes, optional
-        A new figure by default. A panel for each latent is cut from it.
+        A new figure by default. All panels are drawn on it, without axes of their own.
     most : int
         Latents to draw.
 
@@ -120,8 +121,8 @@ def marginals(result: "Scorecard", ax: "Axes | None" = None, most: int = 9) -> "
     >>> import numpy as np
     >>> from disentangle_indicators import score
     >>> ax = marginals(score(np.array([[1.0], [-1.0]]), var=np.full((2, 1), 0.1)))
-    >>> len(ax.child_axes)
-    1
+    >>> ax.texts[0].get_text()
+    'latent 0: 0.69 nats'
     """
     found, informative, _ = ranked(result)
     if result.encodings is None:
@@ -135,16 +136,15 @@ def marginals(result: "Scorecard", ax: "Axes | None" = None, most: int = 9) -> "
     below = foot_inside(ax, _handles()) + 16
     mean, var = result.encodings.arrays("marginals need")
     mean, var = (to_numpy(x[:: ceil(found.n / ROWS)][:, shown.tolist()]) for x in (mean, var))
+    drawn = Panels(ax)
     for i in range(len(shown)):
-        panel = cut_panel(ax, below, (i // columns, i % columns), (rows, columns))
-        m, v = (np.ascontiguousarray(x[:, i]) for x in (mean, var))
-        z, height = _coarse(*curve(m, v, NODES))
-        _curves(panel, z, height, float(np.mean(m * m + v)))
-        points = points_of(panel)[0]
+        place = panel(ax, below, (i // columns, i % columns), (rows, columns))
+        points = place[2] * points_of(ax)[0]
         words = shortened(f"latent {shown[i]}: {informative[shown[i]]:.2f} nats", points, SMALL)
-        panel.set_title(words, fontsize=SMALL, pad=2)
-        panel.tick_params(labelsize=7, labelleft=False, left=False)
-        panel.spines[["left", "right", "top"]].set_visible(False)
+        m, v = (np.ascontiguousarray(x[:, i]) for x in (mean, var))
+        z, height = _coarse(*curve(m, v, rough=True))
+        drawn.add(place, words, z, height, float(np.mean(m * m + v)))
+    drawn.draw()
     which = f"the {len(shown)} most informative of {found.d} latents"
     which = "all latents" if len(shown) == found.d > 1 else which if found.d > 1 else "the latent"
     title = named(result, f"q(z_h) of {which}")
@@ -288,16 +288,88 @@ def correlation(
     return ax
 
 
-def _curves(ax: "Axes", z: Float, density: Float, second_moment: float) -> None:
-    """Draw the density of a latent, its q* and the prior."""
-    ax.fill_between(z, density, color=BLUE, alpha=0.25, lw=0)
+def _three(z: Float, density: Float, second_moment: float) -> tuple[list[Float], float]:
+    """Return the density of a latent, its q* and the prior, and the end of their axis."""
     star, prior = (
         np.exp(-0.5 * z * z / variance) / np.sqrt(2 * np.pi * variance)
         for variance in (second_moment, 1.0)
     )
-    for (label, look), height in zip(LOOKS.items(), (density, star, prior), strict=True):
+    return [density, star, prior], 1.05 * max(float(density.max()), 0.45)
+
+
+def _curves(ax: "Axes", z: Float, density: Float, second_moment: float) -> None:
+    """Draw the density of a latent, its q* and the prior."""
+    ax.fill_between(z, density, color=BLUE, alpha=0.25, lw=0)
+    heights, top = _three(z, density, second_moment)
+    for (label, look), height in zip(LOOKS.items(), heights, strict=True):
         ax.plot(z, height, label=label, **look)
-    ax.set_ylim(0, 1.05 * max(float(density.max()), 0.45))
+    ax.set_ylim(0, top)
+
+
+class Panels:
+    """Panels of densities on one axes, drawn together: one shape for all lines of a look."""
+
+    def __init__(self, ax: "Axes") -> None:
+        from matplotlib.transforms import ScaledTranslation
+
+        self.ax = ax
+        self.lines: dict[str, list[Float]] = {label: [] for label in LOOKS}
+        self.base: list[Float] = []
+        self.ticks: list[tuple[float, float]] = []
+        inches = figure_of(ax).dpi_scale_trans
+        above, below = (ScaledTranslation(0, points / 72, inches) for points in (2, -5))
+        self.title: dict[str, Any] = {
+            "transform": ax.transAxes + above,
+            "va": "bottom",
+            "fontsize": SMALL,
+        }
+        self.number: dict[str, Any] = {
+            "transform": ax.transAxes + below,
+            "va": "top",
+            "fontsize": 7,
+        }
+
+    def add(
+        self, place: tuple[float, ...], title: str, z: Float, density: Float, second: float
+    ) -> None:
+        """Add the panel of a latent, at shares of the axes."""
+        from matplotlib.ticker import MaxNLocator
+
+        left, bottom, width, height = place
+        heights, top = _three(z, density, second)
+        margin = 0.05 * (z[-1] - z[0])
+        x = left + width * (z - z[0] + margin) / (z[-1] - z[0] + 2 * margin)
+        for lines, y in zip(self.lines.values(), heights, strict=True):
+            y = np.where(y <= top, y, np.nan)
+            lines.append(np.stack([x, bottom + height * y / top], axis=1))
+        self.base.append(np.array([(left, bottom), (left + width, bottom)]))
+        self.ax.text(left + width / 2, bottom + height, title, ha="center", **self.title)
+        at = MaxNLocator(5, steps=[1, 2, 5, 10]).tick_values(z[0], z[-1])
+        for value in at[(at >= z[0]) & (at <= z[-1])]:
+            self.ticks.append((float(np.interp(value, z, x)), bottom))
+            text = f"{value:g}".replace("-", "\N{MINUS SIGN}")
+            self.ax.text(*self.ticks[-1], text, ha="center", **self.number)
+
+    def draw(self) -> None:
+        """Draw all panels that were added."""
+        from matplotlib.collections import LineCollection, PolyCollection
+
+        place: dict[str, Any] = {"transform": self.ax.transAxes, "clip_on": False}
+        own, *_ = self.lines.values()
+        ends = [(part[[0, -1], 0], line[0, 1]) for part, line in zip(own, self.base, strict=True)]
+        filled = [
+            np.concatenate([part, np.stack([x[::-1], [y, y]], axis=1)])
+            for part, (x, y) in zip(own, ends, strict=True)
+        ]
+        parts = [PolyCollection(filled, facecolor=BLUE, alpha=0.25, lw=0, **place)]
+        parts += [
+            LineCollection(lines, **LOOKS[label], **place) for label, lines in self.lines.items()
+        ]
+        parts.append(LineCollection(self.base, color="black", lw=0.8, **place))
+        for part in parts:
+            self.ax.add_collection(part, autolim=False)
+        x, y = np.array(self.ticks).T
+        self.ax.plot(x, y, ls="", marker=2, ms=3.5, color="black", **place)
 
 
 def _coarse(z: Float, density: Float) -> tuple[Float, Float]:
