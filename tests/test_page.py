@@ -14,7 +14,7 @@ from disentangle_indicators._blocks import Table
 from disentangle_indicators.comparison import compare, match, sweep
 from disentangle_indicators.registry import COUNTS, INDICATORS
 from disentangle_indicators.report._page import page
-from disentangle_indicators.report._svg import inline
+from disentangle_indicators.report._svg import PADDING, inline
 from disentangle_indicators.theorems import theorems
 
 HOSTILE = "\"><script>alert(1)</script><img src=x onerror=y>'&{{ 7*7 }}"
@@ -126,6 +126,21 @@ def test_every_picture_has_a_title_and_a_description(kind):
             r"<svg role=\"img\" aria-labelledby[^>]*><title [^>]*>[^<]+</title><desc ", picture
         )
         assert "#000000" not in picture
+
+
+def test_the_box_of_a_picture_is_what_was_drawn():
+    """Those of ``get_tightbbox``, which asks every artist, but for lines that end at an edge."""
+    from disentangle_indicators.plots import PLOTS
+    from disentangle_indicators.plots._style import figure_of
+
+    for name in ("pulse", "information", "variances", "marginals", "brackets", "correlation"):
+        figure = figure_of(PLOTS[name](card()))
+        svg = inline(figure, "k", "title", "description")
+        left, up, width, height = map(float, re.search('viewBox="([^"]*)"', svg)[1].split())
+        box, whole = figure.get_tightbbox(), 72 * figure.get_figheight()
+        drawn = [72 * box.x0, whole - 72 * box.y1, 72 * box.width, 72 * box.height]
+        wanted = [drawn[0] - PADDING, drawn[1] - PADDING, *(2 * PADDING + x for x in drawn[2:])]
+        np.testing.assert_allclose([left, up, width, height], wanted, atol=PADDING, err_msg=name)
 
 
 def test_numbers_in_a_picture_keep_their_decimals():

@@ -35,6 +35,7 @@ from disentangle_indicators.plots._style import (
 if TYPE_CHECKING:
     from matplotlib.artist import Artist
     from matplotlib.axes import Axes
+    from matplotlib.collections import Collection
 
     from disentangle_indicators._indicators_result import Indicators
     from disentangle_indicators._scorecard_result import Scorecard
@@ -361,7 +362,9 @@ class Panels:
             np.concatenate([part, np.stack([x[::-1], [y, y]], axis=1)])
             for part, (x, y) in zip(own, ends, strict=True)
         ]
-        parts = [PolyCollection(filled, facecolor=BLUE, alpha=0.25, lw=0, **place)]
+        parts: list[Collection] = [
+            PolyCollection(filled, facecolor=BLUE, alpha=0.25, lw=0, **place)
+        ]
         parts += [
             LineCollection(lines, **LOOKS[label], **place) for label, lines in self.lines.items()
         ]

@@ -55,7 +55,7 @@ def as_image(figure: "Figure", description: str) -> str:
     return f'<img alt="{escape(description)}" src="data:image/png;base64,{content}">'
 
 
-def _with_cut(axes: "Iterable[Axes]") -> "list[Axes]":
+def _with_cut(axes: Any) -> "list[Axes]":
     """Return axes and those that are cut from them."""
     return [each for ax in axes for each in (ax, *_with_cut(ax.child_axes))]
 
@@ -69,7 +69,7 @@ def _box(figure: "Figure", axes: "Iterable[Axes]") -> "Bbox":
     from matplotlib.transforms import Bbox
 
     figure.set_dpi(72)
-    renderer = RendererSVG(*figure.bbox.size, io.StringIO())
+    renderer = RendererSVG(*figure.bbox.size, io.StringIO())  # type: ignore[no-untyped-call]
     boxes = [ax.get_tightbbox(renderer, bbox_extra_artists=ax.texts) for ax in axes]
     return Bbox.union([box for box in boxes if box is not None])
 
