@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from functools import partial
 
-from reliability import attempts, faults
+from reliability import attempts, faults, versions
 from reliability.readers import COUNTS, read_mutated
 
 Found = dict[str, object]
@@ -19,6 +19,8 @@ HEADINGS = {
     "concurrency": "Processes that write the same file or folder at once.",
     "determinism": "Every artefact written by two processes with other seeds of hashes. Right is the same bytes.",
     "environment": "The command line where something is missing.",
+    "versions": "The package with its pins: tests of the core under other Pythons, and each extra alone. Python 3.11 "
+    "is that of every other row; its oldest releases are those of `make lowest`.",
     "size": "Large files, scored by one thread.",
     "numbers": "Indicators against 50 digits of mpmath: variances 1e-12 to 1e6, offsets 0 to 1e8, two dtypes.",
     "trust": "Files that try to run code, or to command a terminal, a browser or a spreadsheet.",
@@ -37,6 +39,8 @@ ROWS: dict[str, Callable[[], Found]] = {
     "concurrency: two trainings in one folder": attempts.one_folder,
     "determinism: all writers": attempts.same_bytes,
     "environment: score": attempts.environments,
+    **{f"versions: Python {name}": partial(versions.python, name) for name in versions.PYTHONS},
+    **{f"versions: extra {name}": partial(versions.extra, name) for name in versions.EXTRAS},
     **{f"size: {name}": partial(attempts.size, name) for name in attempts.SIZES},
     "numbers: Definitions 1 and 3": attempts.numbers,
     "trust: code in files": attempts.code,
@@ -68,6 +72,10 @@ OPEN = (
         "hidden files of killed processes are not swept, since signal 0 would end a process; names are compared without "
         "case, so that `A.json` and `a.json` are one output and are not refused as such. On macOS fsync does not empty the "
         "cache of the drive."
+    ),
+    (
+        "**Extras with torch** (models, onnx, torchmetrics, diffusers) were not installed alone, but for models in each "
+        "CI run. Python 3.14 was not seen."
     ),
     "**CUDA out of memory** was not provoked here: no GPU.",
 )

@@ -4,7 +4,7 @@ import re
 from pathlib import Path
 
 import pytest
-from reliability import attempts, readers, rows
+from reliability import attempts, readers, rows, versions
 
 PAGE = Path(__file__).parents[2] / "docs" / "reliability.md"
 CHEAP = ("npz", "ours.npz", "safetensors", "npy", "csv", "state.npz")
@@ -54,6 +54,13 @@ def test_hostile_names_are_escaped():
 @pytest.mark.parametrize("name", ["npy, a header of 24 TB", "safetensors, a header of 2^60 bytes"])
 def test_a_bomb_is_refused(name):
     assert attempts.bomb(name)["bad"] == []
+
+
+def test_what_pytest_prints_becomes_a_row():
+    text = "FAILED tests/a.py::test_b - x\n== 1 failed, 1200 passed, 30 skipped, 2 deselected in 3s =="
+    found = versions.of_tests(text)
+    assert (found["count"], found["bad"]) == (1201, ["tests/a.py::test_b"])
+    assert found["outcome"] == "1,200 passed, 30 skipped, without torch"
 
 
 def test_every_row_is_on_the_page():
