@@ -179,7 +179,7 @@ def test_joint_prints_ranges_and_its_seed(dindic, numbers, good):
     same = numbers(good, "--joint", "--points", "300", "--seed", "0")
     other = numbers(good, "--joint", "--points", "300", "--seed", "1")
     assert found["joint"] == same["joint"]
-    ends = [of["joint"]["mutual_information_low"] for of in (found, other)]
+    ends = [of["joint"]["ranges"]["mutual_information"] for of in (found, other)]
     assert ends[0] != ends[1]
     assert found["marginals"] == other["marginals"]
     assert found["certificate"] is None
