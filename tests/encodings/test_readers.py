@@ -1,13 +1,14 @@
 """What the readers of HDF5, AnnData, zarr, parquet, Arrow and MATLAB files promise beyond all others."""
 
 import sys
+import zipfile
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from disentangle_indicators.encodings import read_encodings
+from disentangle_indicators.encodings import read_encodings, write_encodings
 from disentangle_indicators.encodings.formats import MODULES, open_file
 from disentangle_indicators.factors import as_table
 
@@ -65,6 +66,20 @@ def test_the_word_pickle_elsewhere_refuses_nothing(tmp_path, pair):
     array = root.create_array("mean", data=pair[0])
     array.attrs["made_with"] = "pickle"
     np.testing.assert_array_equal(read_encodings(tmp_path / "a.zarr").mean, pair[0])
+
+
+def test_a_zarr_archive_has_the_same_bytes_at_any_time(tmp_path, pair, monkeypatch):
+    """Of several chunks, and without the date that zarr's own archive gives its entries."""
+    monkeypatch.setattr("disentangle_indicators.encodings.formats.zarr._BYTES", 100)
+    written = []
+    for year in (2001, 2031):
+        monkeypatch.setattr("time.localtime", lambda *_, year=year: (year, *range(1, 9)))
+        write_encodings(tmp_path / f"{year}.zarr.zip", pair[0], var=pair[1])
+        written.append((tmp_path / f"{year}.zarr.zip").read_bytes())
+    assert written[0] == written[1]
+    with zipfile.ZipFile(tmp_path / "2001.zarr.zip") as archive:
+        assert len([name for name in archive.namelist() if name.startswith("mean/c/")]) > 1
+    np.testing.assert_array_equal(read_encodings(tmp_path / "2001.zarr.zip").mean, pair[0])
 
 
 @pytest.mark.filterwarnings("error")

@@ -76,7 +76,7 @@ def run(folder: Path, keys: Iterable[str]) -> None:
 def limit(found: dict[str, object]) -> str:
     """Return the share of faults, or the most that it may be."""
     count, bad = int(found["count"]), len(found["bad"])
-    return f"{bad / count:.1g} seen" if bad else f"{3 / count:.1g}" if count else ""
+    return f"{bad / count:.1g} seen" if bad else f"{min(1, 3 / count):.1g}" if count else ""
 
 
 def lines(section: str, rows: Kept) -> list[str]:

@@ -60,7 +60,6 @@ OPEN = (
         "**HDF5 loops for ever** on some damaged files (`ours.h5ad`, `h5`): the library follows a list "
         "of its own that ends nowhere. Python cannot stop it; run readers of strangers' HDF5 files under `timeout`."
     ),
-    "**`.zarr.zip` has the time in it**, so that two files of the same arrays differ in some bytes.",
     (
         "**A file that shrinks within a few microseconds** can still end the process by SIGBUS where a library maps it: "
         "`.pt`, images in `.npy`, weights in `.safetensors`, sizes of compressed Arrow batches. Its length is compared before each "
@@ -77,5 +76,5 @@ OPEN = (
         "**Extras with torch** (models, onnx, torchmetrics, diffusers) were not installed alone, but for models in each "
         "CI run. Python 3.14 was not seen."
     ),
-    "**CUDA out of memory** was not provoked here: no GPU.",
+    "**CUDA out of memory** was not provoked.",
 )
