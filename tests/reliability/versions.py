@@ -16,8 +16,12 @@ EXTRAS = {
     "zarr": "zarr",
     "dask": "dask.array",
     "lightgbm": "lightgbm",
+    "models": "dindic_models",
+    "onnx": "onnxruntime",
+    "torchmetrics": "torchmetrics",
+    "diffusers": "diffusers",
 }
-"""What an extra installs, but for the extras that install torch."""
+"""What an extra installs."""
 
 TOOLS = (
     "array-api-strict",
