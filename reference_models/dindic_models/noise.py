@@ -60,7 +60,7 @@ def isotropic_log_prob(x: Tensor, g: Tensor, variance: Tensor) -> Tensor:
     # mse_loss subtracts and squares in one kernel, there and back; and what follows the sum has b
     # values, not b C H W.
     squared = F.mse_loss(g, x, reduction="none").flatten(1).sum(1)
-    return -0.5 * (squared / variance + x[0].numel() * (2 * pi * variance).log())
+    return -0.5 * (squared / variance + x.shape[1:].numel() * (2 * pi * variance).log())
 
 
 class Noise(nn.Module):

@@ -62,6 +62,13 @@ class TestEveryNoise:
         torch.testing.assert_close(noise.mean(g), g[:, :2])
 
     @every
+    def test_no_images_have_no_densities(self, name):
+        """As the part of a process has where a batch has fewer images than there are processes."""
+        noise = made(name)
+        x, g = images(np.random.default_rng(0), noise)
+        assert noise.log_prob(x[:0], g[:0]).shape == (0,)
+
+    @every
     @given(rng=rngs)
     def test_a_density_integrates_to_one(self, name, rng):
         """And its variance is what the noise says."""
