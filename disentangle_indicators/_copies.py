@@ -191,10 +191,12 @@ def _chance_pairs(mean: Float) -> float:
     """
     n, around = len(mean), ceil(len(mean) ** 0.5)
     log_p = np.zeros(n)
-    low, high = np.maximum(np.arange(n) - around, 0), np.minimum(np.arange(n) + around, n - 1)
     for column in mean.T:
         order = np.argsort(column)
         x = column[order]
+        # As far as other values: a code of few values has no digits that were lost.
+        low = np.minimum(np.arange(n) - around, np.searchsorted(x, x) - 1).clip(0)
+        high = np.maximum(np.arange(n) + around, np.searchsorted(x, x, "right")).clip(max=n - 1)
         width = x[high].astype(np.float64) - x[low]
         step = np.abs(np.spacing(x)).astype(np.float64)
         share = np.divide(step * (high - low) / n, width, out=np.ones(n), where=width > 0)

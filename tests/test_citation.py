@@ -41,7 +41,7 @@ def test_a_methods_sentence_has_n_split_estimator_protocol_and_version(encodings
 def test_other_reports_have_their_own_estimators(encodings):
     found = cite(
         [
-            match([encodings, encodings], rotations=19).to_dict(),
+            match([encodings, encodings], rotations=19, same_rows=True).to_dict(),
             compare([score(encodings, joint=False)] * 2).to_dict(),
         ]
     ).methods
