@@ -171,18 +171,19 @@ def _put(new: Path, target: Path) -> None:
     """Put a folder in the place of another one, which comes back where that fails.
 
     The old one is outside of what is removed at the end, so that it stays where it cannot come back.
+    One that a killed process left aside is the latest where `target` is gone, and useless else.
     """
-    if not target.exists():
-        new.rename(target)
-        return
     aside = target.with_name(f".dindic-old-{target.name}")
-    target.rename(aside)
+    if target.exists():
+        shutil.rmtree(aside, ignore_errors=True)
+        target.rename(aside)
     try:
         new.rename(target)
     except OSError:
-        shutil.move(aside, target)  # which copies where renaming fails again
+        if aside.exists():
+            shutil.move(aside, target)  # which copies where renaming fails again
         raise
-    shutil.rmtree(aside)
+    shutil.rmtree(aside, ignore_errors=True)
 
 
 def training_command(config: Config, shape: Shape) -> str:

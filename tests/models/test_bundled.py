@@ -256,3 +256,22 @@ def test_a_bundle_that_cannot_take_its_place_leaves_the_old_one(tmp_path, monkey
         _put(tmp_path / "gone", old)
     assert (old / "config.json").read_text() == "old"
     assert [file.name for file in tmp_path.iterdir()] == ["small"]
+
+
+@pytest.mark.parametrize("there", [True, False])
+def test_an_old_bundle_that_a_killed_process_left_aside_is_in_nobodys_way(tmp_path, there):
+    """Killed after the new one was in its place, or before."""
+    aside, target = tmp_path / ".dindic-old-small", tmp_path / "small"
+    for folder, content in ((aside, "older"), (target, "old")):
+        if folder == aside or there:
+            folder.mkdir()
+            (folder / "config.json").write_text(content)
+    with pytest.raises(OSError, match="No such file"):
+        _put(tmp_path / "gone", target)
+    assert (target / "config.json").read_text() == ("old" if there else "older")
+    new = tmp_path / "new"
+    new.mkdir()
+    (new / "config.json").write_text("new")
+    _put(new, target)
+    assert (target / "config.json").read_text() == "new"
+    assert [file.name for file in tmp_path.iterdir()] == ["small"]
