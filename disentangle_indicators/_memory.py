@@ -53,14 +53,19 @@ def max_memory(size: str | float) -> Iterator[None]:
 
 
 def _bytes(size: str | float) -> float:
-    found = re.fullmatch(r"([0-9.]+) *([A-Za-z]*)", str(size).strip())
-    try:
-        value = float(found[1]) * _UNITS[found[2].upper()] if found else float("nan")
-    except (ValueError, KeyError):
-        value = float("nan")
+    value = _of_text(size) if isinstance(size, str) else float(size)
     if not value >= LEAST:
         raise ValueError(f"max_memory must be at least 0.5GB, such as 4GB; got {size!r}")
     return value
+
+
+def _of_text(size: str) -> float:
+    """Return the bytes of a number with a unit; nan of what is none."""
+    found = re.fullmatch(r"([0-9.]+) *([A-Za-z]*)", size.strip())
+    try:
+        return float(found[1]) * _UNITS[found[2].upper()] if found else float("nan")
+    except (ValueError, KeyError):
+        return float("nan")
 
 
 def room() -> float:

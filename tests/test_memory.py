@@ -26,7 +26,16 @@ def encodings(path, n=10_000, d=8, order="C", save=np.savez):
 
 
 @pytest.mark.parametrize(
-    ("size", "count"), [("4GB", 4e9), ("500 MB", 5e8), ("1gib", 2**30), (7e8, 7e8), ("8e8", None)]
+    ("size", "count"),
+    [
+        ("4GB", 4e9),
+        ("500 MB", 5e8),
+        ("1gib", 2**30),
+        (7e8, 7e8),
+        (1e16, 1e16),
+        (np.float32(2**30), 2**30),
+        ("8e8", None),
+    ],
 )
 def test_sizes(size, count):
     if count is None:
