@@ -178,10 +178,11 @@ class Theorems(Result):
             f"met: the whole range is below {SETTLED:g} nats; missed: the whole range is above; not "
             "known: neither. Deterministic posteriors: met if the least signal/noise is above "
             f"{NOISELESS:g}. Theorem 1, with two standard errors: met if the dimensions differ by less "
-            f"than {SAME_DIMENSION:g}, missed if by more than {OTHER_DIMENSION:g}. Rotations: met if all "
-            "pairs are arbitrary, missed if one is not. holds: the residual is within five standard "
-            "errors of 0. ± one standard error; ranges are of the population and include two standard "
-            "errors"
+            f"than {SAME_DIMENSION:g}, missed if by more than {OTHER_DIMENSION:g}, which goes first. "
+            "Rotations: met if all pairs are arbitrary, missed if one is not. Theorem 3 holds if the "
+            "residual is within five standard errors of 0. ± one standard error; ranges are of the "
+            "population and include two "
+            "standard errors"
         )
         return Table(("", "assumption or statement", "number", "verdict"), rows, "Theorems", note)
 
