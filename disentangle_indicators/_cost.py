@@ -23,10 +23,11 @@ LIMIT = 10.0
 """Seconds up to which a section is computed unasked."""
 
 _BLOCKS = 1 << 28
+"""Bytes of temporary blocks of matrix products, where nothing bounds them."""
 
 
 def of_blocks() -> int:
-    """Return the bytes of temporary blocks of matrix products, at most a quarter of what the bound leaves."""
+    """Return the bytes of temporary blocks: a quarter of what the bound leaves, at most `_BLOCKS`."""
     return int(min(_BLOCKS, room() / 4))
 
 

@@ -353,7 +353,7 @@ class Encodings:
         return self._held(lambda: self.batches(self.n if self.path is None else None))
 
     def _held(self, blocks: Callable[[], Iterable[Any]]) -> tuple[Array, Array | None]:
-        """Return all rows; those of a file in arrays that are made once, so that nothing is held twice.
+        """Return all rows. Blocks of a file are copied into arrays that are made once, not joined.
 
         Raises
         ------

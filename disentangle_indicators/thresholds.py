@@ -48,6 +48,9 @@ SETTLED = 0.01
 NOISELESS = 1e6
 """Signal to noise above which posteriors count as deterministic."""
 
+FEWEST_ROWS = 8
+"""Rows at least of which turns, matches and theorems have errors."""
+
 OTHER_DIMENSION = 0.5
 """Dimensions by which two clouds differ at least, where their numbers count as different."""
 

@@ -384,12 +384,10 @@ def _check_pairs_of_options(files: tuple[str, ...], options: dict[str, Any]) -> 
         )
     if given("points") is typed:
         options["joint"] = True
-    if options["theorems"] and False in (
-        options["joint"],
-        options["joint"] or options["marginals"],
-    ):
-        flag = "joint" if options["joint"] is False else "marginals"
-        raise click.UsageError(f"--theorems needs the joint of all rows: leave out --no-{flag}")
+    for flag in ("joint", "marginals"):
+        if options["theorems"] and options[flag] is False and not options["joint"]:
+            needs = f"--theorems needs the joint of all rows: leave out --no-{flag}"
+            raise click.UsageError(needs)
 
 
 def _metrics(options: dict[str, Any]) -> "MetricOptions | None":

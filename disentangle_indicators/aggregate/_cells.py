@@ -205,7 +205,7 @@ class Places(NamedTuple):
 
 
 def places(cells: Cells, mean: Float, var: Float) -> Places:
-    """Return where rows (s,) lie that are among those of the cells."""
+    """Return where rows (s,) lie, each in one of these cells."""
     level = np.maximum(var.view(np.int64) >> _MANTISSA, _first(cells.floor) - 1)
     width, s = geometry(level, cells.floor)
     place = mean / width

@@ -52,8 +52,8 @@ class Joint(Result):
         Whether fewer than ten posteriors, or clusters, overlap, so that only the ranges below
         should be reported.
     mutual_information_low, mutual_information_high : float
-        Ends of the range of I(x; z) of the population, as they are estimated: each holds in
-        expectation, before it is cut off at 0. The upper one is None where all rows are one cluster.
+        Estimated ends of the range of I(x; z) of the population. Each holds in expectation, before
+        it is cut off at 0. The upper one is None where all rows are one cluster.
         Tables, pictures and the JSON have `ranges` instead, with two standard errors.
     total_correlation_low, total_correlation_high : float
         Those of TC.

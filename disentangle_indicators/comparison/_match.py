@@ -40,7 +40,7 @@ from disentangle_indicators.comparison._same_rows import check_same_rows
 from disentangle_indicators.posteriors import Encodings
 from disentangle_indicators.rotation._orthogonal import haar
 from disentangle_indicators.states import USED
-from disentangle_indicators.thresholds import KEPT
+from disentangle_indicators.thresholds import FEWEST_ROWS, KEPT
 from disentangle_indicators.unsupervised import udr
 
 __all__ = ["match"]
@@ -50,8 +50,6 @@ LEVEL = 0.05
 
 MOST = 50
 """Encoders at most."""
-
-FEWEST_ROWS = 8
 
 ROTATIONS = 999
 SHUFFLES = 39

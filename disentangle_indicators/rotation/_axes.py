@@ -46,14 +46,12 @@ from disentangle_indicators.rotation._turns import (
     turns,
 )
 from disentangle_indicators.states import USED
-from disentangle_indicators.thresholds import SMALL_COST
+from disentangle_indicators.thresholds import FEWEST_ROWS, SMALL_COST
 
 __all__ = ["Axes", "AxisPair", "axes"]
 
 LEVEL = 0.05
 """Error rate of the verdicts on all pairs together."""
-
-FEWEST_ROWS = 8
 
 FOLDS = 4
 """Parts of the rows that are measured at angles which the other parts chose."""

@@ -27,7 +27,6 @@ from disentangle_indicators.aggregate import Joint, Marginals
 from disentangle_indicators.aggregate._joint_result import in_words, span
 from disentangle_indicators.distance import Distance, distance
 from disentangle_indicators.posteriors import Encodings
-from disentangle_indicators.rotation._axes import FEWEST_ROWS
 from disentangle_indicators.rotation._axes_result import sentence as sentence_of_axes
 from disentangle_indicators.states import USED
 from disentangle_indicators.theorems._counts import (
@@ -42,6 +41,7 @@ from disentangle_indicators.theorems._dimension import intrinsic_dimension
 from disentangle_indicators.theorems._dimension_result import IntrinsicDimension
 from disentangle_indicators.theorems._theorems_result import Finding, Theorems
 from disentangle_indicators.thresholds import (
+    FEWEST_ROWS,
     NOISELESS,
     OTHER_DIMENSION,
     SAME_DIMENSION,

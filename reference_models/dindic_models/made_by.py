@@ -11,7 +11,7 @@ from dindic_models.encoder import Encoder
 from dindic_models.traverse import by_site
 from disentangle_indicators import Encodings
 
-__all__ = ["check_hash", "check_rows"]
+__all__ = ["check_hash", "check_rows", "check_width"]
 
 AGAIN = 16
 """Images that are encoded again: so many from the start of each part, and as many at random."""

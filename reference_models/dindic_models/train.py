@@ -355,13 +355,13 @@ def _batches(
     )
     dtype = torch.float64 if config.precision == "float64" else torch.float32
     held_out = some(held_out, HELD_OUT, seed=config.split_seed)
+    # A CPU renders sprites as fast as it reads them, and reads held-out images where they are.
     on_gpu = device.type == "cuda"
-    rendered = data.name == "sprites" and not on_gpu
-    keep = fits(data.images, len(train)) and not rendered
-    judged = fits(data.images, len(held_out)) and on_gpu
+    keep = fits(data.images, len(train)) and (on_gpu or data.name != "sprites")
+    keep_held_out = fits(data.images, len(held_out)) and on_gpu
     return (
         Batches(data.images, train, device, dtype, keep=keep, progress=progress),
-        Batches(data.images, held_out, device, dtype, keep=judged),
+        Batches(data.images, held_out, device, dtype, keep=keep_held_out),
     )
 
 

@@ -63,7 +63,7 @@ def created(path: Path) -> Iterator[Any]:
         try:
             with h5py.File(stream, "w") as root:
                 yield root
-        except Exception as error:
+        except Exception as error:  # of any kind: HDF5 stumbles over what was dropped
             if stream.error is None:
                 raise
             raise stream.error from error

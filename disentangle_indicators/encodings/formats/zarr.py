@@ -54,7 +54,7 @@ def read(path: Path) -> Contents:
 def write(path: Path, arrays: Mapping[str, NDArray[Any]], metadata: Mapping[str, str]) -> None:
     """Write a zipped group of numbers, with the metadata as its attributes."""
     zarr = needs("zarr", EXTRA, path)
-    # zarr's own archive holds the time of the day; ours has the same bytes for the same arrays.
+    # zarr's own archive stores when it was written. Ours has the same bytes for the same arrays.
     made: dict[str, Any] = {}
     root = zarr.create_group(zarr.storage.MemoryStore(made), attributes=dict(metadata))
     with zipfile.ZipFile(path, "w") as archive:
