@@ -7,9 +7,9 @@ provenance.json.
 import json
 import shutil
 from collections.abc import Mapping
+from contextlib import ExitStack
 from dataclasses import dataclass, fields
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any, ClassVar
 
 import numpy as np
@@ -33,7 +33,7 @@ from dindic_models.data import Data
 from dindic_models.measure import IMAGES, about_run, measure
 from dindic_models.networks import Shape
 from disentangle_indicators._blocks import Block, Table
-from disentangle_indicators._files import named
+from disentangle_indicators._files import named, temporary_of
 from disentangle_indicators._result import Result
 
 __all__ = [
@@ -115,8 +115,8 @@ def bundle(
     Raises
     ------
     ValueError
-        If half precision changes an indicator by more than 1%, or the number of used latents; then
-        nothing is written.
+        If half precision changes an indicator by more than 1%, or the number of used latents, or if
+        the place is taken by something that is no bundle; then nothing is written.
     """
     whole = load(run)
     if whole.data.get("fingerprint") != data.fingerprint:
@@ -124,17 +124,16 @@ def bundle(
     shape = (whole.model.shape[0], whole.model.shape[1], whole.model.shape[2])
     about = {key: whole.data[key] for key in ("name", "fingerprint", "n")}
     target = folder / name
-    hidden = ".dindic-bundle-"
-    with (
-        named(target, folder / hidden),
-        TemporaryDirectory(prefix=hidden, dir=folder) as scratch,
-    ):
-        small = Path(scratch, name)
-        small.mkdir()
+    _make_way(target)
+    scratch = temporary_of(target)
+    with named(target, scratch), ExitStack() as stack:
+        stack.callback(shutil.rmtree, scratch, ignore_errors=True)
+        small = scratch / name
+        small.mkdir(parents=True)
         weights = {key: _half(key, t) for key, t in read_tensors(whole.path / MODEL)[0].items()}
         write_tensors(small / MODEL, weights, {"step": str(whole.step)})
         save_config(small, whole.config, shape, about, whole.devices)
-        encodings = Path(scratch, "encodings.safetensors")
+        encodings = scratch / "encodings.safetensors"
         before, after = (
             measure(each, data, encodings, images=images).row for each in (whole, load(small))
         )
@@ -167,13 +166,26 @@ def bundle(
     return target
 
 
+def _aside(target: Path) -> Path:
+    return target.with_name(f".dindic-old-{target.name}")
+
+
+def _make_way(target: Path) -> None:
+    """Put back the bundle that a killed process left aside; refuse to replace what is no bundle."""
+    for there in (target, _aside(target)):
+        if there.exists() and not (there / PROVENANCE).is_file():
+            raise ValueError(f"{there} is no bundled model: it has no {PROVENANCE}; name another")
+    if not target.exists() and _aside(target).exists():
+        _aside(target).rename(target)
+
+
 def _put(new: Path, target: Path) -> None:
     """Put a folder in the place of another one, which comes back where that fails.
 
     The old one is outside of what is removed at the end, so that it stays where it cannot come back.
     One that a killed process left aside is the latest where `target` is gone, and useless else.
     """
-    aside = target.with_name(f".dindic-old-{target.name}")
+    aside = _aside(target)
     if target.exists():
         shutil.rmtree(aside, ignore_errors=True)
         target.rename(aside)

@@ -3,6 +3,8 @@
 import json
 import os
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -27,6 +29,7 @@ from dindic_models.data import open_data
 from dindic_models.encode import posteriors
 from dindic_models.study import measure
 from dindic_models.train import train
+from disentangle_indicators._files import temporary_of
 
 SHARED = Path(os.environ.get("DINDIC_DATA", ""))
 MNIST = {"beta0.5": 0.5, "beta1": 1.0, "beta10": 10.0, "sigma2_0.11": 1.0}
@@ -236,6 +239,40 @@ def test_other_data_are_refused(run, tmp_path):
     with pytest.raises(ValueError, match="was not trained on these data"):
         bundle(run, "small", other, made_with="by hand", folder=tmp_path)
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("taken", ["small", ".dindic-old-small"])
+@pytest.mark.parametrize("kind", ["folder", "file"])
+def test_what_is_no_bundle_is_not_replaced(run, tmp_path, taken, kind):
+    there = tmp_path / taken
+    note = there / "notes.txt" if kind == "folder" else there
+    note.parent.mkdir(exist_ok=True)
+    note.write_text("mine")
+    with pytest.raises(ValueError, match=rf"{taken} is no bundled model: .*; name another"):
+        bundle(run, "small", dataset(pictures(400)), made_with="by hand", folder=tmp_path)
+    assert note.read_text() == "mine"
+    assert [each.name for each in tmp_path.iterdir()] == [taken]
+
+
+def test_what_a_killed_process_left_is_put_back_or_swept(run, tmp_path, monkeypatch):
+    data, made = dataset(pictures(400)), {"made_with": "by hand", "folder": tmp_path}
+    bundle(run, "small", data, **made)
+    ended = subprocess.run(
+        [sys.executable, "-c", "import os; print(os.getpid())"],
+        check=True,
+        capture_output=True,
+        text=True,
+    )
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "getpid", lambda: int(ended.stdout))
+        temporary_of(tmp_path / "small").mkdir()
+    (tmp_path / "small").rename(tmp_path / ".dindic-old-small")
+    with monkeypatch.context() as patch:
+        patch.setattr(bundled, "TOLERANCE", 0.0)
+        with pytest.raises(ValueError, match="half precision changes"):
+            bundle(run, "small", data, **made)
+    assert [each.name for each in tmp_path.iterdir()] == ["small"]
+    assert load(tmp_path / "small").step > 0
 
 
 @pytest.mark.parametrize("after", [1, 9])
