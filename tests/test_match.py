@@ -426,8 +426,9 @@ def test_encoders_are_arrays_or_pairs_and_one_that_uses_nothing_is_named():
 @pytest.mark.parametrize("n", [1, 2, 3, 7])
 def test_few_rows_are_refused(n):
     several = [Encodings.of(*(x[:n] for x in code)) for code in twins("rotated", 0)]
-    with pytest.raises(ValueError, match=f"match needs at least 8 rows; got {n}"):
-        match(several, same_rows=True)
+    for same_rows in (True, False):
+        with pytest.raises(ValueError, match=f"match needs at least 8 rows; got {n}"):
+            match(several, same_rows=same_rows)
 
 
 def test_a_latent_that_moves_in_one_row_has_an_error():

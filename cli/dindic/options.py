@@ -207,7 +207,8 @@ def _bounded(ctx: click.Context, param: Any, value: str | None) -> None:
         try:
             ctx.with_resource(max_memory(value))
         except ValueError as error:
-            raise click.BadParameter(str(error).partition(" must ")[2], ctx, param) from error
+            words = str(error).replace("max_memory", "it", 1)
+            raise click.BadParameter(words, ctx, param) from error
 
 
 _MEMORY = click.option(

@@ -122,9 +122,9 @@ def match(
     'The same 4-dimensional space in both encoders, up to permutation and sign; the same axes for 4 of 4 latents.'
     """
     several = _opened(encoders, names)
-    evidence = check_same_rows(several, same_rows=same_rows)
     if several[0].n < FEWEST_ROWS:
         raise ValueError(f"match needs at least {FEWEST_ROWS} rows; got {several[0].n}")
+    evidence = check_same_rows(several, same_rows=same_rows)
     generated, seed = generator(rng), seed_of(rng)
     chosen = [_used(each, latents, threshold) for each in several]
     with_clusters = (each for each in several if each.clusters is not None)

@@ -6,6 +6,8 @@ import numpy as np
 import pytest
 from cli_helpers import TO_SCALE
 
+from disentangle_indicators import _memory
+
 ENTRIES = {
     "nan in mean": ("mean", np.nan, "mean must be finite; mean[17, 3] = nan"),
     "inf in mean": ("mean", np.inf, "mean must be finite; mean[17, 3] = inf"),
@@ -250,3 +252,16 @@ def test_other_runtime_errors_are_bugs(dindic, good, monkeypatch):
     monkeypatch.setattr(disentangle_indicators, "score", broken)
     with pytest.raises(RuntimeError, match="a bug"):
         dindic("score", good)
+
+
+def test_what_the_bound_on_memory_refuses(say, npz, monkeypatch):
+    """The command says it in options, and leaves with the exit code of too little memory."""
+    rng = np.random.default_rng(0)
+    file = npz("wide.npz", mean=rng.normal(size=(10_000, 8)), var=np.full((10_000, 8), 0.5))
+    monkeypatch.setattr(_memory, "PROGRAM", 499_000_000)  # a megabyte is left
+    said = say("axes", file, "--max-memory", "0.5GB", code=4)
+    assert "holding 10000 rows of 8 latents" in said
+    assert said.endswith("give --max-memory 0.6GB")
+    assert _memory.room() == float("inf")
+    said = say("axes", file, "--max-memory", "8e8")
+    assert "'--max-memory': it must be at least 0.5GB, such as 4GB; got '8e8'" in said
