@@ -287,7 +287,7 @@ def generator(rng: Any) -> np.random.Generator:
 
 
 def on_host(values: Any) -> NDArray[Any]:
-    """Return labels, factors or cluster names as a numpy array of their own type."""
+    """Return any array as a numpy array of its own type; arrays on the CPU are viewed."""
     if array_api_compat.is_torch_array(values):
         values = values.detach().cpu().numpy()
     return np.asarray(values)

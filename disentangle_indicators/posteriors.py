@@ -20,6 +20,7 @@ from disentangle_indicators._array import (
     Float,
     generator,
     namespace,
+    on_host,
     one_scale,
     to_numpy,
     variance,
@@ -67,6 +68,7 @@ def block_rows(d: int) -> int:
 
 DEPENDS = {
     "_whole": {"stored", "prior_mean", "prior_var"},
+    "_on_host": {"stored", "prior_mean", "prior_var"},
     "_richest": {"stored", "prior_mean", "prior_var"},
     "_marginals": {"stored", "prior_mean", "prior_var", "clusters"},
     "cluster_codes": {"clusters"},
@@ -406,6 +408,31 @@ class Encodings:
             raise Undefined(f"{what} the posterior variances; there are only means")
         return mean, var
 
+    @cached_property
+    def _on_host(self) -> tuple[NDArray[Any], NDArray[Any] | None]:
+        mean, var = self._whole
+        return on_host(mean), None if var is None else on_host(var)
+
+    @property
+    def mean_on_host(self) -> NDArray[Any]:
+        """The means, whole, shape (n, d), in numpy; see :meth:`arrays_on_host`."""
+        return self._on_host[0]
+
+    def arrays_on_host(self, what: str) -> tuple[NDArray[Any], NDArray[Any]]:
+        """Return means and variances, whole, in numpy.
+
+        Tensors on a GPU are transferred once, and the copies are kept. Arrays are viewed.
+
+        Raises
+        ------
+        Undefined
+            For means only; `what` is what needs the variances, with its verb.
+        """
+        self.arrays(what)
+        mean, var = self._on_host
+        assert var is not None
+        return mean, var
+
     def as_stored(self) -> tuple[Array, Array | None]:
         """Return means and scales whole and as they are stored, without the prior.
 
@@ -484,10 +511,10 @@ class Encodings:
         """
         if codes not in CODES:
             raise ValueError(f"codes must be one of {', '.join(CODES)}; got {codes!r}")
-        z = to_numpy(self.mean)
+        z = to_numpy(self.mean_on_host)
         if codes == "mean":
             return z
-        spread = np.sqrt(to_numpy(self.arrays("a sample needs")[1]))
+        spread = np.sqrt(to_numpy(self.arrays_on_host("a sample needs")[1]))
         return z + spread * generator(rng).standard_normal(z.shape)
 
     def summary(self, *, errors: bool = False, covariance: bool = False) -> Moments:
@@ -537,7 +564,7 @@ class Encodings:
         moments = self.summary()
         means_only = self.means_only
         latents = active(to_numpy(moments.mean_variance)) if means_only else used(moments)
-        return find_copies(to_numpy(self.mean), latents)
+        return find_copies(to_numpy(self.mean_on_host), latents)
 
     @property
     def independent_codes(self) -> tuple[int, Any] | None:

@@ -247,6 +247,7 @@ class Influence:
             self.centre = to_numpy(moments.mean)
             self.precision = np.linalg.inv(covariance)
             self.inverse_var = 1 / np.diag(covariance)
+            self.diagonal = np.diag(self.precision).copy()
 
     def __call__(self, mean: Array, var: Array) -> Float:
         """Return the influences of a batch, shape (b, k), in numpy."""
@@ -261,7 +262,7 @@ class Influence:
             to_numpy(part) - average for part, average in zip(sums, self.averages, strict=True)
         )
         weighted = iter(second[:, 1:].T + np.multiply.outer(self.on_log_var, log_var))
-        rows = self._rows(mean, var, second[:, 0], log_var)
+        rows = self._rows(xp, mean, var, second[:, 0], log_var)
         columns = [
             next(weighted) if indicator.influence is None else indicator.influence(rows)
             for indicator in self.indicators
@@ -275,13 +276,18 @@ class Influence:
         second += var
         return second @ on_second, xp.log(var) @ xp.ones_like(on_second[:, 0])
 
-    def _rows(self, mean: Array, var: Array, second: Float, log_var: Float) -> Rows:
+    def _rows(self, xp: Any, mean: Array, var: Array, second: Float, log_var: Float) -> Rows:
         if self.centre is None:
             return Rows(second, log_var, second, second)
-        x, v = to_numpy(mean) - self.centre, to_numpy(var)
-        d = x.shape[1]
-        full = np.sum((x @ self.precision) * x, axis=1) + v @ np.diag(self.precision)
-        return Rows(second, log_var, (x * x + v) @ self.inverse_var - d, full - d)
+        mean, var = widen(xp, mean), widen(xp, var)
+        centre, precision, inverse_var, diagonal = (
+            xp.asarray(a, device=mean.device)
+            for a in (self.centre, self.precision, self.inverse_var, self.diagonal)
+        )
+        x, d = mean - centre, mean.shape[1]
+        full = xp.sum((x @ precision) * x, axis=1) + var @ diagonal
+        variance = (x * x + var) @ inverse_var
+        return Rows(second, log_var, to_numpy(variance) - d, to_numpy(full) - d)
 
 
 def row_batches(step: int, batches: Batches, n: int) -> Iterator[tuple[Array, Array]]:

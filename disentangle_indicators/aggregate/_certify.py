@@ -94,7 +94,7 @@ def certify(
     encodings.summary()  # refuses what overflows
     like = encodings.arrays("the certificate needs")[0]
     progress = encodings.progress
-    mean, var = (to_numpy(x) for x in encodings.arrays("the certificate needs"))
+    mean, var = (to_numpy(x) for x in encodings.arrays_on_host("the certificate needs"))
     n, d = mean.shape
     if rows is not None and rows < 1:
         raise ValueError(f"rows must be at least 1; got {rows}")

@@ -158,7 +158,7 @@ def joint(
     rng, seed = generator(rng), seed_of(rng)
     keep_freed_memory()
     moments = encodings.summary(covariance=True)
-    mean, var = (to_numpy(x) for x in encodings.arrays("the joint needs"))
+    mean, var = (to_numpy(x) for x in encodings.arrays_on_host("the joint needs"))
     n = len(mean)
     # I(x; z) comes from one run of points, TC from another. From one run, the two would add up to
     # Definition 1 less the sum of KL for any density, however wrong, and `residual` check nothing.

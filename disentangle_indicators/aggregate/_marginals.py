@@ -153,7 +153,7 @@ def evaluate(
     Undefined
         As :func:`marginals`.
     """
-    mean, var = encodings.arrays("marginals need")
+    mean, var = encodings.arrays_on_host("marginals need")
     encodings.summary()  # refuses what overflows
     found = evaluate_arrays(
         by_columns(mean),

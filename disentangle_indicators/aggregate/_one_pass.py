@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from disentangle_indicators._array import Float, to_numpy
+from disentangle_indicators._array import Float, on_host, to_numpy
 from disentangle_indicators._errors import Undefined
 from disentangle_indicators._provenance import Provenance
 from disentangle_indicators._row_sample import noting
@@ -84,7 +84,8 @@ def one_pass_marginals(encodings: Encodings) -> Marginals:
     n, d = encodings.n, encodings.d
     picked = picked_rows(n)
     mean, var = np.empty((len(picked), d)), np.empty((len(picked), d))
-    sketch = MarginalSketch.of_batches(noting(encodings.batches(), picked, mean, var))
+    batches = ((on_host(m), on_host(v)) for m, v in encodings.batches())
+    sketch = MarginalSketch.of_batches(noting(batches, picked, mean, var))
     made = of_sketch(sketch, mean, var, encodings)
     return replace(
         made,

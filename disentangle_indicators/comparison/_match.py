@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from disentangle_indicators._array import Float, generator, seed_of, to_numpy
+from disentangle_indicators._array import Float, generator, seed_of
 from disentangle_indicators._errors import Undefined
 from disentangle_indicators._leave_out import deal, error
 from disentangle_indicators._progress import Progress
@@ -211,15 +211,16 @@ class _Code:
     """Means of the used latents about their averages, in the order of groups, and noise."""
 
     def __init__(self, encodings: Encodings, latents: list[int], order: Any) -> None:
-        mean = np.asarray(to_numpy(encodings.mean), dtype=np.float64)[:, latents]
+        mean = np.asarray(encodings.mean_on_host, dtype=np.float64)[:, latents]
         constant = np.flatnonzero(mean.min(axis=0) == mean.max(axis=0))
         if constant.size:
             raise Undefined(f"latent {latents[constant[0]]} has a constant mean: it has no axis")
         self.latents = latents
         self.mean = (mean - mean.mean(axis=0))[order]
         self.noise = np.zeros(len(latents))
-        if encodings.var is not None:
-            self.noise = np.mean(to_numpy(encodings.var)[:, latents], axis=0, dtype=np.float64)
+        if not encodings.means_only:
+            var = encodings.arrays_on_host("noise needs")[1]
+            self.noise = np.mean(var[:, latents], axis=0, dtype=np.float64)
 
 
 def _pair(

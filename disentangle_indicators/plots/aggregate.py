@@ -135,7 +135,7 @@ def marginals(result: "Scorecard", ax: "Axes | None" = None, most: int = 9) -> "
         ax = new_axes(2.6 * columns + 0.6, 1.7 * rows + 1.1)
     ax.set_axis_off()
     below = foot_inside(ax, _handles()) + 16
-    mean, var = result.encodings.arrays("marginals need")
+    mean, var = result.encodings.arrays_on_host("marginals need")
     mean, var = (to_numpy(x[:: ceil(found.n / ROWS)][:, shown.tolist()]) for x in (mean, var))
     drawn = Panels(ax)
     for i in range(len(shown)):

@@ -132,7 +132,7 @@ def axes(
         raise ValueError(f"axes need at least 2 clusters; got {draws}")
     given = rng
     rng, seed = generator(rng), seed_of(rng)
-    means, variances = (to_numpy(x) for x in encodings.arrays("axes need"))
+    means, variances = (to_numpy(x) for x in encodings.arrays_on_host("axes need"))
     rotated = _rotated(encodings, latents, threshold)
     whole = _rows(means[:, rotated], variances[:, rotated], clustered)
     _check_entropies(whole, rotated)

@@ -101,7 +101,7 @@ def channel(
     factor_0, a sample only 0.000.
     """
     encodings = Encodings.of(mean, var, factors=factors, **data)
-    mean = to_numpy(encodings.arrays("the channel needs")[0])
+    mean = to_numpy(encodings.arrays_on_host("the channel needs")[0])
     z = mean if codes is None else as_codes(codes)
     if z.shape != mean.shape:
         raise ValueError(f"codes must have the shape {mean.shape}; got {z.shape}")
@@ -165,7 +165,7 @@ def channel(
 
 def _of_samples(encodings: Encodings, table: Factors) -> tuple[Float, Float]:
     """Return I(x; z_h) over the rows where each factor has a value, and its error: (d, K)."""
-    mean, var = (to_numpy(x) for x in encodings.arrays("the channel needs"))
+    mean, var = (to_numpy(x) for x in encodings.arrays_on_host("the channel needs"))
     whole = encodings.marginals
     of_sample = np.repeat(whole.information[:, None], table.number, axis=1)
     slack = np.repeat((whole.quadrature_errors + whole.shortfall)[:, None], table.number, axis=1)

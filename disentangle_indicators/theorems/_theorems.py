@@ -165,7 +165,7 @@ def of_parts(
     """Return the findings on encodings whose indicators and joint are known."""
     _check_rows(encodings)
     means, variances = (
-        np.asarray(to_numpy(x), np.float64) for x in encodings.arrays("theorems need")
+        np.asarray(to_numpy(x), np.float64) for x in encodings.arrays_on_host("theorems need")
     )
     generated = generator(rng)
     noise = _noise(encodings) if noise is None else noise
@@ -293,7 +293,7 @@ def _dimensions(
     first, codes = _distinct(encodings), encodings.independent_codes
     mean, var = (
         np.asarray(to_numpy(x), np.float64)[first][:, used]
-        for x in encodings.arrays("theorems need")
+        for x in encodings.arrays_on_host("theorems need")
     )
     clouds: dict[str, Any] = {}
     if used:

@@ -55,7 +55,7 @@ def code_scores(encodings: Encodings, latents: Sequence[int]) -> CodeScores:
     >>> round(found.chance["gaussian_total_correlation_of_codes"], 4)
     0.001
     """
-    z = to_numpy(encodings.mean)[:, list(latents)]
+    z = to_numpy(encodings.mean_on_host)[:, list(latents)]
     scores, reasons = {}, {}
     for name, function in UNSUPERVISED.items():
         try:

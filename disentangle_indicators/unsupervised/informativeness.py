@@ -114,7 +114,7 @@ def informativeness(
         mean, var, std=std, logvar=logvar, logstd=logstd, threads=threads, progress=progress
     )
     moments = encodings.summary(covariance=True)
-    mean, var = (to_numpy(x) for x in encodings.arrays("informativeness needs"))
+    mean, var = (to_numpy(x) for x in encodings.arrays_on_host("informativeness needs"))
     n, d = mean.shape
     drawing, seed = generator(rng), seed_of(rng)
     at = draw(mean, var, points, drawing)
@@ -174,7 +174,7 @@ def informativeness(
 def _log_densities(encodings: Encodings, at: Draw, log_one: Float) -> tuple[Float, Float]:
     """Return the log density of all latents (s,), and of all but each of them (s, d)."""
     like = encodings.arrays("informativeness needs")[0]
-    mean, var = (to_numpy(x) for x in encodings.arrays("informativeness needs"))
+    mean, var = (to_numpy(x) for x in encodings.arrays_on_host("informativeness needs"))
     n, d = mean.shape
     if d == 1:
         # not a sum over rows: the density of the marginal itself, so that SEP is exactly 0
