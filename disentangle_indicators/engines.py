@@ -103,13 +103,18 @@ def summarise_dask(mean: Any, var: Any, *, name: str = "", **given: Any) -> Any:
     return _added(parts, delayed(_both, pure=True))
 
 
-def summarise_files(files: Iterable[str | os.PathLike[str]], **given: Any) -> Any:
+def summarise_files(
+    files: Iterable[str | os.PathLike[str]], *, topic: str = "", **given: Any
+) -> Any:
     """Summarise files of encodings by Dask, one task for each file.
 
     Parameters
     ----------
     files : iterable of path
         Each with rows of its own. Workers read them under these paths.
+    topic : str, optional
+        Workers log an event of this topic with the name of each file that they have summed up, for
+        ``Client.subscribe_topic``.
     **given
         Further arguments of :func:`~disentangle_indicators.read_encodings`.
 
@@ -135,16 +140,21 @@ def summarise_files(files: Iterable[str | os.PathLike[str]], **given: Any) -> An
     if not names:
         raise ValueError("there are no files to summarise")
     of_file = delayed(_of_file, pure=True)
-    parts = [of_file(os.path.abspath(name), name, given) for name in names]
+    parts = [of_file(os.path.abspath(name), name, topic, given) for name in names]
     return _added(parts, delayed(_both, pure=True))
 
 
-def _of_file(path: str, name: str, given: dict[str, Any]) -> Summary:
+def _of_file(path: str, name: str, topic: str, given: dict[str, Any]) -> Summary:
     from disentangle_indicators.encodings import read_encodings
     from disentangle_indicators.encodings._stored import reading
 
     with reading(Path(path)):
-        return Summary.of(read_encodings(path, **given), name=name)
+        summary = Summary.of(read_encodings(path, **given), name=name)
+    if topic:
+        from distributed import get_worker
+
+        get_worker().log_event(topic, name)
+    return summary
 
 
 def _of_chunk(mean: Any, var: Any, name: str, first: int, given: dict[str, Any]) -> Summary:

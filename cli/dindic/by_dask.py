@@ -1,15 +1,18 @@
 """The sums over many files, by workers of Dask."""
 
 import logging
+from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
+from queue import SimpleQueue
 from typing import TYPE_CHECKING, Any
+from uuid import uuid4
 
 import click
 
 from dindic.exits import bad_input
 from dindic.inputs import read_arguments
-from dindic.output import say_notes
+from dindic.output import progress, say_notes
 
 if TYPE_CHECKING:
     from disentangle_indicators import Summary
@@ -55,9 +58,23 @@ def summary_by_dask(file: str, options: dict[str, Any]) -> "Summary":
         if not options["quiet"]:
             say_notes((f"{len(files)} files, on {len(client.nthreads())} workers",))
         try:
-            whole: Summary = client.compute(
-                summarise_files(files, **read_arguments(options))
-            ).result()
+            topic, events = f"dindic-{uuid4()}", SimpleQueue[str | None]()
+            client.subscribe_topic(topic, lambda event: events.put(event[1]))
+            total = client.compute(summarise_files(files, topic=topic, **read_arguments(options)))
+            total.add_done_callback(lambda _: events.put(None))
+            steps = _names(events, len(files))
+            for _ in steps if options["quiet"] else progress(steps, "files", len(files)):
+                pass
+            whole: Summary = total.result()
         except dask.KilledWorker as error:
             raise click.ClickException(f"workers of Dask died, too often: {error}") from error
         return whole
+
+
+def _names(events: SimpleQueue[str | None], files: int) -> Iterator[str]:
+    """Yield the name of each file that workers have summed up, until the total ends, with None."""
+    seen: set[str] = set()
+    while len(seen) < files and (name := events.get()) is not None:
+        if name not in seen:  # a worker that died may have said so already
+            yield name
+        seen.add(name)

@@ -157,7 +157,7 @@ def test_dask_prints_an_error_once_and_without_a_traceback(npz):
     assert "Traceback" not in done.stderr
 
 
-def test_dask_reads_files_as_the_options_describe_them(dindic, npz, states):
+def test_dask_reads_files_as_the_options_describe_them(dindic, npz, states, monkeypatch):
     """With a cluster that runs already, here in threads of this process."""
     distributed = pytest.importorskip("distributed", reason="distributed is not installed")
     npz("other.npz", a=np.zeros((5, 2)), b=np.ones((5, 2)))
@@ -169,6 +169,15 @@ def test_dask_reads_files_as_the_options_describe_them(dindic, npz, states):
         keys = ("--mean-key", "a", "--scale-key", "b", "--scale", "var")
         one = json.loads(dindic("score", "other.npz", *keys, *of).stdout)
         result = dindic("score", "other.npz", *of, code=2)
+        steps = []
+        monkeypatch.setattr(
+            "dindic.by_dask.progress",
+            lambda names, what, total: (
+                steps.append((name, what, total)) or name for name in names
+            ),
+        )
+        dindic("score", "part-*.npz", *of)
+    assert sorted(steps) == [(f"part-{k}.npz", "files", 3) for k in range(3)]
     assert (whole["n"], whole["joint"], one["n"]) == (N, None, 5)
     assert "other.npz" in result.stderr
     assert "--mean-key" in result.stderr
