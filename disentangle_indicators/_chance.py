@@ -27,8 +27,8 @@ class Spread:
         Variance of the average of u = mean^2 + var, which is S.
     mean : array, shape (d,)
         Variance of the average mean.
-    draws : float
-        Independent rows that would show as much correlation by chance.
+    draws : float or None
+        Independent rows that would show as much correlation by chance; None where not known.
 
     Examples
     --------
@@ -40,7 +40,7 @@ class Spread:
 
     second: Float
     mean: Float
-    draws: float
+    draws: float | None
 
     @classmethod
     def of_rows(cls, moments: Moments) -> "Spread":
@@ -79,7 +79,7 @@ def chance(moments: Moments, spread: Spread) -> dict[str, float]:
     -------
     dict of str to float
         Nats, at least 0. Empty for one draw. Without the indicators of the covariance where
-        latents are nearly as many as draws.
+        latents are nearly as many as draws, and where the spread does not say how many these are.
 
     Examples
     --------
@@ -90,15 +90,16 @@ def chance(moments: Moments, spread: Spread) -> dict[str, float]:
     >>> round(found["kl_aggregate_prior"], 4), round(found["gaussian_total_correlation"], 4)
     (0.001, 0.0005)
     """
-    if not 1 < spread.draws < np.inf:
+    draws = spread.draws
+    if draws is not None and not 1 < draws < np.inf:
         return {}
     second, variance = to_numpy(moments.second_moment), to_numpy(moments.variance)
     found = {"kl_aggregate_prior": float(np.sum(spread.second / (4 * second**2)))}
     share = to_numpy(moments.mean_scatter) / moments.n / variance
-    if moments.scatter is None or spread.draws < np.sum(share) + 2:
+    if moments.scatter is None or draws is None or draws < np.sum(share) + 2:
         return found
-    alone = [wishart(share[h : h + 1], spread.draws - 1) for h in range(share.size)]
-    correlation = max(wishart(share, spread.draws - 1) - float(np.sum(alone)), 0.0)
+    alone = [wishart(share[h : h + 1], draws - 1) for h in range(share.size)]
+    correlation = max(wishart(share, draws - 1) - float(np.sum(alone)), 0.0)
     about_mean = _about_mean(moments, spread) / (4 * variance**2) + spread.mean / (2 * variance)
     whole = correlation + float(np.sum(about_mean))
     return found | {

@@ -150,7 +150,8 @@ def clustered(batches: Batches, moments: Moments, clusters: tuple[int, Any]) -> 
 def of_sums(clusters: ClusterSums, moments: Moments) -> ClusterErrors:
     """Return the errors of :func:`clustered` from sums over the rows of each cluster.
 
-    Indicators of the covariance have none, since they need the products of each cluster too.
+    Indicators of the covariance have none, and no chance either, since they need the products of each
+    cluster too.
     """
     moments = replace(moments, scatter=None)
     influence = Influence(moments)
@@ -224,16 +225,19 @@ def _moments_left(sums: _Sums, moments: Moments) -> Moments:
     return Moments(n=1, mean=zero, mean_scatter=zero, var=var, log_var=log_var)
 
 
-def _draws(sums: _Sums, moments: Moments, count: int) -> float:
+def _draws(sums: _Sums, moments: Moments, count: int) -> float | None:
     r"""Return the independent rows that would show as much correlation by chance.
 
     Of n rows, latents i and j correlate by :math:`E r^2 = a_i a_j / n`; of clusters, by the
-    squares of their sums of products. The number of rows is what makes both alike in sum.
+    squares of their sums of products. The number of rows is what makes both alike in sum. Without
+    products it is not known.
     """
     variance = to_numpy(moments.variance)
     share = to_numpy(moments.mean_scatter) / moments.n / variance
     pairs = np.sum(share) ** 2 - np.sum(share**2)
-    if pairs <= 0 or not len(sums.products):
+    if not len(sums.products):
+        return None
+    if pairs <= 0:
         return float(count)
     correlation = sums.products / moments.n / np.sqrt(np.outer(variance, variance))
     square = np.sum(correlation**2, axis=0) * count / len(sums.products)

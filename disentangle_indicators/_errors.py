@@ -10,6 +10,10 @@ class Undefined(ValueError):
     """
 
 
+class NoRows(ValueError):
+    """A file is read as it should be, and there are no rows in it, as in the last shard of many."""
+
+
 def lacks_memory(error: BaseException) -> bool:
     """Return whether too little memory, of the machine or of a GPU, is what an exception is about.
 

@@ -265,6 +265,10 @@ def definition_table(result: Indicators) -> Table:
             chance = result.by_chance(name)
             if chance is not None:
                 reading = indicator.by_chance.format(chance)
+            elif (
+                result.n_clusters and result.standard_errors and name not in result.standard_errors
+            ):
+                reading = "no ± from sums over clusters"
             elif result.chance or result.draws == 1:
                 reading = f"too few {result.drawn} to trust"
         rows.append((str(indicator.definition or ""), name, text, reading))

@@ -8,13 +8,16 @@ of them to :func:`~disentangle_indicators.summary.merge`.
 import math
 import os
 from collections.abc import Iterable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from disentangle_indicators._errors import NoRows
+from disentangle_indicators._progress import Progress
 from disentangle_indicators.posteriors import Encodings
 from disentangle_indicators.summary import Summary, merge
 
-__all__ = ["all_merge", "summarise_dask", "summarise_files"]
+__all__ = ["all_merge", "summarise_dask", "summarise_files", "summary_of_files"]
 
 
 def all_merge(summary: Summary | None, group: Any = None) -> Summary:
@@ -103,6 +106,50 @@ def summarise_dask(mean: Any, var: Any, *, name: str = "", **given: Any) -> Any:
     return _added(parts, delayed(_both, pure=True))
 
 
+def summary_of_files(
+    files: Iterable[str | os.PathLike[str]], *, progress: Progress | None = None, **given: Any
+) -> Summary:
+    """Summarise files one after the other, each as a part of its own.
+
+    Parameters
+    ----------
+    files : iterable of path
+        Each with rows of its own; files without rows are passed over.
+    progress : callable, optional
+        Called with an iterable over files, a description and its length; gives what to iterate over.
+    **given
+        Further arguments of :func:`~disentangle_indicators.read_encodings`.
+
+    Returns
+    -------
+    Summary
+        The same bits as :func:`~disentangle_indicators.summary.merge` of the summaries of the files,
+        if each has rows. Of a few of these summaries at a time, and of the rows of one file, is what memory holds.
+
+    Raises
+    ------
+    ValueError
+        On no file, on files that cannot be read or added up, and where none has rows.
+
+    Examples
+    --------
+    >>> summary_of_files(["part-0.parquet", "part-1.parquet"])  # doctest: +SKIP
+    Summary(200000 rows x 8 latents; 2 parts)
+    """
+    names = _sorted(files)
+    steps = iter(names if progress is None else progress(names, "files", len(names)))
+
+    def added(count: int) -> Summary | None:
+        if count == 1:
+            name = next(steps)
+            return _of_file(os.path.abspath(name), name, "", given)
+        return _both(added(count // 2), added(count - count // 2))
+
+    whole = _any_rows(added(len(names)))
+    next(steps, None)  # ends the bar
+    return whole
+
+
 def summarise_files(
     files: Iterable[str | os.PathLike[str]], *, topic: str = "", **given: Any
 ) -> Any:
@@ -111,7 +158,8 @@ def summarise_files(
     Parameters
     ----------
     files : iterable of path
-        Each with rows of its own. Workers read them under these paths.
+        Each with rows of its own; files without rows are passed over. Workers read them under these
+        paths.
     topic : str, optional
         Workers log an event of this topic with the name of each file that they have summed up, for
         ``Client.subscribe_topic``.
@@ -122,7 +170,7 @@ def summarise_files(
     -------
     dask.delayed.Delayed
         Its ``compute()`` gives the Summary: the same bits on any number of workers, and as
-        :func:`~disentangle_indicators.summary.merge` of the summaries of the files.
+        :func:`~disentangle_indicators.summary.merge` of the summaries of the files, if each has rows.
 
     Raises
     ------
@@ -136,19 +184,26 @@ def summarise_files(
     """
     from dask.delayed import delayed
 
+    names = _sorted(files)
+    of_file = delayed(_of_file, pure=True)
+    parts = [of_file(os.path.abspath(name), name, topic, given) for name in names]
+    return delayed(_any_rows, pure=True)(_added(parts, delayed(_both, pure=True)))
+
+
+def _sorted(files: Iterable[str | os.PathLike[str]]) -> list[str]:
     names = sorted(map(str, files))
     if not names:
         raise ValueError("there are no files to summarise")
-    of_file = delayed(_of_file, pure=True)
-    parts = [of_file(os.path.abspath(name), name, topic, given) for name in names]
-    return _added(parts, delayed(_both, pure=True))
+    return names
 
 
-def _of_file(path: str, name: str, topic: str, given: dict[str, Any]) -> Summary:
+def _of_file(path: str, name: str, topic: str, given: dict[str, Any]) -> Summary | None:
+    """Return the summary of a file; None of one without rows."""
     from disentangle_indicators.encodings import read_encodings
     from disentangle_indicators.encodings._stored import reading
 
-    with reading(Path(path)):
+    summary: Summary | None = None
+    with suppress(NoRows), reading(Path(path)):
         summary = Summary.of(read_encodings(path, **given), name=name)
     if topic:
         from distributed import get_worker
@@ -161,8 +216,14 @@ def _of_chunk(mean: Any, var: Any, name: str, first: int, given: dict[str, Any])
     return Summary.of(Encodings.of(mean, var, **given), name=name, first_row=first)
 
 
-def _both(one: Summary, two: Summary) -> Summary:
-    return one + two
+def _both(one: Summary | None, two: Summary | None) -> Summary | None:
+    return one + two if one is not None and two is not None else one or two
+
+
+def _any_rows(whole: Summary | None) -> Summary:
+    if whole is None:
+        raise ValueError("none of the files has rows")
+    return whole
 
 
 def _added(parts: list[Any], both: Any) -> Any:

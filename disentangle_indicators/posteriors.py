@@ -50,7 +50,7 @@ LATENTS = ("used", "all")
 CODES = ("mean", "sample")
 """What metrics take for the code of a row: the posterior mean, or one draw of the posterior."""
 
-LARGE_FILE = 30_000_000
+LARGE_FILE = 2_000_000
 """Numbers in a file whose reading is worth a progress bar."""
 
 _BLOCK_BYTES = 8 << 20

@@ -44,6 +44,9 @@ __all__ = ["SECTIONS", "Scorecard", "score"]
 _log = logging.getLogger("disentangle_indicators")
 
 
+SHARD_TWICE = "Or a shard was summed up twice: once more under another name, or in another order."
+
+
 def score(
     mean: "Array | Encodings | Summary | str | os.PathLike[str]" = None,
     *unnamed: Array,
@@ -288,13 +291,14 @@ def _of_summary(summary: Summary, name: str, asked: Asked) -> Scorecard:
         reasons |= dict.fromkeys(left_out, "errors of clusters need all rows at once")
     else:
         found |= _beside_sums(summary, asked, reasons)
+    lines = verdict(result, found["marginals"], found["joint"])
     names = tuple(part.name or "rows" for part in summary.parts)
     count = len(names)
     return Scorecard(
         name=name or (names[0] if count == 1 else ""),
         source=f"sums over {result.n} rows of {result.d} latents, of {count} "
         f"part{'s' * (count > 1)}",
-        verdict=verdict(result, found["marginals"], found["joint"]),
+        verdict=_checked(lines, _repeated(summary)),
         distance=_distance(result, found),
         result=result,
         **found,
@@ -312,6 +316,16 @@ def _of_summary(summary: Summary, name: str, asked: Asked) -> Scorecard:
                 "sha256 of row hashes": [part.digest for part in summary.parts],
             },
         ),
+    )
+
+
+def _repeated(summary: Summary) -> tuple[str, ...]:
+    """Return the sentences on copies of rows among those that are kept; equal rows are kept together."""
+    if summary.clusters is not None:
+        return ()
+    notes = Encodings.of(summary.sample.mean, summary.sample.var).copy_notes
+    return (
+        (*(f"Of the rows that are kept, {note}" for note in notes), SHARD_TWICE) if notes else ()
     )
 
 
@@ -389,11 +403,15 @@ def _verdict(
 
     Copies of rows are looked for in all rows at once, and not where there are too many to hold.
     """
-    lines = verdict(result, exact, joint)
     found = encodings.copy_notes if whole else ()
     if isinstance(result, Indicators):
         found += (doubts(encodings, result),)
-    text = " ".join(sentence for sentence in found if sentence)
+    return _checked(verdict(result, exact, joint), found)
+
+
+def _checked(lines: dict[str, str], doubtful: Iterable[str]) -> dict[str, str]:
+    """Return the verdict with what is to be checked in place of DO, if there is anything."""
+    text = " ".join(sentence for sentence in doubtful if sentence)
     if not text:
         return lines
     return {"CHECK": text, **{key: line for key, line in lines.items() if key != "DO"}}

@@ -77,7 +77,7 @@ def test_what_dask_cannot_say_is_refused(dask_array):
 
 
 def test_files_are_merged_like_their_summaries(dask_array, tmp_path, monkeypatch):
-    from disentangle_indicators.engines import summarise_files
+    from disentangle_indicators.engines import summarise_files, summary_of_files
 
     monkeypatch.chdir(tmp_path)
     mean, var = rows(300)
@@ -88,6 +88,16 @@ def test_files_are_merged_like_their_summaries(dask_array, tmp_path, monkeypatch
     found = summarise_files(names, **given).compute(scheduler="sync")
     parts = [Summary.of(read_encodings(name, **given), name=name) for name in names]
     assert_same_bits(found, merge(parts))
+    steps = []
+    note = lambda names, what, total: (steps.append((what, total, name)) or name for name in names)
+    assert_same_bits(summary_of_files(names, progress=note, **given), merge(parts))
+    assert steps == [("files", 3, name) for name in sorted(names)]
+    np.savez("0.npz", mean=mean[:0], std=var[:0])
+    one = summary_of_files(["0.npz", *names], **given)
+    assert_same_bits(one, summarise_files(["0.npz", *names], **given).compute(scheduler="sync"))
+    assert one.parts == merge(parts).parts
+    with pytest.raises(ValueError, match="none of the files has rows"):
+        summary_of_files(["0.npz"])
     np.savez("2.npz", mean=mean)
     with pytest.raises(ValueError, match=r"2\.npz: a summary needs the posterior variances"):
         summarise_files(names).compute(scheduler="sync")

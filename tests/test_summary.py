@@ -341,6 +341,10 @@ def test_errors_of_clusters_in_shards_are_those_of_all_rows(tmp_path):
     alone = score(Summary.of(Encodings.of(mean, var))).result.standard_errors
     assert errors["mutual_information"] > 2 * alone["mutual_information"]
     assert found.verdict["USED"] == whole.verdict["USED"]
+    chance, known = found.result.chance, whole.result.chance
+    assert chance["kl_aggregate_prior"] == pytest.approx(known["kl_aggregate_prior"], rel=1e-9)
+    assert known.keys() - chance.keys() == known.keys() - {"kl_aggregate_prior"} != set()
+    assert "no ± from sums over clusters" in str(found)
     assert found.marginals is found.joint is None
     assert "need all rows at once" in found.reasons["marginals"]
 

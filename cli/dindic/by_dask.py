@@ -1,8 +1,10 @@
 """The sums over many files, by workers of Dask."""
 
 import logging
+import signal
+import threading
 from collections.abc import Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from queue import SimpleQueue
 from typing import TYPE_CHECKING, Any
@@ -16,6 +18,9 @@ from dindic.output import progress, say_notes
 
 if TYPE_CHECKING:
     from disentangle_indicators import Summary
+
+WAIT = 30
+"""Seconds in which a scheduler must have a worker."""
 
 LOCAL = "local"
 """What --dask takes in place of an address, for processes of this machine."""
@@ -47,16 +52,24 @@ def summary_by_dask(file: str, options: dict[str, Any]) -> "Summary":
         where = options["dask"]
         if where == LOCAL:
             workers = min(len(files), CPU_COUNT)
-            cluster = dask.LocalCluster(
-                n_workers=workers,
-                threads_per_worker=1,
-                dashboard_address=None,
-                silence_logs=logging.CRITICAL,  # an error of a task is printed once, by this command
-            )
+            with _workers_ignore_ctrl_c():
+                cluster = dask.LocalCluster(
+                    n_workers=workers,
+                    threads_per_worker=1,
+                    dashboard_address=":0",  # a free port
+                    silence_logs=logging.CRITICAL,  # this command prints an error of a task, once
+                )
             where = stack.enter_context(cluster)
-        client = stack.enter_context(dask.Client(where))
+        try:
+            client = stack.enter_context(dask.Client(where))
+            client.wait_for_workers(1, timeout=WAIT)
+        except (OSError, TimeoutError) as error:
+            raise click.ClickException(
+                f"--dask {where}: {error}. Start a worker with: dask worker {where}; or use --dask {LOCAL}"
+            ) from error
         if not options["quiet"]:
-            say_notes((f"{len(files)} files, on {len(client.nthreads())} workers",))
+            workers = len(client.nthreads())
+            say_notes((f"{len(files)} files, on {workers} worker{'s' * (workers > 1)}",))
         try:
             topic, events = f"dindic-{uuid4()}", SimpleQueue[str | None]()
             client.subscribe_topic(topic, lambda event: events.put(event[1]))
@@ -69,6 +82,19 @@ def summary_by_dask(file: str, options: dict[str, Any]) -> "Summary":
         except dask.KilledWorker as error:
             raise click.ClickException(f"workers of Dask died, too often: {error}") from error
         return whole
+
+
+@contextmanager
+def _workers_ignore_ctrl_c() -> Iterator[None]:
+    """Start processes that leave Ctrl-C to this one, which ends them without a traceback."""
+    if threading.current_thread() is not threading.main_thread():
+        yield  # which alone may set signals
+        return
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def _names(events: SimpleQueue[str | None], files: int) -> Iterator[str]:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from dindic.exits import bad_input, failing_output
+from dindic.exits import bad_input
 from dindic.inputs import check_factors, check_given, encodings_from, inputs
 from dindic.options import (
     Option,
@@ -19,11 +19,12 @@ from dindic.options import (
     seed_option,
     threshold_option,
 )
-from dindic.output import check_outputs, finish, say_notes, say_written, stamped, worded
+from dindic.output import check_outputs, finish, say_notes, stamped, worded
+from dindic.sums import of_sums
 from dindic.wording import in_options
 
 if TYPE_CHECKING:
-    from disentangle_indicators import Encodings, Scorecard, Summary
+    from disentangle_indicators import Encodings, Scorecard
     from disentangle_indicators._result import Result
     from disentangle_indicators.supervised import MetricOptions
 
@@ -180,7 +181,7 @@ def score(files: tuple[str, ...], **options: Any) -> None:
     check_given(files, options)
     metrics = _metrics(options)
     if options["state"] or options["dask"]:
-        finish(_of_sums(files, options), options)
+        finish(of_sums(files, options), options)
         return
     if options["by"]:
         finish(_by_group(files[0] if files else None, options, metrics), options)
@@ -297,48 +298,6 @@ def _by_group(
         for r in found.reports
     )
     return replace(found, reports=reports)
-
-
-def _of_sums(files: tuple[str, ...], options: dict[str, Any]) -> "Scorecard":
-    """Sum up the rows of a file, or of many by Dask; write the sums where asked, and score them."""
-    from disentangle_indicators import score as score_summary
-
-    excluded = (
-        *("by", "joint", "certify", "covariance", "metrics", "theorems", "model"),
-        *("plot", "order"),
-    )
-    given = [name for name in excluded if options[name]]
-    if len(files) > 1 or given:
-        what = f"--{given[0]}, which needs the rows" if given else "several files"
-        flag = "dask" if options["dask"] else "state"
-        raise click.UsageError(f"--{flag} does not go with {what}")
-    summary = _summary(files[0] if files else None, options)
-    with bad_input():
-        card = score_summary(
-            summary,
-            threshold=options["threshold"],
-            marginals=options["marginals"],
-            joint=options["joint"] if options["dask"] else False,
-        )
-    if options["state"]:
-        with failing_output():
-            summary.save(options["state"])
-            say_written(Path(options["state"]), options["quiet"])
-    return worded(card)
-
-
-def _summary(file: str | None, options: dict[str, Any]) -> "Summary":
-    from disentangle_indicators import Summary
-
-    if options["dask"]:
-        if file is None:
-            raise click.UsageError("--dask goes with FILE, not with --mean")
-        from dindic.by_dask import summary_by_dask
-
-        return summary_by_dask(file, options)
-    encodings = encodings_from(options, file)
-    with bad_input(encodings.name):
-        return Summary.of(encodings, name=str(encodings.path))
 
 
 def _points(options: dict[str, Any]) -> int | bool | None:

@@ -12,6 +12,7 @@ import numpy as np
 from disentangle_indicators._array import as_array, one_scale
 from disentangle_indicators._blocks import one_line
 from disentangle_indicators._clusters import blocks as cut
+from disentangle_indicators._errors import NoRows
 from disentangle_indicators._prior import as_prior
 from disentangle_indicators._progress import Progress
 from disentangle_indicators._provenance import Input
@@ -230,9 +231,10 @@ def _checked(
     mean = contents.arrays[choice.mean_key]
     turned = layout == "transposed"
     n, d, sites = laid_out(mean.shape[::-1] if turned else mean.shape, layout)
-    for count, word in ((n, "rows"), (d, "latents")):
-        if count == 0:
-            raise ValueError(f"the mean has no {word}; it is {mean}")
+    if n == 0:
+        raise NoRows(f"the mean has no rows; it is {mean}: leave such a file out")
+    if d == 0:
+        raise ValueError(f"the mean has no latents; it is {mean}")
     size = 8 * int(np.prod(mean.shape[1:], dtype=float))
     check_size(mean.path or path, f"a row of {mean.name}", size)
     scale, notes = _scale(contents, choice)

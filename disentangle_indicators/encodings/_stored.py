@@ -15,7 +15,7 @@ import numpy as np
 from numpy.lib import format as npy_format
 from numpy.typing import NDArray
 
-from disentangle_indicators._errors import lacks_memory
+from disentangle_indicators._errors import NoRows, lacks_memory
 from disentangle_indicators._memory import check_room
 
 OBJECTS = (
@@ -240,7 +240,7 @@ def reading(path: Path) -> Iterator[None]:
     except ValueError as error:
         if str(error).startswith(str(path)):
             raise
-        kind = AmbiguousEncodings if isinstance(error, AmbiguousEncodings) else ValueError
+        kind = next((k for k in (AmbiguousEncodings, NoRows) if isinstance(error, k)), ValueError)
         raise kind(f"{path}: {error}") from error
     except Exception as error:
         if lacks_memory(error):

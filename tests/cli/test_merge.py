@@ -61,6 +61,37 @@ def test_the_report_of_a_shard_is_printed(dindic, shards):
     assert "written: 0.npz" in result.stderr
 
 
+def test_it_says_where_the_joint_is(dindic, shards):
+    where = "Joint left out: dindic merge makes it, from 4,096 rows of all states"
+    assert where in " ".join(dindic("score", shards[0], "--state", "0.npz").stdout.split())
+    assert "Joint" not in dindic("score", shards[0], "--state", "0.npz", "--no-joint").stdout
+
+
+def test_the_state_of_a_pattern_has_a_part_for_each_file(dindic, npz, states):
+    """So that a file that is in it already is refused; a file without rows is passed over."""
+    dindic("merge", *states, "-o", "merged.npz", "--quiet")
+    dindic("score", "part-*.npz", "--state", "pattern.npz", "--quiet")
+    assert Path("pattern.npz").read_bytes() == Path("merged.npz").read_bytes()
+    npz("part-9.npz", mean=np.zeros((0, 3)), var=np.zeros((0, 3)))
+    found = dindic("score", "part-*.npz", "--state", "pattern.npz").stdout
+    assert "sums over 3000 rows of 3 latents, of 3 parts" in found
+    result = dindic("merge", "pattern.npz", "1.npz", code=2)
+    assert "rows 0 to 1199 of part-1.npz would count twice" in result.stderr
+    alone = dindic("score", "part-9.npz", "--state", "9.npz", code=2).stderr
+    assert "leave such a file out" in " ".join(alone.split())
+    assert not Path("9.npz").exists()
+
+
+def test_rows_that_count_twice_in_another_order_are_doubted(dindic, npz, states):
+    with np.load("part-1.npz") as part:
+        npz("turned.npz", **{name: part[name][::-1] for name in part})
+    dindic("score", "turned.npz", "--state", "turned-state.npz", "--quiet")
+    found = " ".join(dindic("merge", *states, "turned-state.npz").stdout.split())
+    assert "CHECK Of the rows that are kept," in found
+    assert "a shard was summed up twice" in found
+    assert "CHECK" not in dindic("merge", *states).stdout
+
+
 def test_a_list_says_what_is_missing(dindic, states):
     Path("list.txt").write_text("part-0.npz\npart-1.npz\n\npart-2.npz\n")
     dindic("merge", *states, "--of", "list.txt")
@@ -81,10 +112,23 @@ def test_a_list_says_what_is_missing(dindic, states):
         ("merge 0.npz -o 0.npz", "--output 0.npz would overwrite an input"),
         ("score 0.npz", "dindic merge FILE prints its report"),
         ("score part-0.npz --state part-0.npz", "--state part-0.npz would overwrite an input"),
-        ("score part-0.npz part-1.npz --state x.npz", "--state does not go with several files"),
-        ("score part-0.npz --metrics mig --state x.npz", "--metrics, which needs the rows"),
-        ("score part-0.npz --by labels --state x.npz", "--by, which needs the rows"),
-        ("score part-0.npz --joint --state x.npz", "--joint, which needs the rows"),
+        (
+            "score part-0.npz part-1.npz --state x.npz",
+            "--state goes with one FILE, or with a pattern",
+        ),
+        ("score part-0.npz --metrics mig --state x.npz", "to which --metrics does not apply"),
+        ("score part-0.npz --by labels --state x.npz", "to which --by does not apply"),
+        ("score part-0.npz --joint --state x.npz", "to which --joint does not apply"),
+        ("score part-0.npz --points 100 --state x.npz", "to which --points does not apply"),
+        ("score part-0.npz --seed 0 --state x.npz", "to which --seed does not apply"),
+        (
+            "score part-0.npz --no-covariance --state x.npz",
+            "to which --no-covariance does not apply",
+        ),
+        (
+            "score part-0.npz --labels a --dask local",
+            "--dask keeps sums over rows, to which --labels",
+        ),
     ],
 )
 def test_what_cannot_be_merged_is_refused(dindic, states, line, words):
@@ -186,8 +230,11 @@ def test_dask_reads_files_as_the_options_describe_them(dindic, npz, states, monk
 @pytest.mark.parametrize(
     ("line", "words"),
     [
-        ("score part-0.npz part-1.npz --dask local", "--dask does not go with several files"),
-        ("score part-0.npz --metrics mig --dask local", "--metrics, which needs the rows"),
+        (
+            "score part-0.npz part-1.npz --dask local",
+            "--dask goes with one FILE, or with a pattern in quotes",
+        ),
+        ("score part-0.npz --metrics mig --dask local", "to which --metrics does not apply"),
         ("score --mean a.npy --var b.npy --dask local", "--dask goes with FILE, not with --mean"),
         ("score nowhere-*.npz --dask local", "there is no file that matches nowhere-*.npz"),
     ],
@@ -201,3 +248,11 @@ def test_without_dask_the_line_that_installs_it_is_printed(dindic, shards, monke
     monkeypatch.setitem(sys.modules, "distributed", None)
     result = dindic("score", shards[0], "--dask", "local", code=1)
     assert "pip install 'disentangle-indicators[dask]'" in result.stderr
+
+
+def test_a_scheduler_without_workers_is_not_waited_for(dindic, states, monkeypatch):
+    distributed = pytest.importorskip("distributed", reason="distributed is not installed")
+    monkeypatch.setattr("dindic.by_dask.WAIT", 0.1)
+    with distributed.LocalCluster(n_workers=0, processes=False, dashboard_address=":0") as cluster:
+        result = dindic("score", "part-*.npz", "--dask", cluster.scheduler_address, code=1)
+    assert f"Start a worker with: dask worker {cluster.scheduler_address}" in result.stderr
