@@ -10,7 +10,7 @@ from pyarrow import parquet
 
 
 def test_opening_decodes_the_first_batches_only(tmp_path, monkeypatch):
-    n = 100_000
+    n = 400_000
     kinds = {"mean": np.linspace(-1, 1, n), "logvar": np.linspace(-2, 0, n)}
     columns = {f"{name}_{i}": values for name, values in kinds.items() for i in range(16)}
     parquet.write_table(pyarrow.table(columns), tmp_path / "a.parquet")

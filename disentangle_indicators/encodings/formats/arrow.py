@@ -34,6 +34,10 @@ WRITTEN = (".parquet", ".pq")
 
 _ROWS = 1 << 14
 """Of a group that is written at once, and of a batch that is read, at least."""
+
+_DECODED_ROWS, _DECODED_BYTES = 1 << 16, 1 << 25
+"""What is decoded at once, at most: few calls for each column. It is cut into batches afterwards."""
+
 KINDS = {b"PAR1": "parquet", b"ARROW1": "ipc", b"\xff\xff\xff\xff": "stream"}
 """pyarrow's name of a format by the first bytes of a file; a stream has no table of contents."""
 
@@ -176,8 +180,11 @@ def _of_parquet(file: str, columns: list[str], rows: int) -> Iterator[Any]:
     with parquet.ParquetFile(file) as source:
         _check_announced(Path(file), source.metadata, columns)
         if columns:
+            decoded = max(rows, min(_DECODED_ROWS, _DECODED_BYTES // (8 * len(columns))))
             for groups in _together(source.metadata, rows):
-                yield from source.iter_batches(rows, groups, columns, use_threads=False)
+                for batch in source.iter_batches(decoded, groups, columns, use_threads=False):
+                    for start in range(0, batch.num_rows, rows):
+                        yield batch.slice(start, rows)
             return
         yield from _without_columns(source.metadata.num_rows, rows)
 
