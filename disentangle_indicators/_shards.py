@@ -1,5 +1,6 @@
 """Which rows a summary is of: so that none counts twice, and none is missing."""
 
+import os
 from itertools import pairwise
 from typing import NamedTuple
 
@@ -59,8 +60,12 @@ def check_complete(parts: tuple[Part, ...]) -> None:
 def check_names(there: set[str], wanted: set[str]) -> None:
     if not wanted:
         raise ValueError("the list of parts is empty: nothing could be missing")
+    there, wanted = ({os.path.normpath(name) for name in names} for names in (there, wanted))
     missing, other = sorted(wanted - there), sorted(there - wanted)
     if missing or other:
         words = [f"missing: {', '.join(missing)}"] * bool(missing)
         words += [f"not of them: {', '.join(other)}"] * bool(other)
-        raise ValueError(f"the parts are not those that were listed; {'; '.join(words)}")
+        raise ValueError(
+            f"the parts are not those that were listed, by the names that were scored; "
+            f"{'; '.join(words)}"
+        )

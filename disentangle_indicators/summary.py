@@ -333,7 +333,7 @@ def _read(path: str | os.PathLike[str], *, whole: bool) -> tuple[tuple[Part, ...
     """Return the parts of a saved summary, and its arrays if the `whole` file is read."""
     with open(path, "rb") as stream:
         if not _begins(stream):
-            raise ValueError(f"{path} holds no summary")
+            raise ValueError(f"{path} holds no summary; Summary.of(...).save(path) makes one")
         stream.seek(0)
         with _damaged(path):
             archive = np.load(stream, allow_pickle=False)
@@ -415,12 +415,23 @@ def merge(
     if not heads:
         raise ValueError("there is no summary to merge")
     heads.sort(key=lambda head: head[0])
+    _check_files(heads)
     parts = tuple(sorted(part for head, _ in heads for part in head))
     check_disjoint(parts)
     check_complete(parts)
     if of is not None:
         check_names({part.name for part in parts}, set(of))
     return _added([each for _, each in heads])
+
+
+def _check_files(heads: list[tuple[tuple[Part, ...], Any]]) -> None:
+    """Refuse two files with the same rows by the names of the files."""
+    seen: dict[str, Any] = {}
+    for parts, source in heads:
+        for part in parts:
+            before = seen.setdefault(part.digest, source)
+            if before is not source and not isinstance(before, Summary):
+                raise ValueError(f"{part} would count twice: they are in {before} and in {source}")
 
 
 def _added(items: list["Summary | str | os.PathLike[str]"]) -> Summary:
@@ -436,15 +447,24 @@ def _check_alike(one: Summary, two: Summary) -> None:
         ("latents", one.d, two.d),
         ("order", one.sketch.order, two.sketch.order),
         ("budget", one.sketch.budget, two.sketch.budget),
-        ("clusters", *("none" if each.clusters is None else "some" for each in (one, two))),
-        ("prior_mean", one.prior_mean.tolist(), two.prior_mean.tolist()),
-        ("prior_var", one.prior_var.tolist(), two.prior_var.tolist()),
+        ("clusters", *(f"{'no ' * (each.clusters is None)}clusters" for each in (one, two))),
+        *_priors(one, two),
     ):
         if mine != others:
             raise ValueError(
-                f"summaries add up if their {name} are the same; {one.parts[0]} and "
-                f"{two.parts[0]} have {_short(mine)} and {_short(others)}"
+                f"sums add up where {name} are the same: {mine} in {_listed(one.parts)}, and "
+                f"{others} in {_listed(two.parts)}"
             )
+
+
+def _priors(one: Summary, two: Summary) -> Iterator[tuple[str, Any, Any]]:
+    """Yield the first latent whose prior differs, if the latents are as many."""
+    if one.d != two.d:
+        return
+    for name in ("prior_mean", "prior_var"):
+        mine, others = getattr(one, name), getattr(two, name)
+        for h in np.flatnonzero(mine != others)[:1]:
+            yield f"{name} of latent {h}", float(mine[h]), float(others[h])
 
 
 def _joined(one: Summary, two: Summary) -> ClusterSums | None:
@@ -461,8 +481,3 @@ def _joined(one: Summary, two: Summary) -> ClusterSums | None:
 
 def _listed(parts: tuple[Part, ...]) -> str:
     return str(parts[0]) if len(parts) == 1 else f"one of {len(parts)} parts from {parts[0]} on"
-
-
-def _short(value: Any) -> str:
-    text = str(value)
-    return text if len(text) < 60 else f"{text[:50]} ..."

@@ -288,7 +288,10 @@ def of(seed=0, n=50, **kwargs):
         ([of(name="a"), of(1, name="a")], "would count twice.*first_row"),
         ([of(name="a"), of(1, name="a", first_row=40)], "rows 40 to 89 of a would count twice"),
         ([of(name="a"), of(1, name="a", first_row=60)], "rows 50 to 59 of a are missing"),
-        ([of(name="a"), of(1, name="b", prior_var=2.0)], "prior_var"),
+        (
+            [of(name="a"), of(1, name="b", prior_var=2.0)],
+            "prior_var of latent 0 are the same: 1.0 in .* 2.0 in",
+        ),
         ([of(name="a"), of(1, name="b", order=8)], "order"),
         ([of(name="a"), of(1, name="b", budget=64)], "budget"),
         ([of(name="a"), Summary.of(Encodings.of(np.zeros((9, 2)), np.ones((9, 2))))], "latents"),
@@ -369,7 +372,7 @@ def test_a_cluster_that_a_shard_cuts_is_an_error_by_name():
     ]
     with pytest.raises(ValueError, match="cluster '3' is cut.*rows 0 to 39 of a.*0 to 49 of b"):
         merge(halves)
-    with pytest.raises(ValueError, match="clusters are the same.*none and some|some and none"):
+    with pytest.raises(ValueError, match="clusters are the same.*no clusters"):
         merge([halves[0], of(name="c")])
 
 

@@ -1,5 +1,6 @@
 """dindic merge: the report of shards that were summed up one by one."""
 
+import re
 from glob import glob, has_magic
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,10 @@ import click
 from dindic.exits import BadInput, bad_input, failing_output
 from dindic.options import output_options, threshold_option
 from dindic.output import check_outputs, finish, say_written, worded
+from dindic.sums import check_state
+
+_BESIDE = re.compile(r"(\s+\d{1,18})?(\s+(sha256:)?[0-9a-fA-F]{64})?$")
+"""Rows and sha256 after a name."""
 
 
 @click.command()
@@ -45,6 +50,7 @@ def merge(files: tuple[str, ...], **options: Any) -> None:
     names = [name for file in files for name in _matching(file)]
     read = [*names, *filter(None, [options["listed"]])]
     check_outputs(options, read)
+    check_state(options["output"], "output")
     from disentangle_indicators import score, summary
 
     listed = options["listed"]
@@ -59,13 +65,21 @@ def merge(files: tuple[str, ...], **options: Any) -> None:
 
 
 def _lines(file: str) -> list[str]:
-    """Return the lines of a text file that are not empty."""
+    """Return the names in a text file, as score takes it: with rows and sha256 of each, or without."""
     lines = [line.strip() for line in Path(file).read_text("utf-8").splitlines()]
-    if not any(lines):
+    names = [_BESIDE.sub("", line) for line in lines if line and not line.startswith("#")]
+    if not names:
         raise BadInput(f"{file} is empty: name every shard in it, one a line")
-    return [line for line in lines if line]
+    return names
 
 
 def _matching(file: str) -> list[str]:
     """Return the files of a pattern, and any other name as it is."""
-    return glob(file) or [file] if has_magic(file) else [file]
+    if Path(file).is_dir():
+        raise BadInput(f"{file} is a folder; its files are: dindic merge '{Path(file)}/*.npz'")
+    if Path(file).exists() or not has_magic(file):
+        return [file]
+    found = sorted(glob(file))
+    if not found:
+        raise BadInput(f"there is no file that matches {file}")
+    return found

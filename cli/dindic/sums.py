@@ -46,6 +46,7 @@ def of_sums(files: tuple[str, ...], options: dict[str, Any]) -> "Scorecard":
         raise click.UsageError(
             f"--{flag} keeps sums over rows, to which --{needs[0]} does not apply: leave it out"
         )
+    check_state(options["state"], "state")
     summary = _summary(files[0] if files else None, options)
     with bad_input():
         card = score(
@@ -60,6 +61,26 @@ def of_sums(files: tuple[str, ...], options: dict[str, Any]) -> "Scorecard":
             say_written(Path(options["state"]), options["quiet"])
     left_out = not options["dask"] and options["joint"] is not False and summary.clusters is None
     return worded(card, {"joint": OF_MERGED} if left_out else None)
+
+
+def check_state(path: str | None, flag: str) -> None:
+    """Refuse to write sums under a name that promises something else, or over what is no sums.
+
+    Raises
+    ------
+    click.UsageError
+    """
+    from disentangle_indicators.summary import is_summary
+
+    if path is None:
+        return
+    if not path.lower().endswith(".npz"):
+        raise click.UsageError(f"--{flag} {path}: the name must end with .npz")
+    if Path(path).exists() and not is_summary(path):
+        raise click.UsageError(
+            f"--{flag} {path}: there is another file of this name, which holds no sums: choose another "
+            "name, or delete it first"
+        )
 
 
 def _summary(file: str | None, options: dict[str, Any]) -> "Summary":

@@ -27,6 +27,7 @@ PHRASES = {
     "weights alone with --encoder MODULE:NAME or --network burgess; or run its encoder, then",
     "score the file": "dindic score FILE",
     "theorems(axes=True) turns": "dindic theorems FILE --axes turns",
+    "Summary.of(...).save(path) makes one": "dindic score FILE --state OUT.npz makes one",
     "score(path) takes it": "dindic merge FILE prints its report",
     "encode these images with their model first": "first dindic encode MODEL --data FILE -o encodings.npz",
     "encode data with the model first": "first dindic encode MODEL -o encodings.npz",

@@ -17,6 +17,7 @@ from disentangle_indicators.encodings.formats import (
     suffix_of,
     zarr,
 )
+from disentangle_indicators.summary import is_summary
 
 __all__ = ["files_of", "open_source"]
 
@@ -48,19 +49,37 @@ def open_source(path: Path) -> tuple[Contents, list[Path]]:
         files = sorted(map(Path, glob.glob(str(path))), key=_by_number)
         if not files:
             raise FileNotFoundError(f"there is no file that matches {path}")
+        _check_once(files)
+        if all(suffix_of(file) in npy.SUFFIXES for file in files) and len(_stems(files)) > 1:
+            return _of_npy(path.parent, files), files
         return _continued_files(files), files
     listed = _listed(path) if path.suffix.lower() == MANIFEST and path.is_file() else []
     if not listed:
-        return open_file(path), [path]
+        return _opened(path), [path]
+    _check_once([file for file, _ in listed])
     contents = _continued_files([file for file, _ in listed])
     _check_rows(path, contents, listed)
     return contents, [path, *(file for file, _ in listed)]
 
 
 def files_of(path: Path) -> list[Path]:
-    """Return the files of a folder, a pattern or a manifest; any other file alone."""
+    """Return the files of a folder, a pattern or a manifest, each with rows of its own.
+
+    Any other file is alone, and so are .npy files, which are arrays of the same rows.
+    """
     _, files = open_source(path)
+    if all(suffix_of(file) in npy.SUFFIXES for file in files):
+        return [path]
     return [file for file in files if file != path] or [path]
+
+
+def _check_once(files: Sequence[Path]) -> None:
+    """Refuse a file that is named twice, also in another way: its rows would count twice."""
+    seen: dict[Path, Path] = {}
+    for file in files:
+        before = seen.setdefault(file.resolve(), file)
+        if before is not file:
+            raise ValueError(f"{file} is given twice, the first time as {before}: leave one out")
 
 
 def _by_number(path: Path) -> list[tuple[int, str]]:
@@ -135,6 +154,7 @@ def _of_folder(path: Path) -> tuple[Contents, list[Path]]:
         return arrow.read_files(path, files), files
     if kind in npy.SUFFIXES:
         return _of_npy(path, files), files
+    files = files or sorted(inner, key=_by_number)
     return _continued_files(files), files
 
 
@@ -148,7 +168,7 @@ def _of_npy(folder: Path, files: list[Path]) -> Contents:
     groups: dict[str, list[Stored]] = {}
     for file in files:
         array = replace(npy.read(file).arrays["mean"], path=file)
-        groups.setdefault(re.sub(r"[-_.]?\d+$", "", file.stem), []).append(array)
+        groups.setdefault(_stem(file), []).append(array)
     if all(len(group) == 1 for group in groups.values()):
         named = {file.stem: group[0] for file, group in zip(files, groups.values(), strict=True)}
         return Contents({name: replace(array, name=name) for name, array in named.items()})
@@ -162,18 +182,40 @@ def _of_npy(folder: Path, files: list[Path]) -> Contents:
     return Contents(made, notes=tuple(notes))
 
 
+def _stem(file: Path) -> str:
+    """Return the name of a file without its suffix, and without its number."""
+    return re.sub(r"[-_.]?\d+$", "", file.stem)
+
+
+def _stems(files: Sequence[Path]) -> set[str]:
+    return {_stem(file) for file in files}
+
+
+def _opened(file: Path) -> Contents:
+    """Open a file, or a folder that holds the arrays of one part."""
+    if is_summary(file):
+        raise ValueError(f"{file} holds sums over rows, not rows: score(path) takes it")
+    folder = file.is_dir() and not zarr.matches(file, b"")
+    return _of_folder(file)[0] if folder else open_file(file)
+
+
+def _difference(one: Path, two: Path, names: set[str], others: set[str]) -> str:
+    """Return which arrays one of two files has, and the other has not."""
+    more, less = sorted(names - others), sorted(others - names)
+    has, lacks, which = (one, two, more) if more else (two, one, less)
+    listed = ", ".join(map(repr, which[:3])) + (f" and {len(which) - 3} more" if which[3:] else "")
+    return f"{has} has {listed}, and {lacks} has not: files of one data set have the same arrays"
+
+
 def _continued_files(files: Sequence[Path]) -> Contents:
     """Open files that continue each other: arrays of one name are one array."""
-    parts = [open_file(file) for file in files]
+    parts = [_opened(file) for file in files]
     if all(part.one_row for part in parts):
         parts = [part.without_sizes() for part in parts]
     first = parts[0]
     for file, part in zip(files, parts, strict=True):
         if set(part.arrays) != set(first.arrays):
-            raise ValueError(
-                f"{file} has {part.listing()}, and {files[0]} has {first.listing()}: files of one "
-                "data set have the same arrays"
-            )
+            raise ValueError(_difference(file, files[0], set(part.arrays), set(first.arrays)))
     join = stack if first.one_row else continued
     arrays = {name: join(name, [part.arrays[name] for part in parts]) for name in first.arrays}
     notes = first.notes

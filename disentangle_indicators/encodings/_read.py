@@ -40,7 +40,6 @@ from disentangle_indicators.encodings.keys import Choice, choose, choose_packed
 from disentangle_indicators.encodings.names import NATIVE
 from disentangle_indicators.factors import Factors, as_column, as_table
 from disentangle_indicators.posteriors import Encodings, in_blocks
-from disentangle_indicators.summary import is_summary
 
 CLUSTERS = ("clusters", "cluster")
 """Keys that our own files have, or had, for the cluster of each row."""
@@ -163,8 +162,6 @@ def read_encodings(
         raise ValueError("give a path, or the files mean= and one of the scales")
     else:
         path = Path(path)
-        if is_summary(path):
-            raise ValueError(f"{path} holds sums over rows, not rows: score(path) takes it")
         contents, files = open_source(path)
     with reading(path):
         if packed is None:

@@ -95,6 +95,10 @@ def test_rows_that_count_twice_in_another_order_are_doubted(dindic, npz, states)
 def test_a_list_says_what_is_missing(dindic, states):
     Path("list.txt").write_text("part-0.npz\npart-1.npz\n\npart-2.npz\n")
     dindic("merge", *states, "--of", "list.txt")
+    Path("rows.txt").write_text(
+        f"# rows\n./part-0.npz 500\npart-1.npz 1200 {'0' * 64}\npart-2.npz\n"
+    )
+    dindic("merge", *states, "--of", "rows.txt")
     result = dindic("merge", *states[:2], "--of", "list.txt", code=2)
     assert "missing: part-2.npz" in result.stderr
     Path("empty.txt").write_text("\n \n")
@@ -105,9 +109,21 @@ def test_a_list_says_what_is_missing(dindic, states):
 @pytest.mark.parametrize(
     ("line", "words"),
     [
-        ("merge 0.npz 0.npz", "rows 0 to 499 of part-0.npz would count twice"),
-        ("merge part-0.npz", "part-0.npz holds no summary"),
+        ("merge 0.npz 0.npz", "part-0.npz would count twice: they are in 0.npz and in 0.npz"),
+        (
+            "merge part-0.npz",
+            "part-0.npz holds no summary; dindic score FILE --state OUT.npz makes",
+        ),
+        ("merge .", ". is a folder; its files are: dindic merge './*.npz'"),
+        ("merge nowhere-*.npz", "there is no file that matches nowhere-*.npz"),
+        ("score [01].npz", "0.npz holds sums over rows, not rows: dindic merge FILE prints its"),
         ("merge nowhere.npz", "no such file: nowhere.npz"),
+        ("merge 0.npz -o part-0.npz", "which holds no sums: choose another name, or delete it"),
+        ("merge 0.npz -o whole.txt", "--output whole.txt: the name must end with .npz"),
+        (
+            "score part-0.npz --state whole.npz",
+            "which holds no sums: choose another name, or delete",
+        ),
         ("merge 0.npz --of nowhere.txt", "no such file: nowhere.txt"),
         ("merge 0.npz -o 0.npz", "--output 0.npz would overwrite an input"),
         ("score 0.npz", "dindic merge FILE prints its report"),

@@ -5,7 +5,9 @@ import hashlib
 import numpy as np
 import pytest
 
+from disentangle_indicators import Encodings, Summary
 from disentangle_indicators.encodings import read_column, read_encodings
+from disentangle_indicators.encodings._many import files_of
 
 SIZES = (7, 4, 12)
 
@@ -129,7 +131,56 @@ def test_numbered_npy_files_are_samples_or_parts(tmp_path, pair):
     for i, rows in enumerate((slice(9), slice(9, 23))):
         np.save(tmp_path / f"mean_{i}.npy", pair[0][rows])
         np.save(tmp_path / f"var_{i}.npy", pair[1][rows])
-    np.testing.assert_array_equal(read_encodings(tmp_path).mean, pair[0])
+    for path in (tmp_path, tmp_path / "*.npy", tmp_path / "*_[01].npy"):
+        np.testing.assert_array_equal(read_encodings(path).mean, pair[0])
+        np.testing.assert_array_equal(read_encodings(path).var, pair[1])
+        assert files_of(path) == [path]
+
+
+def test_a_folder_for_each_part_is_read_by_a_pattern_too(tmp_path, pair):
+    for i, rows in enumerate((slice(9), slice(9, 23))):
+        (tmp_path / f"part-{i}").mkdir()
+        np.save(tmp_path / f"part-{i}" / "mean.npy", pair[0][rows])
+        np.save(tmp_path / f"part-{i}" / "var.npy", pair[1][rows])
+    encodings = read_encodings(tmp_path / "part-*")
+    np.testing.assert_array_equal(encodings.mean, pair[0])
+    np.testing.assert_array_equal(encodings.var, pair[1])
+
+
+def test_a_folder_of_stores_of_zarr_is_read(tmp_path, pair):
+    zarr = pytest.importorskip("zarr", reason="zarr is not installed: its stores are NOT tested")
+    for i, rows in enumerate((slice(9), slice(9, 23))):
+        group = zarr.open_group(tmp_path / f"part-{i}.zarr", mode="w")
+        for name, array in zip(("mean", "var"), pair, strict=True):
+            group.create_array(name, data=array[rows])
+    for path in (tmp_path, tmp_path / "*.zarr"):
+        np.testing.assert_array_equal(read_encodings(path).mean, pair[0])
+
+
+def test_a_file_that_is_given_twice_is_refused(parts):
+    line = "part-1.npz\npart-2.npz\n./part-1.npz\n"
+    (parts / "list.txt").write_text(line)
+    with pytest.raises(ValueError, match=r"part-1\.npz is given twice, .* leave one out"):
+        read_encodings(parts / "list.txt")
+    (parts / "part-3.npz").symlink_to(parts / "part-1.npz")
+    with pytest.raises(ValueError, match="is given twice"):
+        read_encodings(parts / "*.npz")
+
+
+def test_files_that_differ_are_refused_by_what_one_lacks(parts):
+    with np.load(parts / "part-2.npz") as part:
+        np.savez(parts / "part-2.npz", extra=np.ones(4), **part)
+    message = r"part-2\.npz has 'extra', and .*part-1\.npz has not"
+    with pytest.raises(ValueError, match=message):
+        read_encodings(parts)
+
+
+def test_sums_are_no_rows_in_a_pattern_either(tmp_path, pair):
+    for k in range(2):
+        Summary.of(Encodings.of(*pair), name=f"{k}").save(tmp_path / f"{k}.npz")
+    for path in (tmp_path, tmp_path / "*.npz", tmp_path / "0.npz"):
+        with pytest.raises(ValueError, match=r"0\.npz holds sums over rows, not rows"):
+            read_encodings(path)
 
 
 def test_one_packed_array_an_image_in_folders(tmp_path):
