@@ -22,6 +22,7 @@ from disentangle_indicators._array import Array, Float, to_numpy
 from disentangle_indicators._cluster_sums import ClusterSums, adding
 from disentangle_indicators._errors import Undefined
 from disentangle_indicators._files import atomic
+from disentangle_indicators._progress import Progress
 from disentangle_indicators._row_sample import Sample, by_columns, ranks_of
 from disentangle_indicators._shards import Part, check_complete, check_disjoint, check_names
 from disentangle_indicators._sources import WIDE
@@ -378,7 +379,10 @@ def parts_of(path: str | os.PathLike[str]) -> tuple[Part, ...]:
 
 
 def merge(
-    summaries: Iterable["Summary | str | os.PathLike[str]"], *, of: Iterable[str] | None = None
+    summaries: Iterable["Summary | str | os.PathLike[str]"],
+    *,
+    of: Iterable[str] | None = None,
+    progress: Progress | None = None,
 ) -> Summary:
     """Return the summary of all rows: the same bits, in whichever order summaries arrive.
 
@@ -388,6 +392,9 @@ def merge(
         Files are read one after the other.
     of : iterable of str, optional
         Names that must be there, and no others; at least one.
+    progress : callable, optional
+        Called with an iterable over summaries, a description and its length; gives what to iterate
+        over.
 
     Returns
     -------
@@ -421,7 +428,11 @@ def merge(
     check_complete(parts)
     if of is not None:
         check_names({part.name for part in parts}, set(of))
-    return _added([each for _, each in heads])
+    each = [source for _, source in heads]
+    steps = iter(each if progress is None else progress(each, "states", len(each)))
+    whole = _added(steps, len(each))
+    next(steps, None)  # ends the bar
+    return whole
 
 
 def _check_files(heads: list[tuple[tuple[Part, ...], Any]]) -> None:
@@ -434,11 +445,11 @@ def _check_files(heads: list[tuple[tuple[Part, ...], Any]]) -> None:
                 raise ValueError(f"{part} would count twice: they are in {before} and in {source}")
 
 
-def _added(items: list["Summary | str | os.PathLike[str]"]) -> Summary:
-    if len(items) == 1:
-        return items[0] if isinstance(items[0], Summary) else Summary.load(items[0])
-    middle = len(items) // 2
-    return _added(items[:middle]) + _added(items[middle:])
+def _added(steps: Iterator["Summary | str | os.PathLike[str]"], count: int) -> Summary:
+    if count == 1:
+        each = next(steps)
+        return each if isinstance(each, Summary) else Summary.load(each)
+    return _added(steps, count // 2) + _added(steps, count - count // 2)
 
 
 def _check_alike(one: Summary, two: Summary) -> None:

@@ -352,6 +352,14 @@ def test_errors_of_clusters_in_shards_are_those_of_all_rows(tmp_path):
     assert "need all rows at once" in found.reasons["marginals"]
 
 
+def test_merging_shows_how_far_it_is():
+    parts = clustered_rows()[3]
+    seen = []
+    note = lambda each, what, total: (seen.append((what, total)) or one for one in each)
+    assert merge(parts, progress=note).n == 1200
+    assert seen == [("states", 3)] * 3
+
+
 def test_the_order_of_shards_with_clusters_changes_no_bit():
     _, _, _, parts = clustered_rows()
     one, two = merge(parts), merge(parts[::-1])

@@ -9,7 +9,7 @@ import click
 
 from dindic.exits import BadInput, bad_input, failing_output
 from dindic.options import output_options, threshold_option
-from dindic.output import check_outputs, finish, say_written, worded
+from dindic.output import check_outputs, finish, progress, say_written, worded
 from dindic.sums import check_state
 
 _BESIDE = re.compile(r"(\s+\d{1,18})?(\s+(sha256:)?[0-9a-fA-F]{64})?$")
@@ -55,7 +55,11 @@ def merge(files: tuple[str, ...], **options: Any) -> None:
 
     listed = options["listed"]
     with bad_input():
-        whole = summary.merge(names, of=_lines(listed) if listed else None)
+        whole = summary.merge(
+            names,
+            of=_lines(listed) if listed else None,
+            progress=None if options["quiet"] else progress,
+        )
         card = score(whole, threshold=options["threshold"])
     if options["output"]:
         with failing_output():

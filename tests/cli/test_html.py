@@ -75,5 +75,7 @@ def test_what_the_page_of_one_encoder_has_does_not_go_with_others(say, good):
     )
     assert "--model goes with --html" in say("score", good, "--model", "m")
     words = ("--html", "a.html", "--model", "m", "--state", "s.npz")
-    assert "--state keeps sums over rows, to which --model does not apply" in say("score", good, *words)
+    assert "--state keeps sums over rows, to which --model does not apply" in say(
+        "score", good, *words
+    )
     assert "--data goes with --model" in say("score", good, "--html", "a.html", "--data", "m")
