@@ -124,7 +124,7 @@ def summary_of_files(
     -------
     Summary
         The same bits as :func:`~disentangle_indicators.summary.merge` of the summaries of the files,
-        if each has rows. Of a few of these summaries at a time, and of the rows of one file, is what memory holds.
+        if each has rows. Memory holds one block of rows, and a few of these summaries at a time.
 
     Raises
     ------

@@ -158,7 +158,7 @@ def audit_rotations(
     _check(metric, encodings, rotations, search, workers)
     rotated = encodings.used(latents, threshold)
     codes = to_numpy(encodings.mean_on_host)
-    widths = None if encodings.means_only else to_numpy(encodings.arrays_on_host("")[1])
+    widths = None if encodings.means_only else to_numpy(encodings.arrays_on_host("noise needs")[1])
     drawing = generator(rng)
     score_seed = int(drawing.integers(2**31))
     parts = _parts(drawing, encodings)
