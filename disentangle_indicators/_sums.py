@@ -45,12 +45,25 @@ def width_of(xp: Any, var: Array) -> Array:
     return widen(xp, xp.astype(width, var.dtype))
 
 
+def scale_of(xp: Any, width: Array, dtype: Any) -> Array:
+    """Return about one over the width: logarithms are taken of variances in this scale, near 1.
+
+    In float32 the logarithms of a million and of its neighbours differ in few digits, and a sum of
+    them rounds by as much each time.
+    """
+    with np.errstate(all="ignore"):
+        scale = xp.astype(1 / width, dtype)
+    good = xp.isfinite(scale) & (scale > 0)
+    return widen(xp, xp.where(good, scale, xp.ones_like(scale)))
+
+
 def sum_blocks(
     xp: Any,
     mean: Array,
     var: Array,
     pivot: Array | None,
     width: Array,
+    scale: Array,
     errors: bool,
     covariance: bool,
     threads: int,
@@ -60,12 +73,14 @@ def sum_blocks(
     c = None
     if pivot is not None:
         c = array_api_compat.to_device(xp.astype(pivot, mean.dtype), where)
-    w = array_api_compat.to_device(xp.astype(width, mean.dtype), where)
+    w, s = (
+        array_api_compat.to_device(xp.astype(each, mean.dtype), where) for each in (width, scale)
+    )
     keep_freed_memory()
 
     def columns(rows: slice) -> Array:
         with np.errstate(all="ignore"):
-            return _columns(xp, mean[..., rows, :], var[..., rows, :], c, w, errors)
+            return _columns(xp, mean[..., rows, :], var[..., rows, :], c, w, s, errors)
 
     def outer(rows: slice) -> Array:
         with np.errstate(all="ignore"):
@@ -108,11 +123,18 @@ def _whole_tiles(slices: Iterable[slice]) -> Iterator[slice]:
 
 
 def _columns(
-    xp: Any, x: Array, var: Array, pivot: Array | None, width: Array, errors: bool
+    xp: Any,
+    x: Array,
+    var: Array,
+    pivot: Array | None,
+    width: Array,
+    scale: Array,
+    errors: bool,
 ) -> Array:
-    """Return the sums of x, x^2, v, log v and, for the errors, u'u', u' log v, (log v)^2.
+    """Return the sums of x, x^2, v, log sv and, for the errors, u'u', u' log sv, (log sv)^2.
 
-    Here x becomes the mean less the pivot c and u' = x^2 + 2 c x + v - w = u - c^2 - w. Rows are summed
+    Here x becomes the mean less the pivot c, u' = x^2 + 2 c x + v - w = u - c^2 - w, and s is the
+    scale. Rows are summed
     64 at a time in the precision of the input, as (64, tile d) so that loops are long, and then
     in float64. Arrays that lie in memory by columns stay so, as (64, d tile). Statements are in place where they can be: fresh memory is slow memory.
     """
@@ -139,12 +161,13 @@ def _columns(
         u += var - of_tiles(width)
         if pivot is not None:
             u += 2 * c * x
-        log_var = xp.log(var)
+        log_var = var * of_tiles(scale)
+        log_var = np.log(log_var, out=log_var) if isinstance(x, np.ndarray) else xp.log(log_var)
         sums.append(_column_sum(xp, log_var))
         pairs = ((u, u), (u, log_var), (log_var, log_var))
         sums += [_column_dot(xp, left, right) for left, right in pairs]
     else:
-        sums.append(log_sum(xp, var))
+        sums.append(log_sum(xp, var, of_tiles(scale)))
     together = widen(xp, xp.concat(sums, axis=-1))
     if flat:
         return xp.sum(xp.reshape(together, (len(sums), d, tiles)), axis=-1)
@@ -180,8 +203,8 @@ def _outer(xp: Any, x: Array) -> Array:
     return widen(xp, xp.matmul(transpose(x), x))
 
 
-def log_sum(xp: Any, values: Array) -> Array:
-    """Sum of logs over rows: the log of products that stay in range.
+def log_sum(xp: Any, values: Array, scale: Array | float = 1.0) -> Array:
+    """Sum over rows of the logs of scaled values: of products that stay in range.
 
     One logarithm of eight factors costs an eighth of eight logarithms, and rounds less.
     The sum is NaN or infinite when some value is not positive.
@@ -190,12 +213,12 @@ def log_sum(xp: Any, values: Array) -> Array:
     if low > 0:
         low = min(low, 1.0)
         least = 1e-30 if values.dtype == xp.float32 else 1e-250
-        factors = values
+        factors, times = values, scale
         while factors.shape[-2] % 2 == 0 and factors.shape[-2] > 8 and low * low > least:
             half = factors.shape[-2] // 2
             factors = factors[..., :half, :] * factors[..., half:, :]
-            low *= low
-        total = _column_sum(xp, xp.log(factors))
+            low, times = low * low, times * times
+        total = _column_sum(xp, xp.log(factors * times))
         if bool(xp.all(xp.isfinite(total))):
             return total
-    return _column_sum(xp, xp.log(values))
+    return _column_sum(xp, xp.log(values * scale))

@@ -22,7 +22,7 @@ from disentangle_indicators._array import (
     eye_like,
     widen,
 )
-from disentangle_indicators._sums import pivot_of, sum_blocks, width_of
+from disentangle_indicators._sums import pivot_of, scale_of, sum_blocks, width_of
 
 __all__ = ["Moments"]
 
@@ -133,15 +133,16 @@ class Moments:
         """Summarise arrays of one shape; the sums show whether an entry needs to be looked for."""
         xp = array_api_compat.array_namespace(mean)
         pivot, width = pivot_of(xp, mean), width_of(xp, var)
-        sums = sum_blocks(xp, mean, var, pivot, width, errors, covariance, threads)
+        about = pivot, width, scale_of(xp, width, var.dtype)
+        sums = sum_blocks(xp, mean, var, *about, errors, covariance, threads)
         if not all(bool(xp.all(xp.isfinite(s))) for s in sums if s is not None):
             check_finite(mean, "mean", first_row)
             check_positive(var, "var", first_row)
             mean, var = widen(xp, mean), widen(xp, var)
-            sums = sum_blocks(xp, mean, var, pivot, width, errors, covariance, threads)
+            sums = sum_blocks(xp, mean, var, *about, errors, covariance, threads)
             if not all(bool(xp.all(xp.isfinite(s))) for s in sums if s is not None):
                 raise ValueError("the squares of mean or var overflow float64")
-        return _centre(cls, xp, mean.shape[-2], pivot, width, *sums)
+        return _centre(cls, xp, mean.shape[-2], *about, *sums)
 
     @classmethod
     def of_batches(
@@ -285,10 +286,11 @@ def _centre(
     n: int,
     pivot: Array | None,
     width: Array,
+    scale: Array,
     sums: Array,
     outer: Array | None,
 ) -> Moments:
-    """Turn sums about the pivot into averages and centred sums."""
+    """Turn sums about the pivot, in the scale, into averages and centred sums."""
     c = xp.zeros_like(sums[..., 0, :]) if pivot is None else pivot[..., 0, :]
     x, square, var, log_var = (sums[..., i, :] / n for i in range(4))
     scatter = None if outer is None else outer - n * x[..., :, None] * x[..., None, :]
@@ -302,7 +304,7 @@ def _centre(
         mean=c + x,
         mean_scatter=xp.clip(n * square - n * x * x, 0, None),
         var=var,
-        log_var=log_var,
+        log_var=log_var - xp.log(scale[..., 0, :]),
         co_scatter=co_scatter,
         scatter=scatter,
     )

@@ -433,6 +433,16 @@ def test_merging_is_frozen():
         moments.n = 4
 
 
+@pytest.mark.parametrize("n", [40, 640, 1000])
+@pytest.mark.parametrize("errors", [True, False])
+@pytest.mark.parametrize("v", [1e-20, 1e-6, 3e-3, 1e3, 1e6, 1e20])
+def test_logs_of_equal_float32_variances_do_not_round_together(v, errors, n):
+    """Each sum would round by as much, in one direction."""
+    var = np.full((n, 3), v, np.float32)
+    found = Moments.of(np.zeros_like(var), var, errors=errors).log_var
+    np.testing.assert_allclose(found, np.log(var[0].astype(np.float64)), rtol=0, atol=1.5e-7)
+
+
 @given(data=encodings(), dtype=st.sampled_from(["float32", "float64"]))
 def test_log_sum_is_the_sum_of_logs(xp, data, dtype):
     var = data[1].astype(dtype)
