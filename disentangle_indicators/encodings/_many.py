@@ -49,17 +49,14 @@ def open_source(path: Path) -> tuple[Contents, list[Path]]:
         files = sorted(map(Path, glob.glob(str(path))), key=_by_number)
         if not files:
             raise FileNotFoundError(f"there is no file that matches {path}")
-        _check_once(files)
-        if all(suffix_of(file) in npy.SUFFIXES for file in files) and len(_stems(files)) > 1:
-            return _of_npy(path.parent, files), files
-        return _continued_files(files), files
+        return _of_files(path, files), files
     listed = _listed(path) if path.suffix.lower() == MANIFEST and path.is_file() else []
     if not listed:
         return _opened(path), [path]
-    _check_once([file for file, _ in listed])
-    contents = _continued_files([file for file, _ in listed])
+    files = [file for file, _ in listed]
+    contents = _of_files(path, files)
     _check_rows(path, contents, listed)
-    return contents, [path, *(file for file, _ in listed)]
+    return contents, [path, *files]
 
 
 def files_of(path: Path) -> list[Path]:
@@ -67,10 +64,21 @@ def files_of(path: Path) -> list[Path]:
 
     Any other file is alone, and so are .npy files, which are arrays of the same rows.
     """
-    _, files = open_source(path)
-    if all(suffix_of(file) in npy.SUFFIXES for file in files):
-        return [path]
-    return [file for file in files if file != path] or [path]
+    _, found = open_source(path)
+    files = [file for file in found if file != path]
+    return [path] if _are_npy(files) else files
+
+
+def _of_files(path: Path, files: list[Path]) -> Contents:
+    """Open the files of a pattern or of a manifest, as those of a folder are."""
+    _check_once(files)
+    if _are_npy(files) and len(_stems(files)) > 1:
+        return _of_npy(path.parent, files)
+    return _continued_files(files)
+
+
+def _are_npy(files: Sequence[Path]) -> bool:
+    return all(suffix_of(file) in npy.SUFFIXES for file in files)
 
 
 def _check_once(files: Sequence[Path]) -> None:
@@ -97,7 +105,7 @@ def _listed(manifest: Path) -> list[tuple[Path, int | None]]:
         if not name or name.startswith("#"):
             continue
         path = manifest.parent / name
-        if not found and suffix_of(path) not in FORMATS:
+        if not found and suffix_of(path) not in FORMATS and not path.is_dir():
             return []  # a table of text
         where = f"{manifest}, line {number}"
         if not path.exists():

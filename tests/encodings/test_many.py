@@ -131,7 +131,10 @@ def test_numbered_npy_files_are_samples_or_parts(tmp_path, pair):
     for i, rows in enumerate((slice(9), slice(9, 23))):
         np.save(tmp_path / f"mean_{i}.npy", pair[0][rows])
         np.save(tmp_path / f"var_{i}.npy", pair[1][rows])
-    for path in (tmp_path, tmp_path / "*.npy", tmp_path / "*_[01].npy"):
+    names = [f"{tmp_path}/{name}_{i}.npy\n" for name in ("mean", "var") for i in range(2)]
+    listed = tmp_path.parent / "list.txt"
+    listed.write_text("".join(names))
+    for path in (tmp_path, tmp_path / "*.npy", tmp_path / "*_[01].npy", listed):
         np.testing.assert_array_equal(read_encodings(path).mean, pair[0])
         np.testing.assert_array_equal(read_encodings(path).var, pair[1])
         assert files_of(path) == [path]
@@ -142,9 +145,12 @@ def test_a_folder_for_each_part_is_read_by_a_pattern_too(tmp_path, pair):
         (tmp_path / f"part-{i}").mkdir()
         np.save(tmp_path / f"part-{i}" / "mean.npy", pair[0][rows])
         np.save(tmp_path / f"part-{i}" / "var.npy", pair[1][rows])
-    encodings = read_encodings(tmp_path / "part-*")
-    np.testing.assert_array_equal(encodings.mean, pair[0])
-    np.testing.assert_array_equal(encodings.var, pair[1])
+    (tmp_path / "list.txt").write_text("part-0\npart-1\n")
+    for path in (tmp_path / "part-*", tmp_path / "list.txt"):
+        encodings = read_encodings(path)
+        np.testing.assert_array_equal(encodings.mean, pair[0])
+        np.testing.assert_array_equal(encodings.var, pair[1])
+        assert files_of(path) == [tmp_path / "part-0", tmp_path / "part-1"]
 
 
 def test_a_folder_of_stores_of_zarr_is_read(tmp_path, pair):
