@@ -184,6 +184,7 @@ def _of_npy(folder: Path, files: list[Path]) -> Contents:
     for stem, parts in groups.items():
         name = stem or folder.name
         stacked = len(parts[0].shape) in (1, 3)  # latents, or channels and a grid, of one sample
+        _check_shapes(name, [file for file in files if _stem(file) == stem], parts, stacked)
         made[name] = (stack if stacked else continued)(name, parts)
         how = "stacked, one row each" if stacked else "read one after the other"
         notes.append(f"{len(parts)} files of {name!r} are {how}")
@@ -215,6 +216,24 @@ def _difference(one: Path, two: Path, names: set[str], others: set[str]) -> str:
     return f"{has} has {listed}, and {lacks} has not: files of one data set have the same arrays"
 
 
+def _check_shapes(
+    name: str, files: Sequence[Path], parts: Sequence[Stored], stacked: bool
+) -> None:
+    """Refuse an array whose rows have other shapes in one file than in the first."""
+    shapes = [part.shape if stacked else part.shape[1:] for part in parts]
+    for file, shape in zip(files, shapes, strict=True):
+        if shape != shapes[0]:
+            raise ValueError(
+                f"{file} has {_row(shape)} of {name!r}, and {files[0]} has {_row(shapes[0])}: files "
+                "of one data set have the same arrays"
+            )
+
+
+def _row(shape: tuple[int, ...]) -> str:
+    """Return the shape of one row in words."""
+    return f"{shape[0]} columns" if len(shape) == 1 else f"the shape {shape}"
+
+
 def _continued_files(files: Sequence[Path]) -> Contents:
     """Open files that continue each other: arrays of one name are one array."""
     parts = [_opened(file) for file in files]
@@ -225,7 +244,11 @@ def _continued_files(files: Sequence[Path]) -> Contents:
         if set(part.arrays) != set(first.arrays):
             raise ValueError(_difference(file, files[0], set(part.arrays), set(first.arrays)))
     join = stack if first.one_row else continued
-    arrays = {name: join(name, [part.arrays[name] for part in parts]) for name in first.arrays}
+    arrays: dict[str, Stored] = {}
+    for name in first.arrays:
+        each = [part.arrays[name] for part in parts]
+        _check_shapes(name, files, each, first.one_row)
+        arrays[name] = join(name, each)
     notes = first.notes
     if len(files) > 1:
         how = "stacked, one row each" if first.one_row else "read one after the other"

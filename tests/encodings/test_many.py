@@ -84,8 +84,26 @@ def test_parts_that_do_not_fit(parts, pair):
     with pytest.raises(ValueError, match="files of one data set have the same arrays"):
         read_encodings(parts)
     np.savez(parts / "part-3.npz", mean=np.ones((2, 4)), var=np.ones((2, 4)), factors=np.eye(2))
-    with pytest.raises(ValueError, match="'mean' must have one shape in all files"):
+    words = r"part-3\.npz has 4 columns of 'mean', and .*part-1\.npz has 3 columns"
+    with pytest.raises(ValueError, match=words):
         read_encodings(parts)
+
+
+def test_arrays_that_do_not_fit_are_named_by_their_files(tmp_path):
+    for i, d in enumerate((3, 3, 2)):
+        np.save(tmp_path / f"mean_{i}.npy", np.ones((4, d)))
+        np.save(tmp_path / f"var_{i}.npy", np.ones((4, d)))
+    with pytest.raises(
+        ValueError, match=r"mean_2\.npy has 2 columns of 'mean', and .*mean_0\.npy"
+    ):
+        read_encodings(tmp_path)
+    for i, d in enumerate((3, 3, 2)):
+        np.save(tmp_path / f"mean_{i}.npy", np.ones(d))
+        np.save(tmp_path / f"var_{i}.npy", np.ones(d))
+    with pytest.raises(
+        ValueError, match=r"mean_2\.npy has 2 columns of 'mean', and .*mean_0\.npy"
+    ):
+        read_encodings(tmp_path)
 
 
 def test_a_pattern_that_matches_nothing(tmp_path):
