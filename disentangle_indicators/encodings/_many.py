@@ -3,7 +3,7 @@
 import glob
 import hashlib
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -19,12 +19,13 @@ from disentangle_indicators.encodings.formats import (
 )
 from disentangle_indicators.summary import is_summary
 
-__all__ = ["files_of", "open_source"]
+__all__ = ["files_of", "names_in", "open_source"]
 
 MANIFEST = ".txt"
 """Suffix of a text file of paths, one a line: PATH, PATH SHA256, PATH ROWS or PATH ROWS SHA256."""
 
-_HASH = re.compile(r"(sha256:)?[0-9a-fA-F]{64}")
+_BESIDE = re.compile(r"(?:\s+(\d{1,18}))?(?:\s+(?:sha256:)?([0-9a-fA-F]{64}))?$")
+"""Rows and sha256 after a name."""
 
 
 def open_source(path: Path) -> tuple[Contents, list[Path]]:
@@ -96,25 +97,30 @@ def _by_number(path: Path) -> list[tuple[int, str]]:
     return [(int(part), "") if part.isdigit() else (-1, part) for part in parts]
 
 
+def names_in(manifest: Path) -> Iterator[tuple[int, str, int | None, str]]:
+    """Yield the number of a line, the name in it, its rows or None, and its sha256 or ""."""
+    text = manifest.read_text(encoding="utf-8", errors="replace")
+    for number, line in enumerate(map(str.strip, text.splitlines()), 1):
+        if line and not line.startswith("#"):
+            beside = _BESIDE.search(line)
+            assert beside is not None  # it matches no words too
+            rows, known = beside.groups()
+            yield number, line[: beside.start()], int(rows) if rows else None, known or ""
+
+
 def _listed(manifest: Path) -> list[tuple[Path, int | None]]:
     """Return the files of a manifest and their rows; none where a text file is no manifest."""
     found: list[tuple[Path, int | None]] = []
-    text = manifest.read_text(encoding="utf-8", errors="replace")
-    for number, line in enumerate(text.splitlines(), 1):
-        name, *more = line.split() or [""]
-        if not name or name.startswith("#"):
-            continue
+    for number, name, rows, known in names_in(manifest):
         path = manifest.parent / name
         if not found and suffix_of(path) not in FORMATS and not path.is_dir():
             return []  # a table of text
         where = f"{manifest}, line {number}"
         if not path.exists():
-            raise ValueError(f"{where}: there is no file {path}")
-        rows = next((int(word) for word in more if word.isdigit() and len(word) < 64), None)
-        known = next((word for word in more if _HASH.fullmatch(word)), None)
-        if len(more) != (rows is not None) + (known is not None):
-            raise ValueError(f"{where}: it must be PATH, the rows and the sha256; got {line!r}")
-        if known is not None:
+            raise ValueError(
+                f"{where}: there is no file {path}; a line is PATH, its rows and its sha256"
+            )
+        if known:
             _check_hash(where, path, known)
         found.append((path, rows))
     return found
@@ -123,7 +129,7 @@ def _listed(manifest: Path) -> list[tuple[Path, int | None]]:
 def _check_hash(where: str, path: Path, known: str) -> None:
     with open(path, "rb") as stream:
         found = hashlib.file_digest(stream, "sha256").hexdigest()
-    if found != known.lower().removeprefix("sha256:"):
+    if found != known.lower():
         raise ValueError(f"{where}: {path} has changed: its sha256 is {found}")
 
 

@@ -70,13 +70,19 @@ def test_a_manifest_gives_rows_and_hashes(parts):
     ("line", "words"),
     [
         ("part-3.npz", "line 2: there is no file"),
-        ("part-2.npz 4 five", "line 2: it must be PATH, the rows and the sha256"),
+        ("part-2.npz 4 five", "line 2: there is no file .*; a line is PATH, its rows and its sha256"),
     ],
 )
 def test_a_manifest_with_a_mistake(parts, line, words):
     (parts / "list.txt").write_text(f"part-1.npz\n{line}\n")
     with pytest.raises(ValueError, match=words):
         read_encodings(parts / "list.txt")
+
+
+def test_names_of_a_manifest_may_have_spaces(parts):
+    (parts / "part-2.npz").rename(parts / "part 2 of 3.npz")
+    (parts / "list.txt").write_text("part-1.npz 7\npart 2 of 3.npz  4\n  part-10.npz 12\n")
+    assert read_encodings(parts / "list.txt").n == 23
 
 
 def test_parts_that_do_not_fit(parts, pair):
