@@ -91,6 +91,38 @@ def _check_once(files: Sequence[Path]) -> None:
             raise ValueError(f"{file} is given twice, the first time as {before}: leave one out")
 
 
+def _check_copies(files: Sequence[Path]) -> None:
+    """Refuse two files of equal bytes, unless they have no rows.
+
+    Sizes and ends are compared first: the end of most formats depends on all that is in a file.
+    """
+    seen: dict[tuple[int, bytes], list[Path]] = {}
+    for file in filter(Path.is_file, files):
+        alike = seen.setdefault((file.stat().st_size, _end(file)), [])
+        for other in alike:
+            if _sha256(file) == _sha256(other) and _rows(open_file(file)):
+                raise ValueError(
+                    f"{file} has the same bytes as {other}: its rows would count twice; leave one out"
+                )
+        alike.append(file)
+
+
+def _end(file: Path) -> bytes:
+    """Return a hash of the last bytes."""
+    with open(file, "rb") as stream:
+        stream.seek(max(0, file.stat().st_size - 4096))
+        return hashlib.sha256(stream.read()).digest()
+
+
+def _sha256(file: Path) -> str:
+    with open(file, "rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def _rows(contents: Contents) -> int:
+    return max((array.shape[0] for array in contents.arrays.values() if array.shape), default=0)
+
+
 def _by_number(path: Path) -> list[tuple[int, str]]:
     """Order part-2 before part-10."""
     parts = re.split(r"(\d+)", str(path))
@@ -127,8 +159,7 @@ def _listed(manifest: Path) -> list[tuple[Path, int | None]]:
 
 
 def _check_hash(where: str, path: Path, known: str) -> None:
-    with open(path, "rb") as stream:
-        found = hashlib.file_digest(stream, "sha256").hexdigest()
+    found = _sha256(path)
     if found != known.lower():
         raise ValueError(f"{where}: {path} has changed: its sha256 is {found}")
 
@@ -137,7 +168,7 @@ def _check_rows(
     manifest: Path, contents: Contents, listed: Sequence[tuple[Path, int | None]]
 ) -> None:
     announced = [rows for _, rows in listed]
-    n = max((array.shape[0] for array in contents.arrays.values() if array.shape), default=0)
+    n = _rows(contents)
     if None not in announced and sum(map(int, filter(None, announced))) != n:
         raise ValueError(f"{manifest}: it announces {sum(filter(None, announced))} rows, not {n}")
 
@@ -165,6 +196,7 @@ def _of_folder(path: Path) -> tuple[Contents, list[Path]]:
         )
     (kind,) = kinds
     if kind in arrow.SUFFIXES:
+        _check_copies(files)
         return arrow.read_files(path, files), files
     if kind in npy.SUFFIXES:
         return _of_npy(path, files), files
@@ -249,6 +281,8 @@ def _continued_files(files: Sequence[Path]) -> Contents:
     for file, part in zip(files, parts, strict=True):
         if set(part.arrays) != set(first.arrays):
             raise ValueError(_difference(file, files[0], set(part.arrays), set(first.arrays)))
+    if not first.one_row:  # a data set may have one image twice
+        _check_copies(files)
     join = stack if first.one_row else continued
     arrays: dict[str, Stored] = {}
     for name in first.arrays:

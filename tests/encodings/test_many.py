@@ -70,7 +70,10 @@ def test_a_manifest_gives_rows_and_hashes(parts):
     ("line", "words"),
     [
         ("part-3.npz", "line 2: there is no file"),
-        ("part-2.npz 4 five", "line 2: there is no file .*; a line is PATH, its rows and its sha256"),
+        (
+            "part-2.npz 4 five",
+            "line 2: there is no file .*; a line is PATH, its rows and its sha256",
+        ),
     ],
 )
 def test_a_manifest_with_a_mistake(parts, line, words):
@@ -195,6 +198,39 @@ def test_a_file_that_is_given_twice_is_refused(parts):
     (parts / "part-3.npz").symlink_to(parts / "part-1.npz")
     with pytest.raises(ValueError, match="is given twice"):
         read_encodings(parts / "*.npz")
+
+
+def test_a_copy_of_a_file_is_refused(parts):
+    (parts / "part-3.npz").write_bytes((parts / "part-1.npz").read_bytes())
+    (parts / "list.txt").write_text("part-2.npz\npart-1.npz\npart-3.npz\n")
+    for path in (parts / "*.npz", parts / "list.txt"):
+        with pytest.raises(ValueError, match=r"part-3\.npz has the same bytes as .*part-1\.npz"):
+            read_encodings(path)
+
+
+def test_a_copy_in_a_folder_of_tables_is_refused_and_files_without_rows_are_not(tmp_path, pair):
+    pyarrow = pytest.importorskip("pyarrow")
+    from pyarrow import parquet
+
+    columns = {
+        f"{k}_{h}": x[:, h] for k, x in zip(("mean", "var"), pair, strict=True) for h in (0, 1)
+    }
+    table = pyarrow.table(columns)
+    for i, rows in enumerate((table, table[:0], table[:0])):
+        parquet.write_table(rows, tmp_path / f"part-{i}.parquet")
+    for path in (tmp_path, tmp_path / "*.parquet"):
+        assert read_encodings(path).n == 23
+    parquet.write_table(table, tmp_path / "part-3.parquet")
+    for path in (tmp_path, tmp_path / "*.parquet"):
+        with pytest.raises(ValueError, match=r"part-3\.parquet has the same bytes as .*part-0"):
+            read_encodings(path)
+
+
+def test_files_of_images_may_be_equal(tmp_path):
+    arrays = {"latents": np.ones((4, 8, 8)), "original_size": np.ones(2), "crop_ltrb": np.ones(4)}
+    for i in range(2):
+        np.savez(tmp_path / f"img{i}.npz", **arrays)
+    assert read_encodings(tmp_path, mean_key="latents", layout="channels").n == 2 * 64
 
 
 def test_files_that_differ_are_refused_by_what_one_lacks(parts):
