@@ -121,7 +121,7 @@ def test_a_list_in_a_folder_is_read_as_score_reads_it(dindic, shards):
 @pytest.mark.parametrize(
     ("line", "words"),
     [
-        ("merge 0.npz 0.npz", "part-0.npz would count twice: they are in 0.npz and in 0.npz"),
+        ("merge 0.npz 0.npz", "0.npz is given twice: leave one out"),
         (
             "merge part-0.npz",
             "part-0.npz holds no summary; dindic score FILE --state OUT.npz makes",
