@@ -96,21 +96,23 @@ def _check_copies(files: Sequence[Path]) -> None:
 
     Sizes and ends are compared first: the end of most formats depends on all that is in a file.
     """
-    seen: dict[tuple[int, bytes], list[Path]] = {}
+    ends: dict[tuple[int, bytes], list[Path]] = {}
     for file in filter(Path.is_file, files):
-        alike = seen.setdefault((file.stat().st_size, _end(file)), [])
-        for other in alike:
-            if _sha256(file) == _sha256(other) and _rows(open_file(file)):
+        ends.setdefault((file.stat().st_size, _end(file)), []).append(file)
+    for alike in ends.values():
+        seen: dict[str, Path] = {}
+        for file in alike if len(alike) > 1 else ():
+            before = seen.setdefault(_sha256(file), file)
+            if before is not file and _rows(open_file(file)):
                 raise ValueError(
-                    f"{file} has the same bytes as {other}: its rows would count twice; leave one out"
+                    f"{file} has the same bytes as {before}: its rows would count twice; leave one out"
                 )
-        alike.append(file)
 
 
 def _end(file: Path) -> bytes:
     """Return a hash of the last bytes."""
     with open(file, "rb") as stream:
-        stream.seek(max(0, file.stat().st_size - 4096))
+        stream.seek(max(0, file.stat().st_size - (1 << 16)))
         return hashlib.sha256(stream.read()).digest()
 
 
