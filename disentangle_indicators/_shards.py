@@ -58,14 +58,18 @@ def check_complete(parts: tuple[Part, ...]) -> None:
 
 
 def check_names(there: set[str], wanted: set[str]) -> None:
+    """Refuse parts that are not those wanted; ./a and the absolute path of a are a."""
     if not wanted:
         raise ValueError("the list of parts is empty: nothing could be missing")
-    there, wanted = ({os.path.normpath(name) for name in names} for names in (there, wanted))
-    missing, other = sorted(wanted - there), sorted(there - wanted)
+    here, asked = ({os.path.abspath(name): name for name in names} for names in (there, wanted))
+    missing, other = (
+        sorted(one[path] for path in one.keys() - two.keys())
+        for one, two in ((asked, here), (here, asked))
+    )
     if missing or other:
         words = [f"missing: {', '.join(missing)}"] * bool(missing)
         words += [f"not of them: {', '.join(other)}"] * bool(other)
         raise ValueError(
-            f"the parts are not those that were listed, by the names that were scored; "
-            f"{'; '.join(words)}"
+            f"the parts are not those that were listed; {'; '.join(words)}. Names are those that were "
+            "scored, seen from this folder"
         )

@@ -296,8 +296,7 @@ def _of_summary(summary: Summary, name: str, asked: Asked) -> Scorecard:
     count = len(names)
     return Scorecard(
         name=name or (names[0] if count == 1 else ""),
-        source=f"sums over {result.n} rows of {result.d} latents, of {count} "
-        f"part{'s' * (count > 1)}",
+        source=f"{_sums_over(result)}, of {count} part{'s' * (count > 1)}",
         verdict=_checked(lines, _repeated(summary)),
         distance=_distance(result, found),
         result=result,
@@ -317,6 +316,14 @@ def _of_summary(summary: Summary, name: str, asked: Asked) -> Scorecard:
             },
         ),
     )
+
+
+def _sums_over(result: Indicators | MeansOnly) -> str:
+    """Return the words on how many rows and latents were summed up."""
+    rows, latents = (
+        f"{k} {what}{'s' * (k != 1)}" for k, what in ((result.n, "row"), (result.d, "latent"))
+    )
+    return f"sums over {rows} of {latents}"
 
 
 def _repeated(summary: Summary) -> tuple[str, ...]:
@@ -359,7 +366,7 @@ def _of_moments(result: Indicators, name: str) -> Scorecard:
     none: dict[str, Any] = dict.fromkeys(PARTS)
     return Scorecard(
         name=name,
-        source=f"sums over {result.n} rows of {result.d} latents",
+        source=_sums_over(result),
         verdict=verdict(result),
         distance=distance(result),
         result=result,

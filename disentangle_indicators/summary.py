@@ -441,8 +441,11 @@ def _check_files(heads: list[tuple[tuple[Part, ...], Any]]) -> None:
     for parts, source in heads:
         for part in parts:
             before = seen.setdefault(part.digest, source)
-            if before is not source and not isinstance(before, Summary):
-                raise ValueError(f"{part} would count twice: they are in {before} and in {source}")
+            if before is source or isinstance(before, Summary):
+                continue
+            if before == source:
+                raise ValueError(f"{source} is given twice: leave one out")
+            raise ValueError(f"{part} would count twice: they are in {before} and in {source}")
 
 
 def _added(steps: Iterator["Summary | str | os.PathLike[str]"], count: int) -> Summary:

@@ -9,12 +9,13 @@ from urllib.parse import urlsplit
 import numpy as np
 import pytest
 
-from disentangle_indicators import Encodings, score
+from disentangle_indicators import Encodings, Summary, score
 from disentangle_indicators._blocks import Table
 from disentangle_indicators.comparison import compare, match, sweep
 from disentangle_indicators.registry import COUNTS, INDICATORS
 from disentangle_indicators.report._page import page
 from disentangle_indicators.report._svg import PADDING, inline
+from disentangle_indicators.summary import merge
 from disentangle_indicators.theorems import theorems
 
 HOSTILE = "\"><script>alert(1)</script><img src=x onerror=y>'&{{ 7*7 }}"
@@ -114,6 +115,14 @@ def test_ids_are_unique_and_every_reference_is_there(kind):
     wanted |= {a["xlink:href"][1:] for _, a in read.found if a.get("xlink:href", "")[:1] == "#"}
     wanted |= set(re.findall(r"url\(#([^)]*)\)", text_of(kind)))
     assert wanted <= set(ids)
+
+
+def test_a_page_of_sums_has_the_rows_in_its_title():
+    rows = [Encodings.of(np.ones((n, 1)), np.ones((n, 1)), name=f"{n}") for n in (1, 2)]
+    both = score(merge(map(Summary.of, rows)), marginals=False, joint=False)
+    assert "<title>Sums over 3 rows of 1 latent, of 2 parts</title>" in page(both)
+    one = score(Summary.of(Encodings.of(np.ones((1, 2)), np.ones((1, 2)))), joint=False)
+    assert one.source == "sums over 1 row of 2 latents, of 1 part"
 
 
 @pytest.mark.parametrize("kind", ["card", "comparison"])

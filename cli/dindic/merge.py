@@ -1,6 +1,5 @@
 """dindic merge: the report of shards that were summed up one by one."""
 
-import re
 from glob import glob, has_magic
 from pathlib import Path
 from typing import Any
@@ -11,9 +10,6 @@ from dindic.exits import BadInput, bad_input, failing_output
 from dindic.options import output_options, threshold_option
 from dindic.output import check_outputs, finish, progress, say_written, worded
 from dindic.sums import check_state
-
-_BESIDE = re.compile(r"(\s+\d{1,18})?(\s+(sha256:)?[0-9a-fA-F]{64})?$")
-"""Rows and sha256 after a name."""
 
 
 @click.command()
@@ -69,12 +65,13 @@ def merge(files: tuple[str, ...], **options: Any) -> None:
 
 
 def _lines(file: str) -> list[str]:
-    """Return the names in a text file, as score takes it: with rows and sha256 of each, or without."""
-    lines = [line.strip() for line in Path(file).read_text("utf-8").splitlines()]
-    names = [_BESIDE.sub("", line) for line in lines if line and not line.startswith("#")]
-    if not names:
+    """Return the names in a text file; they are seen from its folder, as score does, if they are there."""
+    from disentangle_indicators.encodings._many import names_in
+
+    beside = [(name, Path(file).parent / name) for _, name, _, _ in names_in(Path(file))]
+    if not beside:
         raise BadInput(f"{file} is empty: name every shard in it, one a line")
-    return names
+    return [str(path) if path.exists() else name for name, path in beside]
 
 
 def _matching(file: str) -> list[str]:

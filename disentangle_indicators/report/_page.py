@@ -100,9 +100,11 @@ def _parts(result: Result) -> tuple[str, str, dict[str, str], list[Block]]:
     """Return the title, the source, the sentences that open the page, and the other blocks."""
     blocks = [block for block in result.blocks() if block != WORDS]
     if isinstance(result, Scorecard):
-        title = result.name or "Encodings without a name"
+        title, source = result.name or "Encodings without a name", result.source
+        if not result.name and result.encodings is None:  # sums over several files
+            title, source = source.capitalize(), ""
         head = "\n".join(line for line in (result.name, result.source) if line)
-        return title, result.source, result.verdict, blocks[2:] if head else blocks[1:]
+        return title, source, result.verdict, blocks[2:] if head else blocks[1:]
     title = type(result).__name__
     if isinstance(result, Comparison):
         title = f"Comparison of {len(result.lines)} encoders"

@@ -99,6 +99,8 @@ def test_a_list_says_what_is_missing(dindic, states):
         f"# rows\n./part-0.npz 500\npart-1.npz 1200 {'0' * 64}\npart-2.npz\n"
     )
     dindic("merge", *states, "--of", "rows.txt")
+    Path("whole.txt").write_text(f"{Path('part-0.npz').resolve()}\npart-1.npz\npart-2.npz\n")
+    dindic("merge", *states, "--of", "whole.txt")
     result = dindic("merge", *states[:2], "--of", "list.txt", code=2)
     assert "missing: part-2.npz" in result.stderr
     Path("empty.txt").write_text("\n \n")
@@ -106,10 +108,20 @@ def test_a_list_says_what_is_missing(dindic, states):
     assert "empty.txt is empty: name every shard in it, one a line" in refused
 
 
+def test_a_list_in_a_folder_is_read_as_score_reads_it(dindic, shards):
+    Path("data").mkdir()
+    Path("data/list.txt").write_text("part-0.npz 500\npart-1.npz 1200\n")
+    for shard in shards[:2]:
+        Path(shard).rename(f"data/{shard}")
+    dindic("score", "data/list.txt", "--state", "sums.npz")
+    result = dindic("merge", "sums.npz", "--of", "data/list.txt")
+    assert "sums over 1700 rows" in result.stdout
+
+
 @pytest.mark.parametrize(
     ("line", "words"),
     [
-        ("merge 0.npz 0.npz", "part-0.npz would count twice: they are in 0.npz and in 0.npz"),
+        ("merge 0.npz 0.npz", "0.npz is given twice: leave one out"),
         (
             "merge part-0.npz",
             "part-0.npz holds no summary; dindic score FILE --state OUT.npz makes",

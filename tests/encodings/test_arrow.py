@@ -172,3 +172,25 @@ def test_a_folder_that_the_datasets_library_saved(tmp_path):
     encodings = read_encodings(tmp_path, labels="label")
     np.testing.assert_array_equal(np.asarray(encodings.mean), mean)
     assert encodings.labels.tolist() == list("abc" * 20)
+
+
+def test_a_file_that_was_cut_short_is_named_in_our_words(tmp_path):
+    for i in range(2):
+        columns = {f"{name}_{h}": np.ones(50) for name in ("mean", "var") for h in range(2)}
+        parquet.write_table(pyarrow.table(columns), tmp_path / f"part-{i}.parquet")
+    cut = tmp_path / "part-1.parquet"
+    cut.write_bytes(cut.read_bytes()[:-100])
+    for path in (cut, tmp_path, tmp_path / "*.parquet"):
+        with pytest.raises(ValueError, match="cut short") as caught:
+            read_encodings(path)
+        reason = "Parquet magic bytes not found in footer"
+        assert str(caught.value) == f"{cut}: the file is damaged or was cut short ({reason})"
+
+
+def test_a_file_of_a_folder_that_lacks_a_column_is_named(tmp_path):
+    for i, d in enumerate((3, 3, 2)):
+        columns = {f"{name}_{h}": np.ones(50) for name in ("mean", "var") for h in range(d)}
+        parquet.write_table(pyarrow.table(columns), tmp_path / f"part-{i}.parquet")
+    words = r"part-2\.parquet has no column 'mean_2', which the first file has"
+    with pytest.raises(ValueError, match=words):
+        list(read_encodings(tmp_path).batches(10))

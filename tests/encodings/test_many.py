@@ -70,7 +70,10 @@ def test_a_manifest_gives_rows_and_hashes(parts):
     ("line", "words"),
     [
         ("part-3.npz", "line 2: there is no file"),
-        ("part-2.npz 4 five", "line 2: it must be PATH, the rows and the sha256"),
+        (
+            "part-2.npz 4 five",
+            "line 2: there is no file .*; a line is PATH, its rows and its sha256",
+        ),
     ],
 )
 def test_a_manifest_with_a_mistake(parts, line, words):
@@ -79,13 +82,37 @@ def test_a_manifest_with_a_mistake(parts, line, words):
         read_encodings(parts / "list.txt")
 
 
+def test_names_of_a_manifest_may_have_spaces(parts):
+    (parts / "part-2.npz").rename(parts / "part 2 of 3.npz")
+    (parts / "list.txt").write_text("part-1.npz 7\npart 2 of 3.npz  4\n  part-10.npz 12\n")
+    assert read_encodings(parts / "list.txt").n == 23
+
+
 def test_parts_that_do_not_fit(parts, pair):
     np.savez(parts / "part-3.npz", mean=pair[0], std=pair[1])
     with pytest.raises(ValueError, match="files of one data set have the same arrays"):
         read_encodings(parts)
     np.savez(parts / "part-3.npz", mean=np.ones((2, 4)), var=np.ones((2, 4)), factors=np.eye(2))
-    with pytest.raises(ValueError, match="'mean' must have one shape in all files"):
+    words = r"part-3\.npz has 4 columns of 'mean', and .*part-1\.npz has 3 columns"
+    with pytest.raises(ValueError, match=words):
         read_encodings(parts)
+
+
+def test_arrays_that_do_not_fit_are_named_by_their_files(tmp_path):
+    for i, d in enumerate((3, 3, 2)):
+        np.save(tmp_path / f"mean_{i}.npy", np.ones((4, d)))
+        np.save(tmp_path / f"var_{i}.npy", np.ones((4, d)))
+    with pytest.raises(
+        ValueError, match=r"mean_2\.npy has 2 columns of 'mean', and .*mean_0\.npy"
+    ):
+        read_encodings(tmp_path)
+    for i, d in enumerate((3, 3, 2)):
+        np.save(tmp_path / f"mean_{i}.npy", np.ones(d))
+        np.save(tmp_path / f"var_{i}.npy", np.ones(d))
+    with pytest.raises(
+        ValueError, match=r"mean_2\.npy has 2 columns of 'mean', and .*mean_0\.npy"
+    ):
+        read_encodings(tmp_path)
 
 
 def test_a_pattern_that_matches_nothing(tmp_path):
@@ -131,7 +158,10 @@ def test_numbered_npy_files_are_samples_or_parts(tmp_path, pair):
     for i, rows in enumerate((slice(9), slice(9, 23))):
         np.save(tmp_path / f"mean_{i}.npy", pair[0][rows])
         np.save(tmp_path / f"var_{i}.npy", pair[1][rows])
-    for path in (tmp_path, tmp_path / "*.npy", tmp_path / "*_[01].npy"):
+    names = [f"{tmp_path}/{name}_{i}.npy\n" for name in ("mean", "var") for i in range(2)]
+    listed = tmp_path.parent / "list.txt"
+    listed.write_text("".join(names))
+    for path in (tmp_path, tmp_path / "*.npy", tmp_path / "*_[01].npy", listed):
         np.testing.assert_array_equal(read_encodings(path).mean, pair[0])
         np.testing.assert_array_equal(read_encodings(path).var, pair[1])
         assert files_of(path) == [path]
@@ -142,9 +172,12 @@ def test_a_folder_for_each_part_is_read_by_a_pattern_too(tmp_path, pair):
         (tmp_path / f"part-{i}").mkdir()
         np.save(tmp_path / f"part-{i}" / "mean.npy", pair[0][rows])
         np.save(tmp_path / f"part-{i}" / "var.npy", pair[1][rows])
-    encodings = read_encodings(tmp_path / "part-*")
-    np.testing.assert_array_equal(encodings.mean, pair[0])
-    np.testing.assert_array_equal(encodings.var, pair[1])
+    (tmp_path / "list.txt").write_text("part-0\npart-1\n")
+    for path in (tmp_path / "part-*", tmp_path / "list.txt"):
+        encodings = read_encodings(path)
+        np.testing.assert_array_equal(encodings.mean, pair[0])
+        np.testing.assert_array_equal(encodings.var, pair[1])
+        assert files_of(path) == [tmp_path / "part-0", tmp_path / "part-1"]
 
 
 def test_a_folder_of_stores_of_zarr_is_read(tmp_path, pair):
@@ -165,6 +198,39 @@ def test_a_file_that_is_given_twice_is_refused(parts):
     (parts / "part-3.npz").symlink_to(parts / "part-1.npz")
     with pytest.raises(ValueError, match="is given twice"):
         read_encodings(parts / "*.npz")
+
+
+def test_a_copy_of_a_file_is_refused(parts):
+    (parts / "part-3.npz").write_bytes((parts / "part-1.npz").read_bytes())
+    (parts / "list.txt").write_text("part-2.npz\npart-1.npz\npart-3.npz\n")
+    for path in (parts / "*.npz", parts / "list.txt"):
+        with pytest.raises(ValueError, match=r"part-3\.npz has the same bytes as .*part-1\.npz"):
+            read_encodings(path)
+
+
+def test_a_copy_in_a_folder_of_tables_is_refused_and_files_without_rows_are_not(tmp_path, pair):
+    pyarrow = pytest.importorskip("pyarrow")
+    from pyarrow import parquet
+
+    columns = {
+        f"{k}_{h}": x[:, h] for k, x in zip(("mean", "var"), pair, strict=True) for h in (0, 1)
+    }
+    table = pyarrow.table(columns)
+    for i, rows in enumerate((table, table[:0], table[:0])):
+        parquet.write_table(rows, tmp_path / f"part-{i}.parquet")
+    for path in (tmp_path, tmp_path / "*.parquet"):
+        assert read_encodings(path).n == 23
+    parquet.write_table(table, tmp_path / "part-3.parquet")
+    for path in (tmp_path, tmp_path / "*.parquet"):
+        with pytest.raises(ValueError, match=r"part-3\.parquet has the same bytes as .*part-0"):
+            read_encodings(path)
+
+
+def test_files_of_images_may_be_equal(tmp_path):
+    arrays = {"latents": np.ones((4, 8, 8)), "original_size": np.ones(2), "crop_ltrb": np.ones(4)}
+    for i in range(2):
+        np.savez(tmp_path / f"img{i}.npz", **arrays)
+    assert read_encodings(tmp_path, mean_key="latents", layout="channels").n == 2 * 64
 
 
 def test_files_that_differ_are_refused_by_what_one_lacks(parts):

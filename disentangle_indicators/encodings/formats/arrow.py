@@ -68,7 +68,7 @@ def read_files(path: Path, files: Sequence[Path]) -> Contents:
         if table.kind != "parquet":
             for file in files:
                 check_messages(file, stream=table.kind == "stream")
-        schema, n = table.schema(), table.number_of_rows()
+        schema, n = _schema_and_rows(table)
         names = schema.names  # made anew at each access
         arrays: dict[str, Stored] = {}
         for prefix, members in numbered(names).items():
@@ -81,6 +81,19 @@ def read_files(path: Path, files: Sequence[Path]) -> Contents:
         raw = {k.decode(): v.decode() for k, v in (schema.metadata or {}).items()}
         kept = {k: v for k, v in raw.items() if k not in ("pandas", "ARROW:schema")}
         return Contents(arrays, kept)
+
+
+def _schema_and_rows(table: "_Table") -> tuple[Any, int]:
+    """Return the columns and the number of rows; pyarrow describes damage in several sentences."""
+    import pyarrow
+
+    try:
+        return table.schema(), table.number_of_rows()
+    except pyarrow.ArrowInvalid as error:
+        said = str(error)
+        file = next((file for file in table.files if file in said), table.path)
+        reason = said.rpartition(": ")[2].partition(". ")[0]
+        raise ValueError(f"{file}: the file is damaged or was cut short ({reason})") from error
 
 
 def write(path: Path, arrays: Mapping[str, NDArray[Any]], metadata: Mapping[str, str]) -> None:
@@ -146,31 +159,38 @@ class _Table(NamedTuple):
             raise ValueError(f"the file is damaged: it announces {count} rows")
         return count
 
-    def batches(self, columns: list[str] | None, rows: int) -> Iterator[Any]:
-        """Yield record batches of these columns, in row order.
+    def batches(
+        self, columns: list[str] | None, rows: int, *, needed: bool = False
+    ) -> Iterator[Any]:
+        """Yield record batches of these columns, in row order; all files have those that are needed.
 
         Those of Arrow files are views of the bytes, which only a full check makes safe to use.
         """
         safe = self.kind == "parquet"
-        for batch in self._unchecked(columns, rows):
+        for batch in self._unchecked(columns, rows, needed):
             if not safe:
                 batch.validate(full=True)
             yield batch
 
-    def _unchecked(self, columns: list[str] | None, rows: int) -> Iterator[Any]:
+    def _unchecked(self, columns: list[str] | None, rows: int, needed: bool) -> Iterator[Any]:
         """Yield batches file by file: a scan of the data set decodes all of it for its first batch."""
         if self.kind == "stream":
             for file in self.files:
                 yield from _of_stream(file, columns)
             return
+        from pyarrow import dataset
+
         whole = self._dataset()
         names = whole.schema.names if columns is None else columns
         for fragment in whole.get_fragments():
             physical = set(fragment.physical_schema.names)
             there = [name for name in names if name in physical]
             read = _of_parquet if self.kind == "parquet" else _of_ipc
+            folders = dataset.get_partition_keys(fragment.partition_expression)
+            if needed:
+                _check_columns(fragment.path, set(names) - physical - set(folders))
             for batch in read(fragment.path, there, max(rows, _ROWS)):
-                yield _completed(batch, names, whole.schema, fragment.partition_expression)
+                yield _completed(batch, names, whole.schema, folders)
 
 
 def _of_parquet(file: str, columns: list[str], rows: int) -> Iterator[Any]:
@@ -250,12 +270,19 @@ def _without_columns(n: int, rows: int) -> Iterator[Any]:
         yield pyarrow.RecordBatch.from_struct_array(struct)
 
 
-def _completed(batch: Any, names: list[str], schema: Any, folders: Any) -> Any:
+def _check_columns(file: str, missing: set[str]) -> None:
+    """Refuse a file of a folder that lacks a column of the means or of the scale."""
+    if missing:
+        raise ValueError(
+            f"{file} has no column {min(missing)!r}, which the first file has: files of one data set "
+            "have the same columns"
+        )
+
+
+def _completed(batch: Any, names: list[str], schema: Any, folders: dict[str, Any]) -> Any:
     """Return a batch with columns in the types of the table, and with those that folders name."""
     import pyarrow
-    from pyarrow import dataset
 
-    named = dataset.get_partition_keys(folders)
     there = {name: at for at, name in enumerate(batch.schema.names)}
 
     def column(name: str) -> Any:
@@ -263,7 +290,7 @@ def _completed(batch: Any, names: list[str], schema: Any, folders: Any) -> Any:
         if name in there:
             found = batch.column(there[name])
             return found if found.type == kind else found.cast(kind)
-        return pyarrow.repeat(pyarrow.scalar(named.get(name), kind), batch.num_rows)
+        return pyarrow.repeat(pyarrow.scalar(folders.get(name), kind), batch.num_rows)
 
     return pyarrow.RecordBatch.from_arrays([column(name) for name in names], names)
 
@@ -303,7 +330,7 @@ def _group(table: _Table, prefix: str, columns: list[str], dtype: str, n: int) -
 
     def parts(rows: int) -> Iterator[NDArray[Any]]:
         first = 0
-        for batch in table.batches(columns, rows):
+        for batch in table.batches(columns, rows, needed=True):
             each = [_numbers(batch.column(i), columns[i], first) for i in range(len(columns))]
             first += batch.num_rows
             yield np.stack(each).T  # columns stay columns: no transposition in memory
