@@ -189,7 +189,9 @@ def test_a_file_that_was_cut_short_is_named_in_our_words(tmp_path):
 
 def test_a_file_of_a_folder_that_lacks_a_column_is_named(tmp_path):
     for i, d in enumerate((3, 3, 2)):
-        columns = {f"{name}_{h}": np.ones(50) for name in ("mean", "var") for h in range(d)}
+        columns = {
+            f"{name}_{h}": np.full(50, 1.0 + i) for name in ("mean", "var") for h in range(d)
+        }
         parquet.write_table(pyarrow.table(columns), tmp_path / f"part-{i}.parquet")
     words = r"part-2\.parquet has no column 'mean_2', which the first file has"
     with pytest.raises(ValueError, match=words):
