@@ -232,11 +232,11 @@ def _draws(sums: _Sums, moments: Moments, count: int) -> float | None:
     squares of their sums of products. The number of rows is what makes both alike in sum. Without
     products it is not known.
     """
+    if not len(sums.products):
+        return None
     variance = to_numpy(moments.variance)
     share = to_numpy(moments.mean_scatter) / moments.n / variance
     pairs = np.sum(share) ** 2 - np.sum(share**2)
-    if not len(sums.products):
-        return None
     if pairs <= 0:
         return float(count)
     correlation = sums.products / moments.n / np.sqrt(np.outer(variance, variance))

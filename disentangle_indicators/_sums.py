@@ -134,9 +134,9 @@ def _columns(
     """Return the sums of x, x^2, v, log sv and, for the errors, u'u', u' log sv, (log sv)^2.
 
     Here x becomes the mean less the pivot c, u' = x^2 + 2 c x + v - w = u - c^2 - w, and s is the
-    scale. Rows are summed
-    64 at a time in the precision of the input, as (64, tile d) so that loops are long, and then
-    in float64. Arrays that lie in memory by columns stay so, as (64, d tile). Statements are in place where they can be: fresh memory is slow memory.
+    scale. Rows are summed 64 at a time in the precision of the input, as (64, tile d) so that loops
+    are long, and then in float64. Arrays that lie in memory by columns stay so, as (64, d tile).
+    Statements are in place where they can be: fresh memory is slow memory.
     """
     b, d = x.shape[-2:]
     height = _ROWS if b % _ROWS == 0 else b

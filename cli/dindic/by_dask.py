@@ -69,11 +69,8 @@ def summary_by_dask(file: str, options: dict[str, Any]) -> "Summary":
             ) from error
         if not options["quiet"]:
             workers = len(client.nthreads())
-            say_notes(
-                (
-                    f"{len(files)} file{'s' * (len(files) != 1)}, on {workers} worker{'s' * (workers > 1)}",
-                )
-            )
+            on = f"{workers} worker{'s' * (workers != 1)}"
+            say_notes((f"{len(files)} file{'s' * (len(files) != 1)}, on {on}",))
         try:
             topic, events = f"dindic-{uuid4()}", SimpleQueue[str | None]()
             client.subscribe_topic(topic, lambda event: events.put(event[1]))

@@ -78,8 +78,8 @@ def check_state(path: str | None, flag: str) -> None:
         raise click.UsageError(f"--{flag} {path}: the name must end with .npz")
     if Path(path).exists() and not is_summary(path):
         raise click.UsageError(
-            f"--{flag} {path}: there is another file of this name, which holds no sums: choose another "
-            "name, or delete it first"
+            f"--{flag} {path}: a file of this name is there, which holds no sums: choose another name, or "
+            "delete it first"
         )
 
 
