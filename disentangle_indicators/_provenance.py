@@ -8,9 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-__all__ = ["Input", "Provenance"]
-
-_CHUNK = 1 << 22
+__all__ = ["Input", "Provenance", "sha256_of"]
 
 
 @dataclass(frozen=True)
@@ -48,11 +46,13 @@ class Input:
         """Return the hash of the file, None for arrays and for a file that has changed since."""
         if self.path is None or not self.path.is_file() or not self._is_unchanged():
             return None
-        digest = hashlib.sha256()
-        with open(self.path, "rb") as stream:
-            while chunk := stream.read(_CHUNK):
-                digest.update(chunk)
-        return digest.hexdigest()
+        return sha256_of(self.path)
+
+
+def sha256_of(path: Path) -> str:
+    """Return the hash of the bytes of a file."""
+    with open(path, "rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
 @dataclass(frozen=True)

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from disentangle_indicators._provenance import sha256_of
 from disentangle_indicators.encodings._stored import Contents, Stored, continued, stack
 from disentangle_indicators.encodings.formats import (
     FORMATS,
@@ -102,7 +103,7 @@ def _check_copies(files: Sequence[Path]) -> None:
     for alike in ends.values():
         seen: dict[str, Path] = {}
         for file in alike if len(alike) > 1 else ():
-            before = seen.setdefault(_sha256(file), file)
+            before = seen.setdefault(sha256_of(file), file)
             if before is not file and _rows(open_file(file)):
                 raise ValueError(
                     f"{file} has the same bytes as {before}: its rows would count twice; leave one out"
@@ -114,11 +115,6 @@ def _end(file: Path) -> bytes:
     with open(file, "rb") as stream:
         stream.seek(max(0, file.stat().st_size - (1 << 16)))
         return hashlib.sha256(stream.read()).digest()
-
-
-def _sha256(file: Path) -> str:
-    with open(file, "rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
 def _rows(contents: Contents) -> int:
@@ -161,7 +157,7 @@ def _listed(manifest: Path) -> list[tuple[Path, int | None]]:
 
 
 def _check_hash(where: str, path: Path, known: str) -> None:
-    found = _sha256(path)
+    found = sha256_of(path)
     if found != known.lower():
         raise ValueError(f"{where}: {path} has changed: its sha256 is {found}")
 
